@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`Config`: the only source of parameters for the RTL, the golden model's checks and the benches."""
+
+from dataclasses import asdict, dataclass
+
+from golden.formats import A_FORMATS, FP4_R2, FP4_R4, IntFormat, LogFormat, max_product
+
+VERSION = "0.1.0"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Shape of a Tetra core; immutable and validated.
+
+    Members
+    -------
+    rows, cols : the grid of dot products; powers of two, 1..64. A tile computes rows x cols results.
+    lanes : products per dot product and cycle; a power of two, 1..64.
+    accumulator_width : bits of the exact signed accumulators, 20..32; bounds K (`max_k`).
+    dim_width : bits of M, N and K in a job descriptor, 4..20.
+    radices : log-FP4 radices that the multipliers and encoders take: (4,), (2,) or (4, 2).
+
+    Raises ValueError that names the value and the allowed range.
+    """
+
+    rows: int
+    cols: int
+    lanes: int
+    accumulator_width: int = 32
+    dim_width: int = 16
+    radices: tuple[int, ...] = (4, 2)
+
+    def __post_init__(self):
+        for name in ("rows", "cols", "lanes"):
+            self._check_int(name, 1, 64)
+            value = getattr(self, name)
+            if value & (value - 1):
+                below = 1 << (value.bit_length() - 1)
+                raise ValueError(
+                    f"{name} = {value} is not a power of two: use {below} or {2 * below}"
+                )
+        self._check_int("accumulator_width", 20, 32)
+        self._check_int("dim_width", 4, 20)
+        if not self.radices or len(set(self.radices)) != len(self.radices) or (
+            not set(self.radices) <= {FP4_R4.radix, FP4_R2.radix}
+        ):
+            raise ValueError(
+                f"radices = {self.radices!r}: expected (4,), (2,) or (4, 2); other bases exist "
+                "in the golden model only"
+            )
+
+    def _check_int(self, name: str, lo: int, hi: int):
+        value = getattr(self, name)
+        if not isinstance(value, int) or isinstance(value, bool) or not lo <= value <= hi:
+            raise ValueError(f"{name} = {value!r} is out of range: expected an integer {lo}..{hi}")
+
+    @property
+    def macs_per_cycle(self) -> int:
+        return self.rows * self.cols * self.lanes
+
+    @property
+    def log_formats(self) -> tuple[LogFormat, ...]:
+        return tuple(f for f in (FP4_R4, FP4_R2) if f.radix in self.radices)
+
+    @property
+    def max_dim(self) -> int:
+        """Largest M, N or K of one job."""
+        return 2**self.dim_width - 1
+
+    def max_k(self, a: IntFormat, b: IntFormat | LogFormat) -> int:
+        """Largest K for which no accumulator can overflow, whatever the codes."""
+        exact = (2 ** (self.accumulator_width - 1) - 1) // max_product(a, b)
+        return min(exact, self.max_dim)
+
+    @property
+    def dot_width(self) -> int:
+        """Bits of one dot product's signed sum: the largest product times the lanes, and a sign."""
+        formats = (A_FORMATS[0], *self.log_formats)
+        return (max(max_product(a, b) for a in A_FORMATS for b in formats)
+                * self.lanes).bit_length() + 1
+
+    def as_dict(self) -> dict:
+        return asdict(self)
+
+
+PRESETS = {
+    "tiny": Config(2, 2, 8),
+    "small": Config(4, 4, 16),
+    "base": Config(8, 8, 16),
+    "big": Config(16, 16, 16),
+}
+
+
+def preset(name: str) -> Config:
+    """The preset called `name`; ValueError that lists the names otherwise."""
+    try:
+        return PRESETS[name]
+    except KeyError:
+        raise ValueError(f"unknown preset {name!r}: expected one of {', '.join(PRESETS)}") from None

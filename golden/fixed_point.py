@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Floats of the host as the 32-bit fixed-point streams that the rescaling unit takes."""
+
+import numpy as np
+
+from golden.formats import INT32, check_finite
+
+
+def to_fixed(x, fraction_bits: int, *, name: str = "x") -> np.ndarray:
+    """`rne(x * 2**fraction_bits)` as int32, same shape.
+
+    ValueError for NaN, Inf or values beyond +/-2**(31 - fraction_bits), naming the first of them.
+    """
+    x = check_finite(name, x)
+    fixed = np.rint(np.ldexp(x, fraction_bits))
+    bad = (fixed < INT32.lo) | (fixed > INT32.hi)
+    if bad.any():
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"tensor {name!r} holds {x[index]} at index {index}, out of range for "
+            f"{fraction_bits} fraction bits: expected |x| < {2.0 ** (31 - fraction_bits)}; "
+            "use fewer fraction bits"
+        )
+    return fixed.astype(np.int32)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""INT4 and UINT4: round to nearest even, range mode, SAWB, PACT, symmetric maximum.
+
+`code = clamp(rne(x / scale) + zero_point, lo, hi)`. Sources: PACT (Choi 2018), SAWB (Choi 2019).
+A degenerate range (empty or all-equal tensor) gives scale 1 and the flag `degenerate`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden.formats import INT4, INT4_SYM, UINT4, IntFormat, check_codes, check_finite
+from golden.stochastic import round_up
+from golden.tensor import Quantised
+
+SAWB_RMS, SAWB_MEAN = 12.035, 12.03  # alpha = 12.035 sqrt(E[w^2]) - 12.03 E[|w|]
+
+
+@dataclass(frozen=True)
+class Range:
+    """How a tensor is quantised: format, scale, zero point; `degenerate` if it had no extent."""
+
+    fmt: IntFormat
+    scale: float
+    zero_point: int = 0
+    degenerate: bool = False
+
+
+def encode(x, rng: Range, *, words=None, bits: int = 0, name: str = "x") -> np.ndarray:
+    """Codes of `x`, int8, same shape.
+
+    Parameters
+    ----------
+    x : finite floats, any shape; ValueError naming `name` and the index of the first NaN or Inf.
+    words, bits : integers 0..2**bits - 1 of x's shape for stochastic rounding; None rounds to
+        nearest, ties to even.
+    """
+    x = check_finite(name, x)
+    steps = x / rng.scale
+    if words is None:
+        rounded = np.rint(steps)
+    else:
+        floor = np.floor(steps)
+        rounded = floor + round_up(steps - floor, 1.0, words, bits)
+    return np.clip(rounded + rng.zero_point, rng.fmt.lo, rng.fmt.hi).astype(np.int8)
+
+
+def decode(codes, rng: Range) -> np.ndarray:
+    """Values of the codes, float64: `scale * (code - zero_point)`."""
+    codes = check_codes("codes", codes, rng.fmt)
+    return rng.scale * (codes.astype(np.float64) - rng.zero_point)
+
+
+def quantise(x, rng: Range, **kwargs) -> Quantised:
+    """`encode` with its scale attached."""
+    return Quantised(encode(x, rng, **kwargs), rng.fmt, rng.scale, rng.zero_point)
+
+
+def range_of(x, *, name: str = "x") -> Range:
+    """Range mode: [min, max] of the tensor maps onto [-8, 7] ([Sun20], adaptive rescaling).
+
+    A degenerate tensor gets scale 1 and the zero point that puts its value on code 0, as far as
+    whole steps reach; an empty one the zero point 0.
+    """
+    x = check_finite(name, x)
+    if x.size == 0:
+        return Range(INT4, 1.0, 0, degenerate=True)
+    lo, hi = float(x.min()), float(x.max())
+    scale = (hi - lo) / 15
+    if not 0 < scale < np.inf:
+        return Range(INT4, 1.0, int(-np.rint(lo)), degenerate=True)
+    return Range(INT4, scale, int(INT4.lo - np.rint(lo / scale)))
+
+
+def symmetric_max(x, *, fmt: IntFormat = INT4_SYM, name: str = "x") -> Range:
+    """Symmetric range: max|x| maps onto the top code."""
+    return _symmetric(float(np.abs(check_finite(name, x)).max(initial=0.0)), fmt)
+
+
+def sawb_alpha(w, *, name: str = "w") -> float:
+    """SAWB's clipping value for 4 bits, from the first two moments; max|w| where not positive."""
+    w = check_finite(name, w)
+    if w.size == 0:
+        return 0.0
+    alpha = SAWB_RMS * np.sqrt(np.mean(w**2)) - SAWB_MEAN * np.mean(np.abs(w))
+    return float(alpha) if alpha > 0 else float(np.abs(w).max())
+
+
+def sawb(w, *, name: str = "w") -> Range:
+    """SAWB weights: symmetric -7..7, `scale = alpha / 7`."""
+    return _symmetric(sawb_alpha(w, name=name), INT4_SYM)
+
+
+def pact(alpha: float) -> Range:
+    """PACT activations: UINT4, [0, alpha] maps onto 0..15. ValueError unless alpha is > 0."""
+    if not 0 < alpha < np.inf:
+        raise ValueError(f"PACT alpha = {alpha!r} is out of range: expected a finite number > 0")
+    return Range(UINT4, alpha / UINT4.hi)
+
+
+def pact_mask(x, alpha: float, *, name: str = "x") -> np.ndarray:
+    """Where PACT's gradient passes: `0 < x < alpha`, bool."""
+    x = check_finite(name, x)
+    return (0 < x) & (x < alpha)
+
+
+def _symmetric(top: float, fmt: IntFormat) -> Range:
+    scale = top / fmt.hi
+    if scale <= 0:
+        return Range(fmt, 1.0, degenerate=True)
+    return Range(fmt, scale)

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rescaling unit's static datapath, with the bit widths of the hardware.
+
+`p = sat32(acc + bias) * M` (48 bits), then round to nearest even and clamp (INT4, UINT4, INT32)
+or find the leading one and encode (log FP4, both phases at once). This is the only place where
+anything rounds.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden import logfp4
+from golden.dyadic import IDENTITY, Dyadic
+from golden.formats import FP4_R2, FP4_R4, INT32, IntFormat, LogFormat, Phase
+
+ZERO_POINT_WIDTH = 16
+
+
+@dataclass(frozen=True)
+class Rescale:
+    """What one job asks of the rescaling unit.
+
+    Members
+    -------
+    fmt : output format: INT4, INT4_SYM, UINT4, INT32, FP4_R4 or FP4_R2.
+    scale : Dyadic; IDENTITY passes INT32 through unchanged.
+    zero_point : -32768..32767, added after rounding; must be 0 for INT32 and log FP4.
+    """
+
+    fmt: IntFormat | LogFormat = INT32
+    scale: Dyadic = IDENTITY
+    zero_point: int = 0
+
+    def __post_init__(self):
+        limit = 1 << (ZERO_POINT_WIDTH - 1)
+        if not -limit <= self.zero_point < limit:
+            raise ValueError(
+                f"zero point {self.zero_point} is out of range: expected {-limit}..{limit - 1}; "
+                "the range lies too far from zero for its width, subtract its centre first"
+            )
+        if self.zero_point and (self.fmt == INT32 or isinstance(self.fmt, LogFormat)):
+            raise ValueError(
+                f"zero point {self.zero_point} with {self.fmt.name}: only 4-bit integer formats "
+                "have one, use 0"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Rescaled:
+    """Results, all of the input's shape.
+
+    Members
+    -------
+    codes : int8 codes, or int32 values for INT32; the even phase for FP4_R4.
+    odd : the odd phase's codes, FP4_R4 only, else None.
+    mask : where the unclipped value lay strictly inside (lo, hi), bool; 4-bit integers only.
+    bias_saturated : sticky flag: some acc + bias left 32 bits and was saturated.
+    """
+
+    codes: np.ndarray
+    odd: np.ndarray | None = None
+    mask: np.ndarray | None = None
+    bias_saturated: bool = False
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The results that exist, by name."""
+        found = {"codes": self.codes, "odd": self.odd, "mask": self.mask}
+        return {name: array for name, array in found.items() if array is not None}
+
+
+def rescale(values, job: Rescale, *, bias=None, mask=None) -> Rescaled:
+    """Rescale 32-bit integers.
+
+    Parameters
+    ----------
+    values : integers in int32's range, any shape.
+    bias : None, or integers in int32's range that broadcast to the shape (one per column).
+    mask : None, or bool of the same shape; where False the input counts as 0.
+    """
+    total = as_int32("values", values)
+    saturated = False
+    if bias is not None:
+        total = total + as_int32("bias", bias)
+        inside = np.clip(total, INT32.lo, INT32.hi)
+        saturated = bool((inside != total).any())
+        total = inside
+    if mask is not None:
+        mask = np.asarray(mask)
+        if mask.shape != total.shape or mask.dtype != bool:
+            raise ValueError(
+                f"mask of shape {mask.shape} and dtype {mask.dtype}: "
+                f"expected bool of shape {total.shape}"
+            )
+        total = np.where(mask, total, 0)
+    p = total * job.scale.multiplier  # |p| < 2**47
+    if isinstance(job.fmt, LogFormat):
+        return _encode_log(p, job, saturated)
+    return _encode_int(p, job, saturated)
+
+
+def _encode_int(p: np.ndarray, job: Rescale, saturated: bool) -> Rescaled:
+    shift = min(job.scale.shift, 48)  # |p| * 2**-48 < 1/2: any larger shift also rounds to 0
+    rounded = round_half_even(p, shift)
+    codes = np.clip(rounded + job.zero_point, job.fmt.lo, job.fmt.hi)
+    if job.fmt == INT32:
+        return Rescaled(codes.astype(np.int32), bias_saturated=saturated)
+    # lo < p * 2**-s + zero_point < hi, compared exactly without dividing
+    low, high = job.fmt.lo - job.zero_point, job.fmt.hi - job.zero_point
+    shift = job.scale.shift
+    floor = p >> shift
+    exact = (floor << shift) == p
+    mask = ((floor > low) | ((floor == low) & ~exact)) & (floor < high)
+    return Rescaled(codes.astype(np.int8), mask=mask, bias_saturated=saturated)
+
+
+def _encode_log(p: np.ndarray, job: Rescale, saturated: bool) -> Rescaled:
+    mantissa, exponent = np.frexp(np.abs(p).astype(np.float64))  # exact: |p| < 2**53
+    if job.fmt == FP4_R4:
+        joint = logfp4.joint_of(mantissa, exponent - job.scale.shift, p < 0)
+        return Rescaled(
+            logfp4.joint_decode(joint, Phase.EVEN),
+            odd=logfp4.joint_decode(joint, Phase.ODD),
+            bias_saturated=saturated,
+        )
+    y = np.ldexp(p.astype(np.float64), -job.scale.shift)
+    return Rescaled(logfp4.encode(y, FP4_R2), bias_saturated=saturated)
+
+
+def round_half_even(p: np.ndarray, shift: int) -> np.ndarray:
+    """`rne(p * 2**-shift)` of int64, exact, for 0 <= shift <= 62."""
+    floor = p >> shift
+    twice = (p - (floor << shift)) << 1  # twice the remainder, 0 .. 2 * 2**shift - 1
+    half = 1 << shift
+    return floor + ((twice > half) | ((twice == half) & (floor & 1 == 1)))
+
+
+def as_int32(name: str, values) -> np.ndarray:
+    values = np.asarray(values)
+    if values.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name} have dtype {values.dtype}: expected integers; "
+            "use golden.fixed_point to convert floats"
+        )
+    if values.size and (values.min() < INT32.lo or values.max() > INT32.hi):
+        raise ValueError(f"{name} reach beyond int32: the range is {INT32.lo}..{INT32.hi}")
+    return values.astype(np.int64)
