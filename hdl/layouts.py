@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every payload that crosses a block boundary, derived from `Config` and the format specs."""
+
+from amaranth.hdl import signed
+from amaranth.lib import data, enum
+
+from golden.config import Config
+from golden.dyadic import Dyadic
+from golden.formats import FP4_R2, FP4_R4, INT4, INT4_SYM, INT32, UINT4, IntFormat, LogFormat
+from golden.rescale import ZERO_POINT_WIDTH
+
+WORD = 32  # bits of the rescaling unit's input and of one result
+
+
+class BFormat(enum.Enum, shape=2):
+    """How the MAC reads operand b."""
+
+    INT4 = 0
+    FP4_R4 = 1
+    FP4_R2 = 2
+
+    @classmethod
+    def of(cls, fmt: IntFormat | LogFormat) -> "BFormat":
+        return cls[fmt.name] if isinstance(fmt, LogFormat) else cls.INT4
+
+
+class OutFormat(enum.Enum, shape=3):
+    """What the rescaling unit makes; the encodings are those of the format specs."""
+
+    INT4 = INT4.encoding
+    INT4_SYM = INT4_SYM.encoding
+    UINT4 = UINT4.encoding
+    INT32 = INT32.encoding
+    FP4_R4 = FP4_R4.encoding
+    FP4_R2 = FP4_R2.encoding
+
+
+def codes_layout(config: Config, vectors: int) -> data.ArrayLayout:
+    """`vectors` rows or columns of `lanes` 4-bit codes: one operand beat."""
+    return data.ArrayLayout(data.ArrayLayout(4, config.lanes), vectors)
+
+
+def beat_layout(config: Config) -> data.StructLayout:
+    """One beat into the tile: `lanes` steps of K for every row and column."""
+    return data.StructLayout({
+        "a": codes_layout(config, config.rows),
+        "b": codes_layout(config, config.cols),
+        "a_signed": 1,
+        "b_format": BFormat,
+        "lanes": range(config.lanes + 1),  # valid lanes, 1..lanes: the others count as zero
+        "rows": range(config.rows + 1),  # rows to drain, 1..rows; read with `last`
+        "first": 1,
+        "last": 1,
+    })
+
+
+def row_layout(config: Config) -> data.StructLayout:
+    """One row of accumulators out of the tile; `last` ends a block."""
+    return data.StructLayout({
+        "values": data.ArrayLayout(signed(config.accumulator_width), config.cols),
+        "last": 1,
+    })
+
+
+def words_layout(config: Config) -> data.ArrayLayout:
+    """One 32-bit signed word per column: fixed-point input, or bias."""
+    return data.ArrayLayout(signed(WORD), config.cols)
+
+
+RESCALE_LAYOUT = data.StructLayout({
+    "format": OutFormat,
+    "multiplier": Dyadic.WIDTH,
+    "shift": Dyadic.SHIFT_WIDTH,
+    "zero_point": signed(ZERO_POINT_WIDTH),
+})
+
+
+def tag_layout(config: Config) -> data.StructLayout:
+    """What travels through the rescaling unit untouched."""
+    return data.StructLayout({
+        "keep": config.cols,  # columns that exist (the last block may be ragged)
+        "last": 1,  # last row of the job
+    })
+
+
+def rescale_layout(config: Config) -> data.StructLayout:
+    """One row into the rescaling unit, with the parameters that apply to it."""
+    return data.StructLayout({
+        "values": words_layout(config),
+        "bias": words_layout(config),
+        "mask": config.cols,  # 0: the input counts as zero
+        "params": RESCALE_LAYOUT,
+        "tag": tag_layout(config),
+    })
+
+
+def result_layout(config: Config) -> data.StructLayout:
+    """One row of results.
+
+    `data` holds per column: INT32 the word; 4-bit integers and radix 2 the code in bits 0..3;
+    radix 4 the even code in bits 0..3 and the odd code in bits 4..7. `mask` is the clip mask.
+    """
+    return data.StructLayout({
+        "data": data.ArrayLayout(WORD, config.cols),
+        "mask": config.cols,
+        "tag": tag_layout(config),
+    })
+
+
+def job_layout(config: Config) -> data.StructLayout:
+    """The job descriptor."""
+    return data.StructLayout({
+        "quantise": 1,  # 0: GEMM, 1: rescale the stream x
+        "m": config.dim_width,
+        "n": config.dim_width,
+        "k": config.dim_width,  # not read when quantising
+        "a_signed": 1,
+        "b_format": BFormat,
+        "bias": 1,  # the bias stream is read, one beat per block
+        "mask": 1,  # the mask stream is read, one beat per row
+        "params": RESCALE_LAYOUT,
+    })
+
+
+FLAGS_LAYOUT = data.StructLayout({
+    "overflow": 1,  # an accumulator left its width
+    "bias_saturated": 1,  # some acc + bias left 32 bits
+    "bad_job": 1,  # a descriptor was refused
+})
