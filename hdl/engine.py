@@ -73,8 +73,8 @@ class Engine(wiring.Component):
     bias : In(stream of `words_layout`): one beat per block, jobs with `bias` only.
     mask : In(stream of `cols` bits): one beat per result row, jobs with `mask` only; 0 makes the
         value count as zero.
-    result : Out(stream of `result_layout`): the rows of each block; `tag.keep` marks the columns that
-        exist, `tag.last` the end of the job.
+    result : Out(stream of `result_layout`): the rows of each block; `tag.keep` marks the columns
+        that exist, `tag.last` the end of the job.
     clear : In(1), clears `flags`. flags : Out(FLAGS_LAYOUT), sticky.
 
     Latency: `latency` cycles from the last operand beat of a block to its first result row.

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verilated engine as a Python object: whole matrices in and out, never a cycle at a time.
+
+
+A C++ harness (`engine_harness.cpp`) around the Verilated model is compiled once per configuration,
+cached by content, and called through ctypes.
+"""
+
+import ctypes
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from golden.config import Config
+from golden.engine import Job
+from golden.formats import FP4_R4, INT32, IntFormat, LogFormat
+from golden.rescale import Rescaled
+from hdl.layouts import FLAGS_LAYOUT, BFormat, job_layout, result_layout, tag_layout
+from verif.cache import ROOT, cached
+from verif.verilate import CONTROL, OPTIONS, model_key, run, verilator_bin, verilog_file
+
+HARNESS = ROOT / "verif" / "engine_harness.cpp"
+OUTCOMES = {
+    1: "the engine hung: no handshake for 100,000 cycles",
+    2: "the engine tagged a result row wrongly (keep or last)",
+    3: "the engine left an operand untaken",
+}
+
+
+class _Matrix(ctypes.Structure):
+    _fields_ = [("data", ctypes.c_void_p), ("row", ctypes.c_int64), ("col", ctypes.c_int64)]
+
+    @classmethod
+    def of(cls, array: np.ndarray | None) -> "_Matrix":
+        if array is None:
+            return cls(None, 0, 0)
+        row, col = array.strides if array.ndim == 2 else (0, array.strides[0])
+        return cls(array.ctypes.data, row, col)
+
+
+class _Job(ctypes.Structure):
+    _fields_ = [
+        ("m", ctypes.c_int64), ("n", ctypes.c_int64), ("k", ctypes.c_int64),
+        ("a", _Matrix), ("b", _Matrix), ("x", _Matrix), ("bias", _Matrix), ("mask", _Matrix),
+        ("descriptor", ctypes.c_uint8 * 32),
+        ("data", ctypes.c_void_p), ("clip_mask", ctypes.c_void_p),
+        ("cycles", ctypes.c_uint64), ("flags", ctypes.c_uint32),
+        ("stall", ctypes.c_uint32), ("seed", ctypes.c_uint64),
+    ]
+
+
+def descriptor(job: Job, config: Config) -> int:
+    """The job as the bits of `job_layout`."""
+    m, n, k = job.shape
+    then = job.then
+    return job_layout(config).const({
+        "quantise": int(job.a is None),
+        "m": m, "n": n, "k": k,
+        "a_signed": int(job.a is not None and job.a_fmt.signed),
+        "b_format": BFormat.of(job.b_fmt) if job.b is not None else BFormat.INT4,
+        "bias": int(job.bias is not None),
+        "mask": int(job.mask is not None),
+        "params": {
+            "format": then.fmt.encoding,
+            "multiplier": then.scale.multiplier,
+            "shift": then.scale.shift,
+            "zero_point": then.zero_point,
+        },
+    }).as_bits()
+
+
+def unpack_results(words: np.ndarray, clip_mask: np.ndarray, fmt) -> Rescaled:
+    """Result words (int32) and clip mask bits of the hardware as the golden model's `Rescaled`."""
+    if fmt == INT32:
+        return Rescaled(words)
+    low = (words & 15).astype(np.int8)
+    if isinstance(fmt, LogFormat):
+        return Rescaled(low, odd=(words >> 4 & 15).astype(np.int8) if fmt == FP4_R4 else None)
+    if isinstance(fmt, IntFormat) and fmt.signed:
+        low = ((low ^ 8) - 8).astype(np.int8)
+    return Rescaled(low, mask=clip_mask.astype(bool))
+
+
+def build(config: Config, *, trace: bool = False) -> Path:
+    """The shared library of the engine in this configuration, built unless it is cached.
+
+    `trace` adds FST waveforms (slower). ToolError if a tool is missing or fails.
+    """
+    verilog = verilog_file(config, "tetra_engine")
+    layout, tag = result_layout(config), tag_layout(config)
+    macros = {
+        "ROWS": config.rows, "COLS": config.cols, "LANES": config.lanes,
+        "RESULT_MASK": layout["mask"].offset,
+        "RESULT_KEEP": layout["tag"].offset + tag["keep"].offset,
+        "RESULT_LAST": layout["tag"].offset + tag["last"].offset,
+    }
+    options = [
+        "--cc", "--lib-create", "engine_model", "--prefix", "Vmodel", "--top-module",
+        "tetra_engine", *OPTIONS, *(["--trace-fst"] if trace else []), "-CFLAGS",
+        " ".join(["-fPIC", *(f"-D{name}={value}" for name, value in macros.items())]),
+    ]
+    key = model_key(verilog, HARNESS.read_bytes(), *options)
+
+    def make(folder: Path) -> None:
+        run([str(verilator_bin() / "verilator"), *options, str(CONTROL), str(verilog), str(HARNESS),
+             "-Mdir", ".", "--build", "-j", "0"], folder, "building the verilated engine")
+
+    return cached("engine", key, ["libengine_model.so"], make) / "libengine_model.so"
+
+
+class RtlBackend:
+    """Runs jobs on the verilated engine (see `golden.engine.Backend`).
+
+    Parameters
+    ----------
+    config : the configuration to build.
+    trace : None, or (file, first cycle, number of cycles) of an FST waveform to write.
+    stall : every stream idles in `stall` of 256 cycles, for tests. seed : of those idle cycles.
+
+    Members
+    -------
+    cycles, macs : Counters by phase. jobs : jobs run. seconds : time spent simulating.
+    """
+
+    def __init__(self, config: Config, *, trace: tuple[Path, int, int] | None = None,
+                 stall: int = 0, seed: int = 1):
+        if not 0 <= stall < 256:
+            raise ValueError(f"stall = {stall!r} is out of range: expected 0..255 of 256 cycles")
+        self.config = config
+        self.stall, self.seed = stall, seed
+        self.cycles: Counter[str] = Counter()
+        self.macs: Counter[str] = Counter()
+        self.jobs, self.seconds = 0, 0.0
+        self._engine = None
+        library = ctypes.CDLL(str(build(config, trace=trace is not None)))
+        library.engine_new.restype = ctypes.c_void_p
+        library.engine_new.argtypes = [ctypes.c_char_p, ctypes.c_uint64, ctypes.c_uint64]
+        library.engine_run.argtypes = [ctypes.c_void_p, ctypes.POINTER(_Job)]
+        library.engine_delete.argtypes = [ctypes.c_void_p]
+        self._library = library
+        file, first, count = trace or (None, 0, 0)
+        name = str(file).encode() if file else None
+        self._engine = library.engine_new(name, first, count)
+
+    def run(self, job: Job) -> Rescaled:
+        """The job's results; ValueError if it does not fit, RuntimeError if the RTL misbehaves."""
+        job.check(self.config)
+        if self._engine is None:
+            raise RuntimeError("the engine is closed: make a new RtlBackend")
+        m, n, k = job.shape
+        words = np.empty((m, n), np.int32)
+        clip_mask = np.empty((m, n), np.uint8)
+        operands = {  # kept alive while the harness reads them
+            "a": _nibbles(job.a), "b": _nibbles(job.b), "x": job.x, "bias": job.bias,
+            "mask": None if job.mask is None else job.mask.view(np.uint8),
+        }
+        call = _Job(m=m, n=n, k=k, data=words.ctypes.data, clip_mask=clip_mask.ctypes.data,
+                    stall=self.stall, seed=self.seed + 2 * self.jobs)
+        for name, array in operands.items():
+            setattr(call, name, _Matrix.of(array))
+        call.descriptor[:] = descriptor(job, self.config).to_bytes(32, "little")
+        start = time.perf_counter()
+        outcome = self._library.engine_run(self._engine, ctypes.byref(call))
+        self.seconds += time.perf_counter() - start
+        if outcome:
+            raise RuntimeError(f"{OUTCOMES[outcome]}, in a {job.phase} job of M, N, K = {m, n, k}")
+        self.jobs += 1
+        self.cycles[job.phase] += call.cycles
+        self.macs[job.phase] += job.macs
+        flags = FLAGS_LAYOUT.from_bits(call.flags)
+        for name in ("overflow", "bad_job"):
+            if flags[name]:
+                raise RuntimeError(f"the engine raised {name} in a job of M, N, K = {m, n, k}")
+        result = unpack_results(words, clip_mask, job.then.fmt)
+        return Rescaled(result.codes, result.odd, result.mask, bool(flags["bias_saturated"]))
+
+    def close(self) -> None:
+        """End the simulation and complete the waveform, if any."""
+        if self._engine is not None:
+            self._library.engine_delete(self._engine)
+            self._engine = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    __del__ = close
+
+
+def _nibbles(codes):
+    """Codes as bytes; the harness reads the low nibble through the array's strides."""
+    if codes is None or codes.dtype.itemsize == 1:
+        return codes
+    return codes.astype(np.int8)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Build results kept by the content that they were made from.
+
+A folder `build/cache/<kind>-<digest>` is made once under a lock, in a temporary name, and renamed
+when it is complete, so that an interrupted build leaves nothing that looks finished and two
+processes cannot disturb each other. `complete.json` holds the digest of every file that is used
+later: a damaged folder is detected and rebuilt.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / "build" / "cache"
+SEAL = "complete.json"
+
+
+def digest(*parts: str | bytes) -> str:
+    """A short digest of the parts, sensitive to where one ends and the next begins."""
+    total = hashlib.sha256()
+    for part in parts:
+        data = part if isinstance(part, bytes) else part.encode()
+        total.update(len(data).to_bytes(8, "little") + data)
+    return total.hexdigest()[:20]
+
+
+def cached(kind: str, key: str, products: list[str], make: Callable[[Path], None]) -> Path:
+    """The folder that holds `products`, made by `make(folder)` unless it is there and intact.
+
+    Parameters
+    ----------
+    kind, key : name of the folder; the key is a digest of everything that the products depend on.
+    products : paths inside the folder, sealed by their digests.
+    make : writes the products into an empty folder; what it raises is passed on.
+    """
+    folder = CACHE / f"{kind}-{key}"
+    if intact(folder, products):
+        return folder
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with _locked(folder.with_suffix(".lock")):
+        if intact(folder, products):  # another process made it meanwhile
+            return folder
+        work = folder.with_suffix(".partial")
+        for stale in (folder, work):
+            shutil.rmtree(stale, ignore_errors=True)
+        work.mkdir()
+        try:
+            make(work)
+            seal = {name: _file_digest(work / name) for name in products}
+        except BaseException:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+        (work / SEAL).write_text(json.dumps(seal, indent=1))
+        os.rename(work, folder)
+    return folder
+
+
+def intact(folder: Path, products: list[str]) -> bool:
+    """Whether the folder is complete and its products are what was sealed."""
+    try:
+        seal = json.loads((folder / SEAL).read_text())
+        return all(seal[name] == _file_digest(folder / name) for name in products)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _file_digest(path: Path) -> str:
+    return digest(path.read_bytes())
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with open(path, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # released by the kernel however the process ends
+        yield

