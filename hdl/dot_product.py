@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from hdl.library import place
-from hdl.multiplier import DIGIT_WIDTH, Multiplier, shift_width
+from hdl.multiplier import DIGIT_WIDTH, DigitMultiplier, shift_width
 
 
 class DotProduct(wiring.Component):
@@ -41,7 +41,8 @@ class DotProduct(wiring.Component):
         m = Module()
         terms = []
         for lane in range(self.config.lanes):
-            multiplier = place(m, platform, f"multiplier_{lane}", Multiplier(self.config))
+            multiplier = place(
+                m, platform, f"digit_multiplier_{lane}", DigitMultiplier(self.config))
             m.d.comb += [
                 multiplier.a.eq(Cat(self.a[lane], self.a_sign[lane]).as_signed()),
                 multiplier.digit.eq(self.digit[lane]),

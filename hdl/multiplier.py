@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 from golden.config import Config
 from golden.formats import A_FORMATS, FP4_R2, FP4_R4, max_product
 from hdl.layouts import BFormat
+from hdl.library import place
 
 DIGIT_WIDTH = 4  # INT4, or -1, 0, 1
 
@@ -29,7 +30,7 @@ def product_width(config: Config) -> int:
 
 
 class OperandDecoder(wiring.Component):
-    """Decodes one 4-bit code of operand b into the digit and shift of `Multiplier`.
+    """Decodes one 4-bit code of operand b into the digit and shift of `DigitMultiplier`.
 
     Members
     -------
@@ -63,8 +64,8 @@ class OperandDecoder(wiring.Component):
         return m
 
 
-class Multiplier(wiring.Component):
-    """`product = a * digit << shift`.
+class DigitMultiplier(wiring.Component):
+    """`product = a * digit << shift`, with operand b decoded.
 
     Members
     -------
@@ -86,4 +87,40 @@ class Multiplier(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.d.comb += self.product.eq((self.a * self.digit) << self.shift)
+        return m
+
+
+class Multiplier(wiring.Component):
+    """The product of two 4-bit codes, for those who want one multiplier alone.
+
+    Members
+    -------
+    a, b : In(4), codes. a_signed : In(1), a is INT4 rather than UINT4. b_format : In(BFormat).
+    product : Out(signed), exact.
+
+    Combinational, no latency. Arithmetic: `golden.gemm.products`.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        super().__init__({
+            "a": In(4),
+            "a_signed": In(1),
+            "b": In(4),
+            "b_format": In(BFormat),
+            "product": Out(signed(product_width(config))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        decoder = place(m, platform, "operand_decoder", OperandDecoder(self.config))
+        multiplier = place(m, platform, "digit_multiplier", DigitMultiplier(self.config))
+        m.d.comb += [
+            decoder.code.eq(self.b),
+            decoder.format.eq(self.b_format),
+            multiplier.a.eq(Cat(self.a, self.a[3] & self.a_signed).as_signed()),
+            multiplier.digit.eq(decoder.digit),
+            multiplier.shift.eq(decoder.shift),
+            self.product.eq(multiplier.product),
+        ]
         return m

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verilog for one top of one configuration: Amaranth -> RTLIL -> Yosys."""
 
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -9,11 +11,11 @@ from hdl.dot_product import DotProduct
 from hdl.engine import Engine
 from hdl.library import Library, module_name
 from hdl.mac_tile import MacTile
-from hdl.multiplier import Multiplier, OperandDecoder
+from hdl.multiplier import Multiplier
 from hdl.rescale import RescaleUnit
 
 TOPS = {module_name(block): block
-        for block in (OperandDecoder, Multiplier, DotProduct, MacTile, RescaleUnit, Engine)}
+        for block in (Multiplier, DotProduct, MacTile, RescaleUnit, Engine)}
 
 
 def verilog(config: Config, top: str) -> str:
@@ -34,20 +36,33 @@ def verilog(config: Config, top: str) -> str:
 
 
 def _write_verilog(text: str, top: str) -> str:
-    from pyosys import libyosys as ys  # here, not above: importing it takes a second
-
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "top.il", Path(folder) / "top.v"
         source.write_text(text)
-        design = ys.Design()
-        for command in (
+        yosys([
             f"read_rtlil {source}",
             f"hierarchy -check -top {top}",
             "proc",
             "opt_clean -purge",
             "check -assert",
             f"write_verilog -noattr -norename {target}",
-        ):
-            ys.run_pass(f"tee -q {command}", design)
+        ])
         body = target.read_text()
     return body[body.index("module "):]  # without the generator's banner
+
+
+def yosys(commands: list[str]) -> str:
+    """Run Yosys passes in a process of their own (a failing pass ends its process).
+
+    Returns the log; RuntimeError with its end if a pass fails.
+    """
+    program = (
+        "import sys; from pyosys import libyosys as ys; design = ys.Design()\n"
+        "for command in sys.argv[1:]: ys.run_pass(command, design)\n"
+        "print('yosys: done')"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *commands], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode or "yosys: done" not in done.stdout:
+        raise RuntimeError(f"Yosys failed (exit {done.returncode}):\n{done.stdout[-2000:]}")
+    return done.stdout

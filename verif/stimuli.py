@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random jobs with corners, and jobs as the payloads of the engine's streams.
+
+Shared by the cocotb bench, the Amaranth simulator's tests and the verilated binding's tests.
+"""
+
+import numpy as np
+
+from golden.config import Config
+from golden.dyadic import IDENTITY, Dyadic
+from golden.engine import GoldenBackend, Job
+from golden.formats import A_FORMATS, B_FORMATS, FORMATS, INT32, LogFormat
+from golden.rescale import Rescale, Rescaled
+from hdl.layouts import codes_layout, result_layout, words_layout
+
+
+def random_codes(rng, fmt, shape) -> np.ndarray:
+    """Uniform codes of a format, int8."""
+    lo, hi = (0, 15) if isinstance(fmt, LogFormat) else (fmt.lo, fmt.hi)
+    return rng.integers(lo, hi + 1, shape).astype(np.int8)
+
+
+def random_rescale(rng, fmt, magnitude: int) -> Rescale:
+    """A scale that brings numbers of this magnitude near the format's range, or a corner."""
+    kind = rng.random()
+    if fmt == INT32 and kind < 0.5:
+        return Rescale(INT32, IDENTITY)
+    if kind < 0.1:
+        scale = Dyadic(0, int(rng.integers(64)))
+    elif kind < 0.25:
+        scale = Dyadic(int(rng.integers(2**15, 2**16)), int(rng.integers(64)))
+    else:
+        shift = 15 + int(magnitude).bit_length() - int(rng.integers(-3, 9))
+        multiplier = 2**15 if rng.random() < 0.3 else int(rng.integers(2**15, 2**16))
+        scale = Dyadic(multiplier, min(max(shift, 0), 63))
+    has_zero_point = not isinstance(fmt, LogFormat) and fmt != INT32
+    span = 2**15 if rng.random() < 0.1 else 20
+    zero_point = int(rng.integers(-span, span)) if has_zero_point else 0
+    return Rescale(fmt, scale, zero_point)
+
+
+def output_formats(config: Config) -> list:
+    return [f for f in FORMATS.values() if not isinstance(f, LogFormat) or f in config.log_formats]
+
+
+def random_job(rng, config: Config, *, largest: int = 3) -> Job:
+    """A job of up to `largest` blocks per dimension; ragged, single and full blocks are common."""
+    def size(unit):
+        whole = unit * int(rng.integers(1, largest + 1))
+        size = rng.choice([1, whole, int(rng.integers(1, whole + 1))])
+        return min(int(size), config.max_dim)
+
+    m, n, k = size(config.rows), size(config.cols), size(config.lanes)
+    fmts = output_formats(config)
+    fmt = fmts[rng.integers(len(fmts))]
+    mask = rng.random((m, n)) < 0.7 if rng.random() < 0.3 else None
+    span = 2**31 if rng.random() < 0.15 else 2**12
+    bias = rng.integers(-span, span, n) if rng.random() < 0.5 else None
+    if rng.random() < 0.3:
+        bits = int(rng.integers(1, 33))
+        x = rng.integers(-(2**31), 2**31, (m, n)) >> (32 - bits)
+        return Job.quantise(x, random_rescale(rng, fmt, 2 ** (bits - 1)), bias=bias, mask=mask)
+    a_fmt = A_FORMATS[rng.integers(len(A_FORMATS))]
+    b_fmts = [f for f in B_FORMATS if not isinstance(f, LogFormat) or f in config.log_formats]
+    b_fmt = b_fmts[rng.integers(len(b_fmts))]
+    then = random_rescale(rng, fmt, k * a_fmt.magnitude * b_fmt.magnitude)
+    a = random_codes(rng, a_fmt, (m, k)) if rng.random() < 0.5 else (
+        random_codes(rng, a_fmt, (k, m)).T)  # strided, as dgrad and wgrad read it
+    return Job.gemm(a, a_fmt, random_codes(rng, b_fmt, (n, k)), b_fmt, then, bias=bias, mask=mask)
+
+
+def result_words(result: Rescaled) -> tuple[np.ndarray, np.ndarray]:
+    """A result as the hardware's 32-bit words and clip mask bits."""
+    if result.codes.dtype == np.int32:
+        return result.codes.astype(np.int64) & 0xFFFFFFFF, np.zeros(result.codes.shape, np.int64)
+    words = result.codes.astype(np.int64) & 15
+    if result.odd is not None:
+        words |= (result.odd.astype(np.int64) & 15) << 4
+    mask = np.zeros_like(words) if result.mask is None else result.mask.astype(np.int64)
+    return words, mask
+
+
+def engine_beats(job: Job, config: Config, rng) -> dict[str, list]:
+    """A job as payloads of the engine's streams, and the result rows that must come.
+
+    What the engine has to ignore (beyond M, N, K) is random.
+    """
+    m, n, _ = job.shape
+    beats: dict[str, list] = {name: [] for name in ("a", "b", "x", "bias", "mask", "result")}
+    expected = GoldenBackend(config).run(job)
+    words, clip = result_words(expected)
+    for row in range(0, m, config.rows):
+        for col in range(0, n, config.cols):
+            rows = slice(row, min(row + config.rows, m))
+            cols = slice(col, min(col + config.cols, n))
+            if job.a is not None:
+                beats["a"] += operand_beats(job.a[rows], config, config.rows, rng)
+                beats["b"] += operand_beats(job.b[cols], config, config.cols, rng)
+            if job.bias is not None:
+                beats["bias"].append(_words(job.bias[cols], config, rng))
+            for r in range(rows.start, rows.stop):
+                if job.x is not None:
+                    beats["x"].append(_words(job.x[r, cols], config, rng))
+                if job.mask is not None:
+                    beats["mask"].append(_bits(job.mask[r, cols]))
+                last = r == m - 1 and cols.stop == n
+                beats["result"].append(
+                    (words[r, cols].tolist(), _bits(clip[r, cols]), cols.stop - cols.start, last))
+    return beats
+
+
+def operand_beats(codes: np.ndarray, config: Config, vectors: int, rng) -> list[int]:
+    """Codes (v, K) as beats of `vectors` x lanes, padded with random codes."""
+    count = -(-codes.shape[1] // config.lanes)
+    padded = rng.integers(0, 16, (vectors, count * config.lanes))
+    padded[:codes.shape[0], :codes.shape[1]] = codes & 15
+    layout = codes_layout(config, vectors)
+    return [
+        layout.const([row[k:k + config.lanes].tolist() for row in padded]).as_bits()
+        for k in range(0, padded.shape[1], config.lanes)
+    ]
+
+
+def result_row(payload: int, config: Config):
+    """A payload of `result_layout` as (words of the kept columns, mask bits, columns, last)."""
+    row = result_layout(config).from_bits(payload)
+    cols = row.tag.keep.bit_count()
+    if row.tag.keep != (1 << cols) - 1:
+        raise AssertionError(f"keep = {row.tag.keep:#b} has holes")
+    return ([row.data[c] for c in range(cols)], row.mask & row.tag.keep, cols, bool(row.tag.last))
+
+
+def _words(values, config: Config, rng) -> int:
+    padded = rng.integers(-(2**31), 2**31, config.cols)
+    padded[:len(values)] = values
+    return words_layout(config).const(padded.tolist()).as_bits()
+
+
+def _bits(values) -> int:
+    return sum(int(bool(v)) << i for i, v in enumerate(values))
