@@ -85,7 +85,7 @@ class MacTile(wiring.Component):
     Arithmetic: `golden.gemm.gemm`, exact.
     """
 
-    latency = 3 + DotProduct.latency - 1  # operand register, dot product, accumulator, drain
+    latency = DotProduct.latency + 3  # and operand register, accumulator, drain register
 
     def __init__(self, config: Config):
         self.config = config

@@ -19,7 +19,7 @@ from golden.formats import FP4_R4, INT32, IntFormat, LogFormat
 from golden.rescale import Rescaled
 from hdl.layouts import FLAGS_LAYOUT, BFormat, job_layout, result_layout, tag_layout
 from verif.cache import ROOT, cached
-from verif.verilate import CONTROL, OPTIONS, model_key, run, verilator_bin, verilog_file
+from verif.verilate import CONTROL, OPTIONS, PCH_FLAG, model_key, run, verilator_bin, verilog_file
 
 HARNESS = ROOT / "verif" / "engine_harness.cpp"
 OUTCOMES = {
@@ -98,7 +98,8 @@ def build(config: Config, *, trace: bool = False) -> Path:
     }
     options = [
         "--cc", "--lib-create", "engine_model", "--prefix", "Vmodel", "--top-module",
-        "tetra_engine", *OPTIONS, *(["--trace-fst"] if trace else []), "-CFLAGS",
+        "tetra_engine", *OPTIONS, "-MAKEFLAGS", f"{PCH_FLAG} OPT_FAST=-O3 OPT_SLOW=-O1",
+        *(["--trace-fst"] if trace else []), "-CFLAGS",
         " ".join(["-fPIC", *(f"-D{name}={value}" for name, value in macros.items())]),
     ]
     key = model_key(verilog, HARNESS.read_bytes(), *options)

@@ -10,14 +10,21 @@ import importlib.metadata
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from golden.config import Config
 from verif.cache import ROOT, cached
-from verif.verilate import CONTROL, OPTIONS, ToolError, environment, model_key, verilog_file
+from verif.verilate import (
+    CONTROL,
+    OPTIONS,
+    PCH_FLAG,
+    ToolError,
+    environment,
+    model_key,
+    verilog_file,
+)
 
 ENVIRONMENT = "TETRA_BENCH"  # carries `Settings` as JSON into the simulator's process
 
@@ -94,15 +101,20 @@ def build(settings: Settings, *, trace: bool = False) -> Path:
     cocotb = importlib.metadata.version("cocotb")
 
     def make(folder: Path) -> None:
-        os.environ["PATH"] = environment()["PATH"]  # where the runner looks for Verilator
+        log = folder / "build.log"
+        saved = dict(os.environ)
+        os.environ.update(environment(), MAKEFLAGS=f" -- {PCH_FLAG}")  # the runner hands them on
         try:
             get_runner("verilator").build(
                 sources=[VerilatorControlFile(CONTROL), verilog], hdl_toplevel=settings.top,
                 build_dir=folder, build_args=args, always=True, waves=trace,
-                timescale=("1ns", "1ps"), log_file=folder / "build.log",
+                timescale=("1ns", "1ps"), log_file=log,
             )
-        except (SystemExit, subprocess.CalledProcessError) as error:
-            log = (folder / "build.log").read_text().splitlines()
-            raise ToolError("\n".join(["building a cocotb model failed:", *log[-25:]])) from error
+        except (RuntimeError, SystemExit) as error:
+            tail = log.read_text().splitlines()[-25:] if log.exists() else [str(error)]
+            raise ToolError("\n".join(["building a cocotb model failed:", *tail])) from error
+        finally:
+            os.environ.clear()
+            os.environ.update(saved)
 
     return cached("cocotb", model_key(verilog, cocotb, *args), [settings.top], make)

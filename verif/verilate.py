@@ -14,12 +14,9 @@ from golden.config import Config
 from verif.cache import ROOT, cached, digest
 
 MINIMUM = (5, 36)  # cocotb 2 needs what came with it
-OPTIONS = [
-    "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert",
-    "-MAKEFLAGS",
-    # the wheel's verilated.mk lacks the first flag for g++, and split models fail without it
-    "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O3 OPT_SLOW=-O1",
-]
+OPTIONS = ["-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"]
+# the wheel's verilated.mk lacks this flag for g++, and models split in several files fail without
+PCH_FLAG = "CFG_CXXFLAGS_PCH_I=-include"
 CONTROL = ROOT / "verif" / "verilator.vlt"
 
 
