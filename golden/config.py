@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`Config`: the only source of parameters for the RTL, the golden model's checks and the benches."""
+"""`Config`: the only source of parameters for the RTL, the golden checks and the benches."""
 
 from dataclasses import asdict, dataclass
 
@@ -14,7 +14,7 @@ class Config:
 
     Members
     -------
-    rows, cols : the grid of dot products; powers of two, 1..64. A tile computes rows x cols results.
+    rows, cols : the grid of dot products; powers of two, 1..64. A tile has rows x cols results.
     lanes : products per dot product and cycle; a power of two, 1..64.
     accumulator_width : bits of the exact signed accumulators, 20..32; bounds K (`max_k`).
     dim_width : bits of M, N and K in a job descriptor, 4..20.

@@ -43,7 +43,8 @@ class Dyadic:
         `value` is any finite real (int, float, Fraction). ValueError outside
         [2**-48, 65535], the normal range of 16-bit multipliers and 6-bit shifts.
         """
-        if not math.isfinite(value) or value < 0:
+        value = value.item() if hasattr(value, "item") else value  # of numpy's numbers
+        if not 0 <= value < math.inf:
             raise ValueError(f"scale {value!r} is out of range: expected a finite number >= 0")
         exact = Fraction(value)
         if exact == 0:
@@ -57,7 +58,7 @@ class Dyadic:
             multiplier, shift = multiplier >> 1, shift - 1
         if not 0 <= shift <= cls.MAX_SHIFT:
             raise ValueError(
-                f"scale {float(exact):.6g} is out of range: a 16-bit multiplier and a shift of "
+                f"scale {value} is out of range: a 16-bit multiplier and a shift of "
                 f"0..{cls.MAX_SHIFT} reach {2.0**-48:.3g}..65535; "
                 "choose another number of fraction bits for the input"
             )

@@ -13,7 +13,7 @@ import numpy as np
 from golden.config import Config
 from golden.formats import IntFormat, LogFormat
 from golden.gemm import check_operands, gemm
-from golden.rescale import Rescale, Rescaled, as_int32, rescale
+from golden.rescale import RAW, Rescale, Rescaled, as_int32, rescale
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +41,11 @@ class Job:
     phase: str = "fprop"
 
     @classmethod
-    def gemm(cls, a, a_fmt, b, b_fmt, then=Rescale(), *, bias=None, mask=None, phase="fprop"):
+    def gemm(cls, a, a_fmt, b, b_fmt, then=RAW, *, bias=None, mask=None, phase="fprop"):
         """`rescale(A @ B.T + bias)`: a (M, K) codes, b (N, K) codes."""
         a, b = np.asarray(a), np.asarray(b)
         check_operands(a, a_fmt, b, b_fmt)
-        job = cls(then, a, a_fmt, b, b_fmt, None, _bias(bias), mask, phase)
+        job = cls(then, a, a_fmt, b, b_fmt, None, _bias(bias), _mask(mask), phase)
         return job._checked()
 
     @classmethod
@@ -57,7 +57,7 @@ class Job:
                 f"x of shape {x.shape}: expected (M, N) with M and N from 1; reshape it"
             )
         x = as_int32("x", x).astype(np.int32)
-        return cls(then, x=x, bias=_bias(bias), mask=mask, phase=phase)._checked()
+        return cls(then, x=x, bias=_bias(bias), mask=_mask(mask), phase=phase)._checked()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -130,3 +130,7 @@ class GoldenBackend:
 
 def _bias(bias):
     return None if bias is None else as_int32("bias", bias).astype(np.int32)
+
+
+def _mask(mask):
+    return None if mask is None else np.asarray(mask)

@@ -12,7 +12,8 @@ def to_fixed(x, fraction_bits: int, *, name: str = "x") -> np.ndarray:
     ValueError for NaN, Inf or values beyond +/-2**(31 - fraction_bits), naming the first of them.
     """
     x = check_finite(name, x)
-    fixed = np.rint(np.ldexp(x, fraction_bits))
+    with np.errstate(over="ignore"):  # an overflow to Inf is out of range, and reported below
+        fixed = np.rint(np.ldexp(x, fraction_bits))
     bad = (fixed < INT32.lo) | (fixed > INT32.hi)
     if bad.any():
         index = tuple(int(i) for i in np.argwhere(bad)[0])

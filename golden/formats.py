@@ -158,7 +158,7 @@ def unpack(packed, count: int, fmt: IntFormat | LogFormat) -> np.ndarray:
             f"expected {(count + 1) // 2} bytes along the last axis"
         )
     nibbles = np.stack([packed & 15, packed >> 4], axis=-1)
-    nibbles = nibbles.reshape(*packed.shape[:-1], -1)[..., :count].astype(np.int8)
+    nibbles = nibbles.reshape(*packed.shape[:-1], 2 * packed.shape[-1])[..., :count].astype(np.int8)
     if isinstance(fmt, IntFormat) and fmt.signed:
         nibbles = np.where(nibbles > 7, nibbles - 16, nibbles).astype(np.int8)
     return nibbles

@@ -2,18 +2,20 @@
 """Exact integer GEMM on 4-bit codes at BLAS speed: the twin of the MAC tile.
 
 `gemm(a, b)[m, n] = sum_k a[m, k] * b[n, k]` in MAC units. Nothing rounds, so the order of
-accumulation cannot matter and floating-point BLAS is used wherever every partial sum is exact.
+accumulation cannot matter: float32 BLAS sums stretches of K so short that every partial sum is an
+integer of at most 2**24, which float32 holds exactly, and integers add the stretches.
 """
+
+import threading
 
 import numpy as np
 
-from golden.formats import (
-    A_FORMATS, B_FORMATS, IntFormat, LogFormat, check_codes, max_product,
-)
+from golden.formats import A_FORMATS, B_FORMATS, IntFormat, LogFormat, check_codes, max_product
 
 
 def products(a_codes, a_fmt: IntFormat, b_codes, b_fmt: IntFormat | LogFormat) -> np.ndarray:
     """Elementwise products in MAC units, int64: the twin of the multiplier. Shapes broadcast."""
+    a_codes, b_codes = check_codes("a", a_codes, a_fmt), check_codes("b", b_codes, b_fmt)
     return mac_values(a_codes, a_fmt) * mac_values(b_codes, b_fmt)
 
 
@@ -24,18 +26,9 @@ def mac_values(codes, fmt: IntFormat | LogFormat, dtype=np.int64) -> np.ndarray:
     return np.asarray(codes).astype(dtype)
 
 
-def exact_dtype(a_fmt: IntFormat, b_fmt: IntFormat | LogFormat, k: int) -> np.dtype:
-    """Narrowest dtype in which every partial sum of K products is exact.
-
-    A float with p bits of significand holds every integer up to 2**p: float32 up to 2**24,
-    float64 up to 2**53, int64 beyond.
-    """
-    largest = k * max_product(a_fmt, b_fmt)
-    if largest <= 2**24:
-        return np.dtype(np.float32)
-    if largest <= 2**53:
-        return np.dtype(np.float64)
-    return np.dtype(np.int64)
+def exact_depth(a_fmt: IntFormat, b_fmt: IntFormat | LogFormat) -> int:
+    """Largest K for which float32 is exact: its 24-bit significand holds integers up to 2**24."""
+    return 2**24 // max_product(a_fmt, b_fmt)
 
 
 def gemm(a_codes, a_fmt: IntFormat, b_codes, b_fmt: IntFormat | LogFormat) -> np.ndarray:
@@ -51,11 +44,19 @@ def gemm(a_codes, a_fmt: IntFormat, b_codes, b_fmt: IntFormat | LogFormat) -> np
     """
     a_codes, b_codes = np.asarray(a_codes), np.asarray(b_codes)
     check_operands(a_codes, a_fmt, b_codes, b_fmt)
-    k = a_codes.shape[1]
-    dtype = exact_dtype(a_fmt, b_fmt, k)
-    result = mac_values(a_codes, a_fmt, dtype) @ mac_values(b_codes, b_fmt, dtype).T
-    fits = k * max_product(a_fmt, b_fmt) < 2**31
-    return result.astype(np.int32 if fits else np.int64)
+    (m, k), n = a_codes.shape, b_codes.shape[0]
+    dtype = np.int32 if k * max_product(a_fmt, b_fmt) < 2**31 else np.int64
+    depth = exact_depth(a_fmt, b_fmt)
+    result = None
+    for start in range(0, k, depth):
+        a = _as_float32("a", a_codes[:, start : start + depth], a_fmt)
+        b = _as_float32("b", b_codes[:, start : start + depth], b_fmt)
+        sums = np.matmul(a, b.T, out=None if result is None else _scratch("sums", (m, n)))
+        part = sums.reshape(-1).view(np.int32)
+        np.copyto(part, sums.reshape(-1), casting="unsafe")  # float32 to int32 in place
+        part = part.reshape(m, n)
+        result = part.astype(dtype, copy=False) if result is None else np.add(result, part, result)
+    return result
 
 
 def check_operands(a_codes, a_fmt, b_codes, b_fmt) -> None:
@@ -78,3 +79,33 @@ def check_operands(a_codes, a_fmt, b_codes, b_fmt) -> None:
         )
     check_codes("a", a_codes, a_fmt)
     check_codes("b", b_codes, b_fmt)
+
+
+def _as_float32(name: str, codes: np.ndarray, fmt: IntFormat | LogFormat) -> np.ndarray:
+    """`mac_values` as float32, in scratch memory and in the codes' own order (C or transposed)."""
+    if codes.strides[0] < codes.strides[1]:
+        return _as_float32(name, codes.T, fmt).T
+    values = _scratch(name, codes.shape)
+    if isinstance(fmt, IntFormat):
+        np.copyto(values, codes)
+        return values
+    # [sign, c] becomes [sign, exponent field log2(radix) * c, mantissa 0], which float32 reads as
+    # +-radix**c * 2**-127, and as 0 for c = 0: one exact multiplication away from radix**(c - 1).
+    bits, shift = values.view(np.int32), 22 + fmt.log2_radix
+    np.copyto(bits, codes)
+    bits *= (1 << 28) + (1 << shift)  # the sign to bit 31, c to the exponent field
+    bits &= -(1 << 31) + (7 << shift)
+    values *= np.float32(2.0 ** (127 - fmt.log2_radix))
+    return values
+
+
+_reused = threading.local()
+
+
+def _scratch(name: str, shape: tuple[int, int]) -> np.ndarray:
+    """Uninitialised float32 memory that this thread keeps: fresh pages cost more than a cast."""
+    buffer, size = getattr(_reused, name, None), shape[0] * shape[1]
+    if buffer is None or buffer.size < size:
+        buffer = np.empty(size, np.float32)
+        setattr(_reused, name, buffer)
+    return buffer[:size].reshape(shape)

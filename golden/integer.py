@@ -25,6 +25,10 @@ class Range:
     zero_point: int = 0
     degenerate: bool = False
 
+    def __post_init__(self):
+        if not 0 < self.scale < np.inf:
+            raise ValueError(f"scale {self.scale!r} is out of range: expected a finite number > 0")
+
 
 def encode(x, rng: Range, *, words=None, bits: int = 0, name: str = "x") -> np.ndarray:
     """Codes of `x`, int8, same shape.
@@ -36,13 +40,15 @@ def encode(x, rng: Range, *, words=None, bits: int = 0, name: str = "x") -> np.n
         nearest, ties to even.
     """
     x = check_finite(name, x)
-    steps = x / rng.scale
-    if words is None:
-        rounded = np.rint(steps)
-    else:
-        floor = np.floor(steps)
-        rounded = floor + round_up(steps - floor, 1.0, words, bits)
-    return np.clip(rounded + rng.zero_point, rng.fmt.lo, rng.fmt.hi).astype(np.int8)
+    with np.errstate(over="ignore", invalid="ignore"):  # steps beyond binary64 saturate too
+        steps = x / rng.scale
+        if words is None:
+            rounded = np.rint(steps)
+        else:
+            floor = np.floor(steps)
+            rounded = floor + round_up(steps - floor, 1.0, words, bits)
+        codes = np.clip(rounded + rng.zero_point, rng.fmt.lo, rng.fmt.hi)
+    return codes.astype(np.int8)
 
 
 def decode(codes, rng: Range) -> np.ndarray:
@@ -66,8 +72,8 @@ def range_of(x, *, name: str = "x") -> Range:
     if x.size == 0:
         return Range(INT4, 1.0, 0, degenerate=True)
     lo, hi = float(x.min()), float(x.max())
-    scale = (hi - lo) / 15
-    if not 0 < scale < np.inf:
+    scale = (hi - lo) / 15 if hi - lo < np.inf else hi / 15 - lo / 15
+    if scale == 0:
         return Range(INT4, 1.0, int(-np.rint(lo)), degenerate=True)
     return Range(INT4, scale, int(INT4.lo - np.rint(lo / scale)))
 
@@ -78,12 +84,13 @@ def symmetric_max(x, *, fmt: IntFormat = INT4_SYM, name: str = "x") -> Range:
 
 
 def sawb_alpha(w, *, name: str = "w") -> float:
-    """SAWB's clipping value for 4 bits, from the first two moments; max|w| where not positive."""
+    """SAWB's clipping value for 4 bits, from the first two moments; max|w| unless that is > 0."""
     w = check_finite(name, w)
     if w.size == 0:
         return 0.0
-    alpha = SAWB_RMS * np.sqrt(np.mean(w**2)) - SAWB_MEAN * np.mean(np.abs(w))
-    return float(alpha) if alpha > 0 else float(np.abs(w).max())
+    with np.errstate(over="ignore", invalid="ignore"):
+        alpha = SAWB_RMS * np.sqrt(np.mean(w**2)) - SAWB_MEAN * np.mean(np.abs(w))
+    return float(alpha) if 0 < alpha < np.inf else float(np.abs(w).max())
 
 
 def sawb(w, *, name: str = "w") -> Range:

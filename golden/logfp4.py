@@ -86,13 +86,13 @@ def joint_of(mantissa, exponent, negative) -> np.ndarray:
 def joint_decode(joint, phase: Phase) -> np.ndarray:
     """The 4-bit codes of one phase from joint codes, int8."""
     joint = np.asarray(joint)
-    q = joint & (JOINT_SIGN - 1)
-    if joint.dtype.kind not in "iu" or (joint.size and (joint.min() < 0 or joint.max() > 31)) or (
-        (q > JOINT_STEPS).any()
-    ):
+    if joint.dtype.kind not in "iu" or (
+        (joint < 0) | (joint >= 2 * JOINT_SIGN) | (joint % JOINT_SIGN > JOINT_STEPS)
+    ).any():
         raise ValueError(
             f"joint codes are out of range: expected sign << 4 | q with q 0..{JOINT_STEPS}"
         )
+    q = joint % JOINT_SIGN
     return _with_sign((q + int(phase)) >> 1, joint & JOINT_SIGN != 0, SIGN)
 
 

@@ -46,6 +46,9 @@ class Rescale:
             )
 
 
+RAW = Rescale()  # INT32 through, unchanged
+
+
 @dataclass(frozen=True, eq=False)
 class Rescaled:
     """Results, all of the input's shape.
@@ -82,7 +85,10 @@ def rescale(values, job: Rescale, *, bias=None, mask=None) -> Rescaled:
     total = as_int32("values", values)
     saturated = False
     if bias is not None:
-        total = total + as_int32("bias", bias)
+        bias = as_int32("bias", bias)
+        if np.broadcast_shapes(bias.shape, total.shape) != total.shape:
+            raise ValueError(f"bias of shape {bias.shape} does not broadcast to {total.shape}")
+        total = total + bias
         inside = np.clip(total, INT32.lo, INT32.hi)
         saturated = bool((inside != total).any())
         total = inside

@@ -7,7 +7,7 @@ from pathlib import Path
 from golden.config import Config, preset
 from golden.engine import Backend, GoldenBackend, Job
 from golden.rescale import Rescaled
-from train.reproducer import describe, first_difference, save_job
+from verif.reproducer import describe, first_difference, save_job
 
 BACKENDS = ("rtl", "golden")
 POLICIES = ("all", "first", "none")
@@ -17,15 +17,17 @@ class MismatchError(Exception):
     """The RTL and the golden model differ; the message says where and how to repeat it."""
 
 
-def open_backend(name: str, preset_name: str, trace: str | None = None) -> Backend:
+def open_backend(
+    name: str, preset_name: str, trace: tuple[Path, int, int] | None = None
+) -> Backend:
     """The backend called `name`, "rtl" or "golden", of a preset; ValueError if there is none.
 
-    `trace` is a window of jobs to record as waveforms, "first:count"; RTL only.
+    `trace` is (file, first job, number of jobs) of an FST waveform to record; RTL only.
     """
     config = preset(preset_name)
     if name == "golden":
         if trace:
-            raise ValueError(f"trace {trace!r} with the golden backend: only the RTL has waveforms")
+            raise ValueError("a trace with the golden backend: only the RTL has waveforms")
         return GoldenBackend(config)
     if name != "rtl":
         raise ValueError(f"unknown backend {name!r}: expected one of {', '.join(BACKENDS)}")
@@ -36,7 +38,7 @@ def open_backend(name: str, preset_name: str, trace: str | None = None) -> Backe
             f"the RTL backend cannot start ({error}): install the pinned tools, "
             "or train on the golden model with BACKEND=golden"
         ) from error
-    return RtlBackend(config, preset_name=preset_name, trace=trace)
+    return RtlBackend(config, trace=trace)
 
 
 class CheckedBackend:
@@ -113,5 +115,5 @@ class CheckedBackend:
             f"seed {self.seed}, preset {self.preset_name}\n"
             f"  {describe(job)}\n"
             f"  {difference}\n"
-            f"  repeat just this job: python -m train.replay {path}"
+            f"  repeat just this job: make replay FILE={path}"
         )

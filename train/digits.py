@@ -15,12 +15,12 @@ from rich.console import Console
 
 from golden.config import PRESETS
 from train.backends import BACKENDS, POLICIES, CheckedBackend, MismatchError, open_backend
-from train.files import write_atomically
 from train.outcome import Outcome
 from train.progress import Live, final_table
 from train.report import render
 from train.seeds import trainers
 from train.trainer import Schedule
+from verif.files import write_atomically
 
 MAX_EPOCHS, MAX_BATCH, MAX_SEED = 1000, 1024, 2**32 - 1
 
@@ -51,7 +51,7 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
                         help="compare RTL results with the golden model: all, first (epoch), none "
                              "(default: %(default)s)")
     parser.add_argument("--trace", type=_window, metavar="FIRST:COUNT",
-                        help="record waveforms of COUNT jobs from job FIRST (RTL only)")
+                        help="record COUNT jobs from job FIRST (from 0) in trace.fst, RTL only")
     parser.add_argument("--out", type=Path, default=Path("build/run"), metavar="FOLDER",
                         help="where report.html and summary.json go (default: %(default)s)")
     return parser.parse_args(arguments)
@@ -61,7 +61,7 @@ def run(o: argparse.Namespace, console: Console) -> Outcome:
     """Train both networks, epoch by epoch side by side."""
     start = time.monotonic()
     o.out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written fails at once
-    device = open_backend(o.backend, o.preset, o.trace)
+    device = open_backend(o.backend, o.preset, o.trace and (o.out / "trace.fst", *o.trace))
     policy = o.check if o.backend == "rtl" else "none"  # golden against itself shows nothing
     backend = CheckedBackend(device, policy, seed=o.seed, preset_name=o.preset, folder=o.out)
     try:
@@ -126,13 +126,13 @@ def _one_of(names):
     return parse
 
 
-def _window(text: str) -> str:
+def _window(text: str) -> tuple[int, int]:
     first, colon, count = text.partition(":")
     if not (colon and first.isdecimal() and count.isdecimal() and int(count) > 0):
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a window of jobs: expected FIRST:COUNT with COUNT from 1, like 0:3"
         )
-    return text
+    return int(first), int(count)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m train.replay FILE`: run one recorded job on the RTL and on the golden model.
+"""`make replay FILE=`: run one recorded job on the RTL and on the golden model.
 
 Exit status: 0 if the results are the same to the bit, 1 if they differ, 2 if the file or the
 backend cannot be used.
@@ -13,11 +13,11 @@ from golden.config import preset
 from golden.engine import GoldenBackend
 from golden.rescale import Rescaled
 from train.backends import BACKENDS, open_backend
-from train.reproducer import describe, first_difference, load_job
+from verif.reproducer import describe, first_difference, load_job
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m train.replay", description=__doc__)
+    parser = argparse.ArgumentParser(prog="make replay", description=__doc__)
     parser.add_argument("file", type=Path, help="a mismatch-*.npz written by a training run")
     parser.add_argument("--backend", choices=BACKENDS, default="rtl", help="default: %(default)s")
     options = parser.parse_args(arguments)

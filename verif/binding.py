@@ -9,6 +9,7 @@ cached by content, and called through ctypes.
 import ctypes
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,20 @@ from golden.formats import FP4_R4, INT32, IntFormat, LogFormat
 from golden.rescale import Rescaled
 from hdl.layouts import FLAGS_LAYOUT, BFormat, job_layout, result_layout, tag_layout
 from verif.cache import ROOT, cached
-from verif.verilate import CONTROL, OPTIONS, PCH_FLAG, model_key, run, verilator_bin, verilog_file
+from verif.verilate import (
+    CONTROL,
+    OPTIONS,
+    PCH_FLAG,
+    check_fst_headers,
+    model_key,
+    run,
+    verilator_bin,
+    verilog_file,
+)
 
-HARNESS = ROOT / "verif" / "engine_harness.cpp"
+TOP = "tetra_engine"
+CPP = [ROOT / "verif" / name for name in ("engine_harness.cpp", "bare_loop.cpp")]
+LIBRARY = "libengine_model.so"
 OUTCOMES = {
     1: "the engine hung: no handshake for 100,000 cycles",
     2: "the engine tagged a result row wrongly (keep or last)",
@@ -47,7 +59,7 @@ class _Job(ctypes.Structure):
         ("descriptor", ctypes.c_uint8 * 32),
         ("data", ctypes.c_void_p), ("clip_mask", ctypes.c_void_p),
         ("cycles", ctypes.c_uint64), ("flags", ctypes.c_uint32),
-        ("stall", ctypes.c_uint32), ("seed", ctypes.c_uint64),
+        ("trace", ctypes.c_uint32), ("stall", ctypes.c_uint32), ("seed", ctypes.c_uint64),
     ]
 
 
@@ -88,7 +100,23 @@ def build(config: Config, *, trace: bool = False) -> Path:
 
     `trace` adds FST waveforms (slower). ToolError if a tool is missing or fails.
     """
-    verilog = verilog_file(config, "tetra_engine")
+    key = model_key(verilog_file(config, TOP), *(path.read_bytes() for path in CPP),
+                    *_options(config, trace))
+    make = partial(build_model, config, trace=trace)
+    return cached("engine", key, [LIBRARY], make) / LIBRARY
+
+
+def build_model(config: Config, folder: Path, *, trace: bool = False) -> None:
+    """Build the shared library in `folder`, whatever is cached."""
+    if trace:
+        check_fst_headers()
+    verilog = verilog_file(config, TOP)
+    run([str(verilator_bin() / "verilator"), *_options(config, trace), str(CONTROL), str(verilog),
+         *map(str, CPP), "-Mdir", ".", "--build", "-j", "0"], folder,
+        "building the verilated engine")
+
+
+def _options(config: Config, trace: bool) -> list[str]:
     layout, tag = result_layout(config), tag_layout(config)
     macros = {
         "ROWS": config.rows, "COLS": config.cols, "LANES": config.lanes,
@@ -96,19 +124,12 @@ def build(config: Config, *, trace: bool = False) -> Path:
         "RESULT_KEEP": layout["tag"].offset + tag["keep"].offset,
         "RESULT_LAST": layout["tag"].offset + tag["last"].offset,
     }
-    options = [
-        "--cc", "--lib-create", "engine_model", "--prefix", "Vmodel", "--top-module",
-        "tetra_engine", *OPTIONS, "-MAKEFLAGS", f"{PCH_FLAG} OPT_FAST=-O3 OPT_SLOW=-O1",
+    return [
+        "--cc", "--lib-create", "engine_model", "--prefix", "Vmodel", "--top-module", TOP,
+        *OPTIONS, "-MAKEFLAGS", f"{PCH_FLAG} OPT_FAST=-O3 OPT_SLOW=-O1",
         *(["--trace-fst"] if trace else []), "-CFLAGS",
         " ".join(["-fPIC", *(f"-D{name}={value}" for name, value in macros.items())]),
     ]
-    key = model_key(verilog, HARNESS.read_bytes(), *options)
-
-    def make(folder: Path) -> None:
-        run([str(verilator_bin() / "verilator"), *options, str(CONTROL), str(verilog), str(HARNESS),
-             "-Mdir", ".", "--build", "-j", "0"], folder, "building the verilated engine")
-
-    return cached("engine", key, ["libengine_model.so"], make) / "libengine_model.so"
 
 
 class RtlBackend:
@@ -117,33 +138,32 @@ class RtlBackend:
     Parameters
     ----------
     config : the configuration to build.
-    trace : None, or (file, first cycle, number of cycles) of an FST waveform to write.
+    trace : None, or (file, first job, number of jobs) of an FST waveform to write.
     stall : every stream idles in `stall` of 256 cycles, for tests. seed : of those idle cycles.
 
     Members
     -------
-    cycles, macs : Counters by phase. jobs : jobs run. seconds : time spent simulating.
+    cycles : Counter by phase. jobs : jobs run. seconds : host time spent simulating.
     """
 
     def __init__(self, config: Config, *, trace: tuple[Path, int, int] | None = None,
                  stall: int = 0, seed: int = 1):
+        self._engine = None
         if not 0 <= stall < 256:
             raise ValueError(f"stall = {stall!r} is out of range: expected 0..255 of 256 cycles")
         self.config = config
         self.stall, self.seed = stall, seed
         self.cycles: Counter[str] = Counter()
-        self.macs: Counter[str] = Counter()
         self.jobs, self.seconds = 0, 0.0
-        self._engine = None
         library = ctypes.CDLL(str(build(config, trace=trace is not None)))
         library.engine_new.restype = ctypes.c_void_p
-        library.engine_new.argtypes = [ctypes.c_char_p, ctypes.c_uint64, ctypes.c_uint64]
+        library.engine_new.argtypes = [ctypes.c_char_p]
         library.engine_run.argtypes = [ctypes.c_void_p, ctypes.POINTER(_Job)]
         library.engine_delete.argtypes = [ctypes.c_void_p]
         self._library = library
         file, first, count = trace or (None, 0, 0)
-        name = str(file).encode() if file else None
-        self._engine = library.engine_new(name, first, count)
+        self._traced = range(first, first + count)
+        self._engine = library.engine_new(str(file).encode() if file else None)
 
     def run(self, job: Job) -> Rescaled:
         """The job's results; ValueError if it does not fit, RuntimeError if the RTL misbehaves."""
@@ -158,7 +178,8 @@ class RtlBackend:
             "mask": None if job.mask is None else job.mask.view(np.uint8),
         }
         call = _Job(m=m, n=n, k=k, data=words.ctypes.data, clip_mask=clip_mask.ctypes.data,
-                    stall=self.stall, seed=self.seed + 2 * self.jobs)
+                    trace=self.jobs in self._traced, stall=self.stall,
+                    seed=self.seed + 2 * self.jobs)
         for name, array in operands.items():
             setattr(call, name, _Matrix.of(array))
         call.descriptor[:] = descriptor(job, self.config).to_bytes(32, "little")
@@ -169,7 +190,6 @@ class RtlBackend:
             raise RuntimeError(f"{OUTCOMES[outcome]}, in a {job.phase} job of M, N, K = {m, n, k}")
         self.jobs += 1
         self.cycles[job.phase] += call.cycles
-        self.macs[job.phase] += job.macs
         flags = FLAGS_LAYOUT.from_bits(call.flags)
         for name in ("overflow", "bad_job"):
             if flags[name]:

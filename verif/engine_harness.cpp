@@ -56,7 +56,9 @@ std::vector<Beat<Group * LANES * 4>> pack(const Matrix& codes, int64_t vectors, 
     using B = Beat<Group * LANES * 4>;
     const int64_t steps = (k + LANES - 1) / LANES;
     std::vector<B> beats((vectors + Group - 1) / Group * steps);
-    std::memset(static_cast<void*>(beats.data()), kGarbage, beats.size() * sizeof(B));
+    // a model's port must not hold bits beyond its width, which only a beat of one nibble could
+    const int garbage = kGarbage & (Group * LANES == 1 ? 15 : 255);
+    std::memset(static_cast<void*>(beats.data()), garbage, beats.size() * sizeof(B));
     for (int64_t v = 0; v < vectors; v++)
         for (int64_t i = 0; i < k; i++) {
             const size_t nibble = (v % Group) * LANES + i % LANES;
@@ -96,6 +98,7 @@ struct EngineJob {  // as verif/binding.py declares it
     uint8_t* clip_mask;  // m * n, 0 or 1
     uint64_t cycles;  // out: from offering the job to its last result
     uint32_t flags;  // out
+    uint32_t trace;  // whether this job goes into the waveform
     uint32_t stall;  // each stream idles in stall of 256 cycles, for tests
     uint64_t seed;
 };
@@ -103,13 +106,13 @@ struct EngineJob {  // as verif/binding.py declares it
 struct Engine {
     std::unique_ptr<VerilatedContext> context{new VerilatedContext};
     std::unique_ptr<Vmodel> top;
-    uint64_t cycle = 0, trace_first = 0, trace_count = 0, random = 1;
+    uint64_t cycle = 0, random = 1;
+    bool tracing = false;
 #if VM_TRACE_FST
     std::unique_ptr<VerilatedFstC> trace;
 #endif
 
-    Engine(const char* trace_file, uint64_t first, uint64_t count)
-        : trace_first(first), trace_count(count) {
+    explicit Engine(const char* trace_file) {
         context->traceEverOn(trace_file != nullptr);
         top.reset(new Vmodel(context.get()));
 #if VM_TRACE_FST
@@ -133,7 +136,7 @@ struct Engine {
         top->clk = clk;
         top->eval();
 #if VM_TRACE_FST
-        if (trace && cycle - trace_first < trace_count) trace->dump(2 * cycle + clk);
+        if (tracing) trace->dump(2 * cycle + clk);
 #endif
     }
     void rise() {
@@ -170,6 +173,7 @@ int Engine::run(EngineJob& job) {
     uint8_t out[sizeof(top->PORT(result, payload)) + 8];
     const auto bit = [&out](size_t at) { return out[at / 8] >> at % 8 & 1; };
     random = job.seed | 1;
+    tracing = job.trace;
 
     top->clear = 1;
     tick();
@@ -275,9 +279,7 @@ int Engine::run(EngineJob& job) {
 }
 
 extern "C" {
-Engine* engine_new(const char* trace_file, uint64_t first, uint64_t count) {
-    return new Engine(trace_file, first, count);
-}
+Engine* engine_new(const char* trace_file) { return new Engine(trace_file); }
 void engine_delete(Engine* engine) { delete engine; }
 int engine_run(Engine* engine, EngineJob* job) { return engine->run(*job); }
 }

@@ -21,6 +21,7 @@ from verif.verilate import (
     OPTIONS,
     PCH_FLAG,
     ToolError,
+    check_fst_headers,
     environment,
     model_key,
     verilog_file,
@@ -101,6 +102,8 @@ def build(settings: Settings, *, trace: bool = False) -> Path:
     cocotb = importlib.metadata.version("cocotb")
 
     def make(folder: Path) -> None:
+        if trace:
+            check_fst_headers()
         log = folder / "build.log"
         saved = dict(os.environ)
         os.environ.update(environment(), MAKEFLAGS=f" -- {PCH_FLAG}")  # the runner hands them on

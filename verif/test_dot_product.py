@@ -7,12 +7,13 @@ import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, RisingEdge
 
-from golden.config import Config, preset
+from golden.config import Config
 from golden.formats import A_FORMATS, INT4, LogFormat
 from golden.gemm import gemm
 from hdl.dot_product import DotProduct
 from hdl.multiplier import DIGIT_WIDTH, shift_width
-from verif.runner import Settings, simulate
+from verif.benches import BENCHES, run_bench
+from verif.runner import Settings
 from verif.stimuli import random_codes
 
 
@@ -68,6 +69,6 @@ async def randomised(dut):
                                     f"({b_fmt.name}); repeat with: {settings.repeat}")
 
 
-@pytest.mark.parametrize("name", ["tiny", "base"])
-def test_verilator(name):
-    assert simulate(Settings("dot_product", "tetra_dot_product", preset(name))) == 1
+@pytest.mark.parametrize("config", BENCHES["dot_product"].configs, ids=repr)
+def test_verilator(config):
+    run_bench("dot_product", config)

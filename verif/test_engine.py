@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from golden.config import Config, preset
+from golden.config import preset
 from golden.engine import Job
 from golden.formats import INT4, INT32
 from golden.rescale import Rescale
 from hdl.engine import Engine
 from hdl.layouts import BFormat, job_layout
+from verif.benches import BENCHES, run_bench
 from verif.binding import descriptor
-from verif.runner import Settings, simulate
 from verif.stimuli import engine_beats, random_job, result_row
 from verif.streams import Scoreboard, Sink, Source, StreamBench
 
@@ -122,10 +122,9 @@ async def full_utilisation(dut):
     assert bench.cycle - start <= job.macs // config.macs_per_cycle + overhead, utilisation
 
 
-@pytest.mark.parametrize("config", [preset("tiny"), Config(4, 2, 4, radices=(4,)),
-                                    Config(1, 1, 1, dim_width=4)], ids=repr)
+@pytest.mark.parametrize("config", BENCHES["engine"].configs, ids=repr)
 def test_verilator(config):
-    assert simulate(Settings("engine", "tetra_engine", config)) == 4
+    run_bench("engine", config)
 
 
 def test_amaranth_simulator():

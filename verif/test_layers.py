@@ -23,9 +23,9 @@ from golden.quantisers import Fixed, LogGradient, Pact, Sawb, UnitInterval
 from golden.rescale import Rescale
 from train.backends import CheckedBackend, MismatchError, open_backend
 from train.data import digits
-from train.files import write_atomically
-from train.reproducer import first_difference, load_job, save_job
 from train.trainer import Schedule
+from verif.files import write_atomically
+from verif.reproducer import first_difference, load_job, save_job
 
 BACKEND = GoldenBackend(preset("base"))
 SIZES = (64, 24, 16, 10)
@@ -320,7 +320,7 @@ def test_one_wrong_bit_is_caught_and_replays(name, job, seed, tmp_path, monkeypa
     message = str(caught.value)
     assert f"job {job}, epoch 1, seed {seed}, preset tiny" in message
     assert work[job - 1].phase in message and f"{name}[" in message
-    assert "expected" in message and f"python -m train.replay {path}" in message
+    assert "expected" in message and f"make replay FILE={path}" in message
 
     # the recorded job, on the faulty device and on a right one
     monkeypatch.setattr(train.replay, "open_backend", lambda *_: Faulty(flip(name, seed), 1))

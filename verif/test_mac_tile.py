@@ -5,12 +5,12 @@ import cocotb
 import numpy as np
 import pytest
 
-from golden.config import Config, preset
-from golden.formats import A_FORMATS, INT4, UINT4
+from golden.config import Config
+from golden.formats import A_FORMATS, INT4, UINT4, max_product
 from golden.gemm import gemm
 from hdl.layouts import BFormat, beat_layout, row_layout
 from hdl.mac_tile import MacTile
-from verif.runner import Settings, simulate
+from verif.benches import BENCHES, run_bench
 from verif.stimuli import operand_beats, random_codes
 from verif.streams import Scoreboard, Sink, Source, StreamBench
 
@@ -105,7 +105,7 @@ async def overflow_is_sticky(dut):
     layout = beat_layout(config)
     top = {"a": [[15] * config.lanes] * config.rows, "b": [[7] * config.lanes] * config.cols,
            "a_signed": 0, "b_format": BFormat.of(fmt), "lanes": config.lanes, "rows": 1}
-    beats = -(-config.max_k(UINT4, fmt) // config.lanes) + 1
+    beats = 2 ** (config.accumulator_width - 1) // (config.lanes * max_product(UINT4, fmt)) + 1
     for i in range(beats):
         bench.source.queue.append(
             layout.const({**top, "first": int(i == 0), "last": int(i == beats - 1)}).as_bits())
@@ -120,7 +120,6 @@ async def overflow_is_sticky(dut):
     assert dut.overflow.value == 0
 
 
-@pytest.mark.parametrize("config", [preset("tiny"), Config(4, 2, 4, accumulator_width=20),
-                                    Config(1, 1, 1)], ids=repr)
+@pytest.mark.parametrize("config", BENCHES["mac_tile"].configs, ids=repr)
 def test_verilator(config):
-    assert simulate(Settings("mac_tile", "tetra_mac_tile", config)) == 3
+    run_bench("mac_tile", config)

@@ -8,14 +8,13 @@ import pytest
 from amaranth.sim import Simulator
 from cocotb.triggers import Timer
 
-from golden.config import Config, preset
+from golden.config import Config
 from golden.formats import B_FORMATS, INT4, UINT4
 from golden.gemm import products
 from hdl.layouts import BFormat
 from hdl.multiplier import Multiplier
-from verif.runner import Settings, simulate
-
-CONFIGS = [preset("tiny"), Config(2, 2, 8, radices=(4,)), Config(2, 2, 8, radices=(2,))]
+from verif.benches import BENCHES, run_bench
+from verif.runner import Settings
 
 
 def cases(config: Config):
@@ -46,12 +45,12 @@ async def exhaustive(dut):
     assert checked == 256 * 2 * modes
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"radices{c.radices}")
+@pytest.mark.parametrize("config", BENCHES["multiplier"].configs, ids=repr)
 def test_verilator(config):
-    assert simulate(Settings("multiplier", "tetra_multiplier", config)) == 1
+    run_bench("multiplier", config)
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: f"radices{c.radices}")
+@pytest.mark.parametrize("config", BENCHES["multiplier"].configs, ids=repr)
 def test_amaranth_simulator(config):
     dut = Multiplier(config)
     checked = 0

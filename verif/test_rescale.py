@@ -12,7 +12,7 @@ from golden.formats import INT32, LogFormat
 from golden.rescale import Rescale, rescale
 from hdl.layouts import rescale_layout, result_layout
 from hdl.rescale import RescaleUnit
-from verif.runner import Settings, simulate
+from verif.benches import BENCHES, run_bench
 from verif.stimuli import output_formats, random_rescale, result_words
 from verif.streams import Scoreboard, Sink, Source, StreamBench
 
@@ -129,10 +129,9 @@ async def full_speed(dut):
     assert bench.cycle == 64 + RescaleUnit.latency
 
 
-@pytest.mark.parametrize("config", [preset("tiny"), Config(2, 2, 8, radices=(2,))],
-                         ids=lambda c: f"radices{c.radices}")
+@pytest.mark.parametrize("config", BENCHES["rescale"].configs, ids=repr)
 def test_verilator(config):
-    assert simulate(Settings("rescale", "tetra_rescale_unit", config)) == 3
+    run_bench("rescale", config)
 
 
 def test_amaranth_simulator():

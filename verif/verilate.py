@@ -68,6 +68,14 @@ def run(command: list[str], folder: Path, what: str) -> str:
     return done.stdout
 
 
+def check_fst_headers() -> None:
+    """ToolError unless the libraries that Verilator's FST writer needs are there."""
+    for header, package in (("zlib.h", "zlib1g-dev"), ("lz4.h", "liblz4-dev")):
+        probe = [os.environ.get("CXX", "g++"), "-E", "-x", "c++", "-include", header, "/dev/null"]
+        if subprocess.run(probe, capture_output=True).returncode:
+            raise ToolError(f"FST waveforms need {header}: apt install {package}")
+
+
 def verilog_file(config: Config, top: str) -> Path:
     """The generated Verilog of a top, cached by the sources that make it."""
     sources = sorted([*(ROOT / "hdl").glob("*.py"), *(ROOT / "golden").glob("*.py")])

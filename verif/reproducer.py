@@ -12,7 +12,7 @@ from golden.dyadic import Dyadic
 from golden.engine import Job
 from golden.formats import format_named
 from golden.rescale import Rescale, Rescaled
-from train.files import write_atomically
+from verif.files import write_atomically
 
 OPERANDS = ("a", "b", "x", "bias", "mask")
 

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+# The one place a user needs: `make help`.
+
+PYTHON ?= python3
+PY := .venv/bin/python
+export PYTHONDONTWRITEBYTECODE ?= 1
+
+# make run
+PRESET ?= base
+BACKEND ?= rtl
+CHECK ?= all
+SEED ?= 0
+EPOCHS ?= 20
+BATCH ?= 32
+OUT ?= build/run
+TRACE ?=
+# make regress, make wave
+BLOCK ?=
+FILE ?=
+SEEDS ?= 10
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+LENGTH ?= 5
+# make test
+TESTS ?= verif
+WORKERS ?= $(JOBS)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test regress wave replay lint verilog bench lock clean
+
+help: ## list every target
+	@echo "Tetra: an open 4-bit training core. Targets:"
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@echo "Settings, as in 'make run SEED=3': run: PRESET= BACKEND=rtl|golden CHECK=all|first|none"
+	@echo "SEED= EPOCHS= BATCH= TRACE=first:count OUT=; regress: BLOCK= SEEDS= SEED= JOBS= LENGTH="
+
+setup: ## create .venv with the pinned tools (every target does it when needed)
+	@$(PYTHON) bootstrap.py
+
+run: setup ## train a network on handwritten digits, 4 bits everywhere, on the simulated RTL
+	@$(PY) -m train.digits --preset $(PRESET) --backend $(BACKEND) --check $(CHECK) \
+	  --seed $(SEED) --epochs $(EPOCHS) --batch $(BATCH) --out $(OUT) \
+	  $(if $(TRACE),--trace $(TRACE))
+
+test: setup ## lint, then the whole test suite (TESTS=path for a part of it)
+	@$(MAKE) --no-print-directory lint
+	@$(PY) -m pytest $(TESTS) -n $(WORKERS)
+
+regress: setup ## the long regression: BLOCK= SEEDS= SEED= JOBS= LENGTH=
+	@$(PY) -m verif.regress --block "$(BLOCK)" --seeds $(SEEDS) --jobs $(JOBS) \
+	  --length $(LENGTH) $(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
+
+wave: setup ## run one bench with an FST waveform: BLOCK=
+	@$(PY) -m verif.wave --block "$(BLOCK)" \
+	  $(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
+
+replay: setup ## repeat one job that differed, on the RTL and the golden model: FILE=
+	@$(PY) -m train.replay "$(FILE)"
+
+lint: setup ## ruff on the Python, Verilator -Wall on the generated Verilog
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m verif.export --preset tiny --quiet
+
+verilog: setup ## write Verilog and manifest.json for PRESET= to build/verilog
+	@$(PY) -m verif.export --preset $(PRESET)
+
+bench: setup ## measure speed and accuracy, to build/bench/summary.json
+	@$(PY) -m verif.bench
+
+lock: ## resolve pyproject.toml anew into requirements.lock
+	@$(PYTHON) bootstrap.py --lock
+
+clean: ## remove everything that was built (the environment stays)
+	rm -rf build .pytest_cache .ruff_cache .hypothesis

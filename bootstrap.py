@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Creates the virtual environment from requirements.lock; the standard library is all it needs.
+
+`python3 bootstrap.py` does nothing if `.venv` is complete and of this lock. `--lock` makes a new
+lock from pyproject.toml. Two at once wait for each other; an interrupted one leaves an environment
+without its seal, which the next one makes anew.
+"""
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+LOCK = ROOT / "requirements.lock"
+SEAL = VENV / "complete"
+PACKAGES = {  # command -> Debian package
+    os.environ.get("CXX", "g++"): "g++",
+    "make": "make",
+    "perl": "perl",
+}
+
+
+def missing() -> list[str]:
+    """What this machine lacks, each with the command that installs it."""
+    found = []
+    if sys.version_info < (3, 11):  # noqa: UP036 - whoever runs this may have an older one
+        found.append(f"Python >= 3.11 (this is {sys.version.split()[0]}): apt install python3.11 "
+                     "python3.11-venv, then make PYTHON=python3.11")
+    if not all(importlib.util.find_spec(name) for name in ("venv", "ensurepip")):
+        found.append("Python's venv module: apt install python3-venv")
+    for command, package in PACKAGES.items():
+        if not shutil.which(command):
+            found.append(f"{command}: apt install {package}")
+    return found
+
+
+def wanted_seal() -> str:
+    text = LOCK.read_bytes() + f"{sys.version}\0{VENV}".encode()
+    return hashlib.sha256(text).hexdigest()
+
+
+def complete() -> bool:
+    try:
+        return SEAL.read_text() == wanted_seal() and (VENV / "bin" / "python").exists()
+    except OSError:
+        return False
+
+
+def install(folder: Path, *arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+    subprocess.run([str(folder / "bin" / "python"), "-m", "pip", "install",
+                    "--disable-pip-version-check", *arguments], check=True)
+
+
+def setup() -> None:
+    if complete():
+        return
+    with open(ROOT / ".venv.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if complete():
+            return
+        print("setup: installing the pinned tools into .venv (once, a minute or two)", flush=True)
+        SEAL.unlink(missing_ok=True)
+        install(VENV, "--quiet", "--progress-bar", "on", "--no-deps", "-r", str(LOCK))
+        partial = SEAL.with_suffix(".partial")
+        partial.write_text(wanted_seal())
+        os.replace(partial, SEAL)
+
+
+def make_lock() -> None:
+    """Resolve pyproject.toml in an empty environment and write down what came of it."""
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = project["project"]["dependencies"] + project["dependency-groups"]["test"]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        install(folder, *wanted)
+        frozen = subprocess.run([str(folder / "bin" / "pip"), "freeze"], check=True, text=True,
+                                capture_output=True).stdout
+    LOCK.write_text("# Every package of the environment, pinned. Made by `make lock`.\n" + frozen)
+
+
+def main() -> int:
+    if lacking := missing():
+        print("setup: this machine lacks\n  " + "\n  ".join(lacking), file=sys.stderr)
+        return 1
+    try:
+        make_lock() if "--lock" in sys.argv[1:] else setup()
+    except subprocess.CalledProcessError as error:
+        print(f"setup: failed: {' '.join(error.cmd)} (exit {error.returncode}); run it again when "
+              "the cause is mended, nothing half-made is used", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nsetup: interrupted; the next run starts it anew", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make bench`: every figure of speed and accuracy, to build/bench/summary.json.
+
+Ratios are medians of pairs measured in turn in one process, so that a machine that slows down
+slows both sides. The recipe of each figure is its function's docstring.
+"""
+
+import ctypes
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from threadpoolctl import threadpool_limits
+
+from golden.config import VERSION, preset
+from golden.engine import Job
+from golden.formats import FP4_R4, INT4
+from golden.gemm import exact_depth, gemm, mac_values
+from train.seeds import accuracy_over_seeds
+from verif.binding import RtlBackend, build, build_model, descriptor
+from verif.cache import ROOT
+from verif.files import write_atomically
+from verif.stimuli import random_codes
+from verif.verilate import ToolError, tool_versions
+
+PRESET = "base"
+PAIRS = 7
+SEEDS = range(5)
+GEMM_PAIRS = {512: 61, 1024: 31, 2048: 7}  # by M = N = K; short ones are noisier
+SQUARE = 256  # M = N = K of the figures on the RTL
+
+
+def ratio(ours, theirs, pairs: int) -> float:
+    """Median over the pairs of the time of `theirs` over that of `ours`, after one warm-up each."""
+    ours(), theirs()
+    return statistics.median(_seconds(theirs) / _seconds(ours) for _ in range(pairs))
+
+
+def golden_gemm_vs_numpy() -> dict[str, float]:
+    """Golden GEMM on int8 codes against numpy's matmul of the same shape, operands already in the
+    narrowest exact float type, by mode and size; 1 is numpy's speed. One BLAS thread on both sides,
+    so that other load on the machine disturbs both alike."""
+    rng = np.random.default_rng(1)
+    found = {}
+    for b_fmt in (INT4, FP4_R4):
+        for size, pairs in GEMM_PAIRS.items():
+            a, b = random_codes(rng, INT4, (size, size)), random_codes(rng, b_fmt, (size, size))
+            dtype = np.float32 if size <= exact_depth(INT4, b_fmt) else np.float64
+            x, y = mac_values(a, INT4, dtype), mac_values(b, b_fmt, dtype)
+            with threadpool_limits(1):
+                found[f"{b_fmt.name}_{size}"] = ratio(
+                    lambda a=a, b=b, f=b_fmt: gemm(a, INT4, b, f), lambda x=x, y=y: x @ y.T, pairs)
+    return found
+
+
+def rtl_speed() -> dict:
+    """The verilated `base` engine, M = N = K = 256: its binding against a bare C++ loop around the
+    same model (cycles per second), utilisation and millions of MACs per second."""
+    config, rng = preset(PRESET), np.random.default_rng(1)
+    library = ctypes.CDLL(str(build(config)))
+    library.bare_loop.restype = ctypes.c_double
+    library.bare_loop.argtypes = [ctypes.c_char_p, ctypes.c_uint64]
+    found: dict = {}
+    with RtlBackend(config) as rtl:
+        for b_fmt in (INT4, FP4_R4):
+            shape = (SQUARE, SQUARE)
+            job = Job.gemm(random_codes(rng, INT4, shape), INT4, random_codes(rng, b_fmt, shape),
+                           b_fmt, phase=b_fmt.name)
+            bits = descriptor(job, config).to_bytes(32, "little")
+            beats = job.macs // config.macs_per_cycle
+            ratios, speeds = [], []
+            for _ in range(PAIRS):
+                bare = library.bare_loop(bits, beats)
+                if not bare:
+                    raise RuntimeError("the bare loop hung")
+                before = rtl.cycles[b_fmt.name]
+                seconds = _seconds(lambda job=job: rtl.run(job))
+                cycles = rtl.cycles[b_fmt.name] - before
+                ratios.append(bare / (seconds / cycles))
+                speeds.append(job.macs / seconds / 1e6)
+            found[b_fmt.name] = {
+                "binding_vs_cpp": statistics.median(ratios),
+                "utilization": job.macs / cycles / config.macs_per_cycle,
+                "sim_mmac_per_s": statistics.median(speeds),
+            }
+    return found
+
+
+def model_build_s() -> float:
+    """Seconds to build the verilated `base` engine from its Verilog, nothing cached."""
+    with tempfile.TemporaryDirectory(prefix="tetra-bench-") as folder:
+        return _seconds(lambda: build_model(preset(PRESET), Path(folder)))
+
+
+def accuracy() -> dict:
+    """Test accuracy of `make run`'s network over 5 seeds, 4 bit (on the golden model, which has the
+    RTL's bits) and FP32, and the difference of the means in points."""
+    pairs = accuracy_over_seeds(list(SEEDS))
+    four, full = (statistics.mean(p[i] for p in pairs) for i in (0, 1))
+    return {"seeds": list(SEEDS), "pairs": pairs, "mean_4bit": four, "mean_fp32": full,
+            "difference_points": 100 * (four - full)}
+
+
+def main() -> int:
+    console = Console()
+    steps = {"golden GEMM against numpy": golden_gemm_vs_numpy, "verilated engine": rtl_speed,
+             "model build": model_build_s, "accuracy over seeds": accuracy}
+    results = {}
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    try:
+        with Progress(*columns, console=console) as progress:
+            for name, step in steps.items():
+                task = progress.add_task(name, total=1)
+                results[name] = step()
+                progress.update(task, completed=1)
+    except ToolError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: nothing was written", file=sys.stderr)
+        return 130
+    gemms, rtl, build_s, trained = results.values()
+    summary = {
+        "golden_gemm_vs_numpy": min(gemms.values()),
+        "binding_vs_cpp": min(mode["binding_vs_cpp"] for mode in rtl.values()),
+        "utilization_256": min(mode["utilization"] for mode in rtl.values()),
+        "model_build_s": build_s,
+        "accuracy_difference_points": trained["difference_points"],
+        "golden_gemm": gemms, "rtl": rtl, "accuracy": trained, "preset": PRESET,
+        "pairs": {"gemm": GEMM_PAIRS, "rtl": PAIRS},
+        "machine": {"cpus": len(os.sched_getaffinity(0)), "platform": platform.platform(),
+                    "tools": tool_versions(), "numpy": np.__version__, "tetra": VERSION},
+    }
+    path = ROOT / "build" / "bench" / "summary.json"
+    write_atomically(path, (json.dumps(summary, indent=2) + "\n").encode())
+    for name, value in list(summary.items())[:5]:
+        print(f"{name:28} {value:8.3f}")
+    print(f"all figures: {path.relative_to(ROOT)}")
+    return 0
+
+
+def _seconds(action) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every cocotb bench with its top and configurations: what `make test` and `make regress` run."""
+
+from dataclasses import dataclass
+
+from golden.config import Config, preset
+from verif.runner import Settings, simulate
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A bench: the module under test, its configurations, and how many cocotb tests it has."""
+
+    top: str
+    configs: tuple[Config, ...]
+    tests: int
+
+
+TINY = preset("tiny")
+ONE = Config(1, 1, 1, dim_width=4)  # every size at its least
+
+BENCHES = {
+    "multiplier": Bench("tetra_multiplier", (
+        TINY, Config(2, 2, 8, radices=(4,)), Config(2, 2, 8, radices=(2,))), tests=1),
+    "dot_product": Bench("tetra_dot_product", (TINY, preset("base")), tests=1),
+    "mac_tile": Bench("tetra_mac_tile", (
+        TINY, Config(4, 2, 4, accumulator_width=20), ONE), tests=3),
+    "rescale": Bench("tetra_rescale_unit", (TINY, Config(2, 2, 8, radices=(2,))), tests=3),
+    "engine": Bench("tetra_engine", (TINY, Config(4, 2, 4, radices=(4,)), ONE), tests=4),
+}
+
+
+def bench_named(block: str) -> Bench:
+    """The bench of a block; ValueError that lists the blocks otherwise."""
+    try:
+        return BENCHES[block]
+    except KeyError:
+        raise ValueError(
+            f"BLOCK = {block!r} is unknown: expected one of {', '.join(BENCHES)}") from None
+
+
+def run_bench(block: str, config: Config, *, seed: int = 1, length: int = 1) -> None:
+    """Run a bench; AssertionError if a test of it fails or is missing."""
+    bench = bench_named(block)
+    passed = simulate(Settings(block, bench.top, config, seed, length))
+    if passed != bench.tests:
+        raise AssertionError(f"bench {block} ran {passed} tests, expected {bench.tests}")

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make verilog`: one readable file per top, lint-clean, and manifest.json."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from golden.config import Config, preset
+from hdl.manifest import manifest
+from hdl.verilog import TOPS
+from verif.cache import ROOT
+from verif.files import write_atomically
+from verif.verilate import CONTROL, ToolError, run, verilator_bin, verilog_file
+
+
+def lint(path: Path, top: str) -> None:
+    """ToolError with the warnings unless the file is clean under -Wall and the stated waivers."""
+    run([str(verilator_bin() / "verilator"), "--lint-only", "-Wall", "--quiet", str(CONTROL),
+         str(path), "--top-module", top], ROOT, f"Verilator lint of {top}")
+
+
+def export(config: Config, preset_name: str, folder: Path) -> list[Path]:
+    """Write every top and the manifest to `folder`; returns the files."""
+    files = []
+    for top in TOPS:
+        source = verilog_file(config, top)
+        lint(source, top)
+        files.append(folder / f"{top}.v")
+        write_atomically(files[-1], source.read_bytes())
+    text = json.dumps(manifest(config, preset_name), indent=2) + "\n"
+    files.append(folder / "manifest.json")
+    write_atomically(files[-1], text.encode())
+    return files
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make verilog", description=__doc__)
+    parser.add_argument("--preset", default="base")
+    parser.add_argument("--quiet", action="store_true", help="say nothing if all is well")
+    o = parser.parse_args()
+    try:
+        config = preset(o.preset)
+        files = export(config, o.preset, ROOT / "build" / "verilog" / o.preset)
+    except (ValueError, ToolError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if not o.quiet:
+        for path in files:
+            lines = len(path.read_text().splitlines())
+            print(f"{path.relative_to(ROOT)}  {lines:,} lines")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
