@@ -21,6 +21,7 @@ from train.report import render
 from train.seeds import trainers
 from train.trainer import Schedule
 from verif.files import write_atomically
+from verif.verilate import ToolError
 
 MAX_EPOCHS, MAX_BATCH, MAX_SEED = 1000, 1024, 2**32 - 1
 
@@ -61,7 +62,9 @@ def run(o: argparse.Namespace, console: Console) -> Outcome:
     """Train both networks, epoch by epoch side by side."""
     start = time.monotonic()
     o.out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written fails at once
-    device = open_backend(o.backend, o.preset, o.trace and (o.out / "trace.fst", *o.trace))
+    with console.status(f"preparing the {o.backend} backend, preset {o.preset} "
+                        "(the RTL is built once, in about half a minute)"):
+        device = open_backend(o.backend, o.preset, o.trace and (o.out / "trace.fst", *o.trace))
     policy = o.check if o.backend == "rtl" else "none"  # golden against itself shows nothing
     backend = CheckedBackend(device, policy, seed=o.seed, preset_name=o.preset, folder=o.out)
     try:
@@ -94,11 +97,13 @@ def main(arguments: list[str] | None = None) -> int:
     except MismatchError as error:
         print(f"MISMATCH: {error}", file=sys.stderr)
         return 1
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ToolError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     console.print(final_table(outcome))
     console.print(f"report: {o.out / 'report.html'}", highlight=False, soft_wrap=True)
+    if o.trace:
+        console.print(f"waveform: {o.out / 'trace.fst'}", highlight=False, soft_wrap=True)
     return 0
 
 

@@ -126,7 +126,7 @@ def _options(config: Config, trace: bool) -> list[str]:
     }
     return [
         "--cc", "--lib-create", "engine_model", "--prefix", "Vmodel", "--top-module", TOP,
-        *OPTIONS, "-MAKEFLAGS", f"{PCH_FLAG} OPT_FAST=-O3 OPT_SLOW=-O1",
+        *OPTIONS, "-MAKEFLAGS", f"{PCH_FLAG} OPT_FAST={'-O1' if trace else '-O3'} OPT_SLOW=-O0",
         *(["--trace-fst"] if trace else []), "-CFLAGS",
         " ".join(["-fPIC", *(f"-D{name}={value}" for name, value in macros.items())]),
     ]

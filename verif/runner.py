@@ -59,15 +59,18 @@ class Settings:
         return cls(**{**values, "config": Config(**values["config"])})
 
 
-def simulate(settings: Settings, *, waves: Path | None = None) -> int:
+def simulate(
+    settings: Settings, *, waves: Path | None = None, verilog: Path | None = None
+) -> int:
     """Run a bench; returns how many cocotb tests passed.
 
-    `waves` is where an FST waveform is to go. AssertionError with the end of the log and the
+    `waves` is where an FST waveform is to go, `verilog` a file to run instead of the generated one
+    (a seeded fault). AssertionError with the end of the log and the
     command that repeats the run if a test fails; ToolError if a tool is missing.
     """
     from cocotb_tools.runner import get_results, get_runner
 
-    model = build(settings, trace=waves is not None)
+    model = build(settings, trace=waves is not None, verilog=verilog)
     with tempfile.TemporaryDirectory(prefix=f"tetra-{settings.block}-") as name:
         folder = Path(name)
         with contextlib.suppress(SystemExit):  # how a failing test ends; the results tell
@@ -93,11 +96,11 @@ def simulate(settings: Settings, *, waves: Path | None = None) -> int:
     return tests
 
 
-def build(settings: Settings, *, trace: bool = False) -> Path:
+def build(settings: Settings, *, trace: bool = False, verilog: Path | None = None) -> Path:
     """The folder of the cocotb model of a top, built unless it is cached."""
     from cocotb_tools.runner import VerilatorControlFile, get_runner
 
-    verilog = verilog_file(settings.config, settings.top)
+    verilog = verilog or verilog_file(settings.config, settings.top)
     args = [*OPTIONS, "-Wno-fatal", *(["--trace-fst"] if trace else [])]
     cocotb = importlib.metadata.version("cocotb")
 

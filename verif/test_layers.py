@@ -1,16 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""4-bit layers, optimizer and the training program, on the golden backend."""
+"""4-bit layers, quantisers and the optimizer, on the golden backend."""
 
-import json
-import os
-import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-import train.digits
-import train.replay
 from golden.config import preset
 from golden.engine import GoldenBackend, Job
 from golden.formats import FP4_R4, INT4_SYM, UINT4, Phase
@@ -20,12 +14,9 @@ from golden.logfp4 import decode
 from golden.network import float_mlp, quantised_mlp
 from golden.optimizer import Momentum, Parameter, cosine
 from golden.quantisers import Fixed, LogGradient, Pact, Sawb, UnitInterval
-from golden.rescale import Rescale
-from train.backends import CheckedBackend, MismatchError, open_backend
+from train.backends import open_backend
 from train.data import digits
 from train.trainer import Schedule
-from verif.files import write_atomically
-from verif.reproducer import first_difference, load_job, save_job
 
 BACKEND = GoldenBackend(preset("base"))
 SIZES = (64, 24, 16, 10)
@@ -262,209 +253,3 @@ def test_cosine_falls_from_one():
     assert cosine(0, 10) == 1
     assert cosine(5, 10) == pytest.approx(0.5)
     assert 0 < cosine(9, 10) < 0.05
-
-
-# Check against the golden model
-
-
-class Faulty:
-    """A device that spoils one field of one job; `fault` maps a right result to a wrong one."""
-
-    def __init__(self, fault, job):
-        self.config, self.fault, self.job, self.count = preset("tiny"), fault, job, 0
-
-    def run(self, job):
-        self.count += 1
-        result = GoldenBackend(self.config).run(job)
-        return self.fault(result) if self.count == self.job else result
-
-
-def flip(name, seed, bit=1):
-    """A fault: one bit of one element of an array, chosen by the seed."""
-    def fault(result):
-        array = getattr(result, name).copy()
-        index = np.random.default_rng(seed).integers(array.size)
-        array.flat[index] = ~array.flat[index] if array.dtype == bool else array.flat[index] ^ bit
-        return replace(result, **{name: array})
-    return fault
-
-
-def jobs(seed):
-    """A fused fprop with mask, then a gradient with both phases, then a biased INT32 GEMM."""
-    rng = np.random.default_rng(seed)
-    a, b = rng.integers(0, 16, (5, 9)), rng.integers(-7, 8, (3, 9))
-    x = rng.integers(-(2**31), 2**31, (4, 6))
-    then = Rescale(UINT4, BACKEND_SCALE)
-    return [
-        Job.gemm(a, UINT4, b, INT4_SYM, then, bias=rng.integers(-50, 50, 3)),
-        Job.quantise(x, Rescale(FP4_R4, BACKEND_SCALE), mask=rng.random(x.shape) < 0.5),
-        Job.gemm(a, UINT4, rng.integers(0, 16, (3, 9)), FP4_R4, phase="wgrad"),
-    ]
-
-
-BACKEND_SCALE = replace(Rescale().scale, shift=20)  # 2**-5
-
-
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("name, job", [("codes", 1), ("mask", 1), ("codes", 2), ("odd", 2),
-                                       ("codes", 3)])
-def test_one_wrong_bit_is_caught_and_replays(name, job, seed, tmp_path, monkeypatch, capsys):
-    faulty = Faulty(flip(name, seed), job)
-    backend = CheckedBackend(faulty, "all", seed=seed, preset_name="tiny", folder=tmp_path)
-    work = jobs(seed)
-    with pytest.raises(MismatchError) as caught:
-        for one in work:
-            backend.run(one)
-    assert (backend.checked, backend.mismatches, backend.jobs) == (job, 1, job)
-    path = tmp_path / f"mismatch-seed{seed}-job{job}.npz"
-    message = str(caught.value)
-    assert f"job {job}, epoch 1, seed {seed}, preset tiny" in message
-    assert work[job - 1].phase in message and f"{name}[" in message
-    assert "expected" in message and f"make replay FILE={path}" in message
-
-    # the recorded job, on the faulty device and on a right one
-    monkeypatch.setattr(train.replay, "open_backend", lambda *_: Faulty(flip(name, seed), 1))
-    assert train.replay.main([str(path)]) == 1
-    output = capsys.readouterr().out
-    assert f"MISMATCH at {name}[" in output and "golden codes" in output and "rtl codes" in output
-    monkeypatch.undo()
-    assert train.replay.main([str(path), "--backend", "golden"]) == 0
-    assert "same to the bit" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("fault, text", [
-    (lambda r: replace(r, codes=r.codes.astype(np.int16)),
-     r"codes: expected int8 \[5, 3\], got int16"),
-    (lambda r: replace(r, codes=r.codes[:-1]), r"codes: expected int8 \[5, 3\], got int8 \[4, 3\]"),
-    (lambda r: replace(r, mask=None), r"mask: expected bool \[5, 3\], got nothing"),
-    (lambda r: replace(r, bias_saturated=True), "bias_saturated: expected False, got True"),
-])
-def test_wrong_kind_is_caught(fault, text, tmp_path):
-    backend = CheckedBackend(Faulty(fault, 1), "all", seed=0, preset_name="tiny", folder=tmp_path)
-    with pytest.raises(MismatchError, match=text):
-        backend.run(jobs(0)[0])
-
-
-def test_policies_check_what_they_say(tmp_path):
-    counts = {}
-    for policy in ("all", "first", "none"):
-        backend = CheckedBackend(BACKEND, policy, seed=0, preset_name="base", folder=tmp_path)
-        for backend.epoch in range(2):
-            for job in jobs(0):
-                backend.run(job)
-        counts[policy] = backend.checked
-        assert (backend.jobs, backend.gemms, backend.mismatches) == (6, 4, 0)
-        assert backend.macs["wgrad"] == 2 * 5 * 3 * 9
-    assert counts == {"all": 6, "first": 3, "none": 0}
-    with pytest.raises(ValueError, match="check 'some': expected one of all, first, none"):
-        CheckedBackend(BACKEND, "some", seed=0, preset_name="base", folder=tmp_path)
-
-
-def test_saved_jobs_load_as_they_were(tmp_path):
-    for i, job in enumerate(jobs(7)):
-        save_job(tmp_path / f"{i}.npz", job, "tiny")
-        loaded, preset_name = load_job(tmp_path / f"{i}.npz")
-        assert (loaded.then, loaded.phase, preset_name) == (job.then, job.phase, "tiny")
-        assert first_difference(BACKEND.run(job), BACKEND.run(loaded)) is None
-
-
-def test_replay_refuses_other_files(tmp_path, capsys):
-    path = tmp_path / "other.npz"
-    path.write_text("not an archive")
-    assert train.replay.main([str(path)]) == 2
-    assert train.replay.main([str(tmp_path / "absent.npz")]) == 2
-    assert "does not hold a job" in capsys.readouterr().err
-
-
-# The program
-
-
-def test_one_epoch_end_to_end(tmp_path, capsys):
-    arguments = ["--backend", "golden", "--epochs", "1", "--seed", "3", "--out", str(tmp_path)]
-    assert train.digits.main(arguments) == 0
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["report.html", "summary.json"]
-    summary = json.loads((tmp_path / "summary.json").read_text())
-    assert {"accuracy_4bit", "accuracy_fp32", "rtl_gemms", "rtl_mismatches", "macs", "cycles",
-            "utilization", "sim_mmac_per_s", "wall_s", "seed", "preset", "versions"} <= set(summary)
-    assert 0.8 < summary["accuracy_4bit"] <= 1 and 0.8 < summary["accuracy_fp32"] <= 1
-    assert summary["seed"] == 3 and summary["preset"] == "base" and summary["macs"] > 1e6
-    assert summary["rtl_gemms"] is summary["cycles"] is summary["utilization"] is None
-    page = (tmp_path / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 5 and "http" not in page.lower()
-    assert "epoch 1/1" in capsys.readouterr().out
-
-
-def test_cycles_reach_summary_and_report(tmp_path, monkeypatch, capsys):
-    class Timed:
-        """A stand-in for the RTL: the golden model, and 100 cycles a job."""
-
-        def __init__(self):
-            self.config, self.cycles, self.seconds = preset("base"), {}, 2.0
-
-        def run(self, job):
-            self.cycles[job.phase] = self.cycles.get(job.phase, 0) + 100
-            return BACKEND.run(job)
-
-    monkeypatch.setattr(train.digits, "open_backend", lambda *_: Timed())
-    assert train.digits.main(["--epochs", "1", "--batch", "256", "--out", str(tmp_path)]) == 0
-    summary = json.loads((tmp_path / "summary.json").read_text())
-    assert summary["cycles"] == 100 * summary["rtl_jobs"] == 100 * summary["rtl_checked"]
-    assert summary["rtl_mismatches"] == 0
-    assert summary["utilization"] == pytest.approx(summary["macs"] / (summary["cycles"] * 1024))
-    assert summary["sim_mmac_per_s"] == pytest.approx(summary["macs"] / 2e6)
-    assert (tmp_path / "report.html").read_text().count("data:image/png;base64,") == 6
-    capsys.readouterr()
-
-
-def test_mismatch_stops_the_program(tmp_path, monkeypatch, capsys):
-    faulty = Faulty(flip("codes", 0), 20)
-    monkeypatch.setattr(train.digits, "open_backend", lambda *_: faulty)
-    assert train.digits.main(["--preset", "tiny", "--out", str(tmp_path)]) == 1
-    assert [p.name for p in tmp_path.iterdir()] == ["mismatch-seed0-job20.npz"]
-    assert "MISMATCH: RTL and golden model differ in job 20" in capsys.readouterr().err
-
-
-def test_interrupt_writes_nothing(tmp_path, monkeypatch, capsys):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(train.digits.Live, "epoch", interrupt)
-    arguments = ["--backend", "golden", "--batch", "512", "--out", str(tmp_path)]
-    assert train.digits.main(arguments) == 130
-    assert list(tmp_path.iterdir()) == []
-    assert capsys.readouterr().err == "interrupted: the report of this run was not written\n"
-
-
-def test_missing_rtl_names_the_way_out(monkeypatch, tmp_path, capsys):
-    monkeypatch.setitem(sys.modules, "verif.binding", None)  # import raises ImportError
-    assert train.digits.main(["--out", str(tmp_path)]) == 2
-    assert "train on the golden model with BACKEND=golden" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("arguments, text", [
-    (["--epochs", "0"], "argument --epochs: '0' is out of range: expected an integer 1..1000"),
-    (["--batch", "x"], "argument --batch: 'x' is out of range: expected an integer 1..1024"),
-    (["--seed", "-1"], "argument --seed: '-1' is out of range: expected an integer 0..4294967295"),
-    (["--preset", "huge"], "'huge' is unknown: expected one of tiny, small, base, big"),
-    (["--backend", "gpu"], "'gpu' is unknown: expected one of rtl, golden"),
-    (["--check", "some"], "'some' is unknown: expected one of all, first, none"),
-    (["--trace", "3"], "'3' is not a window of jobs: expected FIRST:COUNT"),
-])
-def test_wrong_options(arguments, text, capsys):
-    with pytest.raises(SystemExit) as caught:
-        train.digits.main(arguments)
-    assert caught.value.code == 2
-    assert text in capsys.readouterr().err
-
-
-def test_failed_writes_leave_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "summary.json"
-    write_atomically(path, b"old")
-
-    def fail(*_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the documentation names exists: tests of the testplan, files, targets, and the lock."""
+
+import re
+import subprocess
+import tomllib
+
+import pytest
+
+from verif.cache import ROOT
+
+PAGES = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/verification.md"]
+
+
+def test_testplan_names_tests_that_exist():
+    plan = (ROOT / "docs/verification.md").read_text()
+    rows = re.findall(r"`(test_\w+\.py)(?:::(test_\w+))?` \|$", plan, re.M)
+    assert len(rows) == sum(line.startswith("| ") for line in plan.splitlines()) - 1
+    for file, name in rows:
+        source = (ROOT / "verif" / file).read_text()
+        assert not name or f"def {name}(" in source, f"{file} has no {name}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_name_files_that_exist(page):
+    text = (ROOT / page).read_text()
+    names = re.findall(r"`((?:golden|hdl|verif|train|docs)/[\w./]+)`", text)
+    names += [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+    for name in names:
+        base = (ROOT / page).parent if not (ROOT / name).exists() else ROOT
+        assert (base / name).exists(), f"{page} names {name}, which does not exist"
+
+
+def test_readme_names_targets_that_exist():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    text = "".join((ROOT / page).read_text() for page in PAGES)
+    named = set(re.findall(r"`make ([a-z]+)", text))
+    assert named and named <= targets
+
+
+def test_help_lists_every_target():
+    phony = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.M)[1].split()
+    shown = subprocess.run(["make", "-s", "help"], cwd=ROOT, text=True, capture_output=True).stdout
+    assert set(re.findall(r"^  ([a-z]+) ", shown, re.M)) == set(phony)
+
+
+def test_lock_has_every_pin():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    pins = project["project"]["dependencies"] + project["dependency-groups"]["test"]
+    locked = (ROOT / "requirements.lock").read_text().splitlines()
+    assert set(pins) <= set(locked)
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in locked[1:])
+
+
+def test_files_stay_short():
+    for path in ROOT.rglob("*.py"):
+        if not {".venv", "build"} & set(path.relative_to(ROOT).parts):
+            assert len(path.read_text().splitlines()) <= 400, f"{path} is too long"

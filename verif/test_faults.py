@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The checkers checked: a fault seeded into the Verilog of each block must turn its bench red."""
+
+import re
+
+import pytest
+
+from verif.benches import BENCHES, TINY
+from verif.runner import Settings, simulate
+from verif.verilate import verilog_file
+
+FAULTS = {  # block -> what is wrong, pattern in the Verilog, replacement of its first occurrence
+    "multiplier": ("a shift loses a bit", r"<< shift;", "<< (shift & 4'hb);"),
+    "dot_product": ("a lane is subtracted", r"(\$signed\(\S+ \)) \+ (\$signed)", r"\1 - \2"),
+    "mac_tile": ("a block starts from the last one's sums", r"first \? 32'd0 : accumulator",
+                 "accumulator"),
+    "rescale": ("ties go up", r"\| whole\[0\]", "| 1'h1"),
+    "engine": ("a block ends one beat late", r"(last +=) k_left <= 4'h8", r"\1 k_left < 4'h8"),
+}
+
+
+def test_every_bench_has_a_fault():
+    assert set(FAULTS) == set(BENCHES)
+
+
+@pytest.mark.parametrize("block", FAULTS)
+def test_every_bench_fails_on_a_fault(block, tmp_path):
+    what, pattern, replacement = FAULTS[block]
+    settings = Settings(block, BENCHES[block].top, TINY)
+    text = verilog_file(TINY, settings.top).read_text()
+    broken, count = re.subn(pattern, replacement, text, count=1)
+    assert count == 1, f"nothing to break in {settings.top}: {pattern}"
+    path = tmp_path / f"{settings.top}.v"
+    path.write_text(broken)
+    with pytest.raises(AssertionError, match=f"repeat with: make regress BLOCK={block}"):
+        simulate(settings, verilog=path)
+        pytest.fail(f"bench {block} did not notice that {what}")
