@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from golden import xorshift
 from golden.config import Config
 from golden.formats import IntFormat, LogFormat
 from golden.gemm import check_operands, gemm
@@ -125,7 +126,18 @@ class GoldenBackend:
     def run(self, job: Job) -> Rescaled:
         job.check(self.config)
         values = job.x if job.x is not None else gemm(job.a, job.a_fmt, job.b, job.b_fmt)
-        return rescale(values, job.then, bias=job.bias, mask=job.mask)
+        words = None if job.then.seed is None else self._words(job)
+        return rescale(values, job.then, bias=job.bias, mask=job.mask, words=words)
+
+    def _words(self, job: Job) -> np.ndarray:
+        """Each result's random word: a column's lane draws one per row, in the order of blocks."""
+        m, n, _ = job.shape
+        rows, cols = self.config.rows, self.config.cols
+        row, col = np.arange(m)[:, None], np.arange(n)[None, :]
+        block, blocks = row // rows, -(-n // cols)
+        height = np.minimum(rows, m - block * rows)  # the last row of blocks may be lower
+        turn = block * rows * blocks + col // cols * height + row % rows
+        return xorshift.words(job.then.seed, m * blocks, cols)[turn, col % cols]
 
 
 def _bias(bias):

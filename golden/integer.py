@@ -45,8 +45,9 @@ def encode(x, rng: Range, *, words=None, bits: int = 0, name: str = "x") -> np.n
         if words is None:
             rounded = np.rint(steps)
         else:
-            floor = np.floor(steps)
-            rounded = floor + round_up(steps - floor, 1.0, words, bits)
+            floor = np.floor(np.abs(steps))
+            away = round_up(np.abs(steps) - floor, 1.0, words, bits)
+            rounded = np.copysign(floor + away, steps)
         codes = np.clip(rounded + rng.zero_point, rng.fmt.lo, rng.fmt.hi)
     return codes.astype(np.int8)
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden import logfp4
+from golden import logfp4, xorshift
 from golden.dyadic import IDENTITY, Dyadic
-from golden.formats import FP4_R2, FP4_R4, INT32, IntFormat, LogFormat, Phase
+from golden.formats import FP4_R4, INT32, IntFormat, LogFormat, Phase
+from golden.statistics import NOTHING, Statistics, measure
+from golden.stochastic import round_up
 
 ZERO_POINT_WIDTH = 16
 
@@ -26,13 +28,23 @@ class Rescale:
     fmt : output format: INT4, INT4_SYM, UINT4, INT32, FP4_R4 or FP4_R2.
     scale : Dyadic; IDENTITY passes INT32 through unchanged.
     zero_point : -32768..32767, added after rounding; must be 0 for INT32 and log FP4.
+    seed : None rounds to nearest; 0..2**32 - 1 rounds stochastically with the random words of
+        `golden.xorshift` (4-bit formats only).
     """
 
     fmt: IntFormat | LogFormat = INT32
     scale: Dyadic = IDENTITY
     zero_point: int = 0
+    seed: int | None = None
 
     def __post_init__(self):
+        if self.seed is not None and not 0 <= self.seed < 1 << xorshift.WIDTH:
+            raise ValueError(
+                f"seed {self.seed} is out of range: expected 0..{2**xorshift.WIDTH - 1}, or None "
+                "to round to nearest"
+            )
+        if self.seed is not None and self.fmt == INT32:
+            raise ValueError("stochastic rounding with INT32: only 4-bit formats have it, use None")
         limit = 1 << (ZERO_POINT_WIDTH - 1)
         if not -limit <= self.zero_point < limit:
             raise ValueError(
@@ -59,12 +71,14 @@ class Rescaled:
     odd : the odd phase's codes, FP4_R4 only, else None.
     mask : where the unclipped value lay strictly inside (lo, hi), bool; 4-bit integers only.
     bias_saturated : sticky flag: some acc + bias left 32 bits and was saturated.
+    statistics : Statistics of the inputs (after bias and mask) and of the results.
     """
 
     codes: np.ndarray
     odd: np.ndarray | None = None
     mask: np.ndarray | None = None
     bias_saturated: bool = False
+    statistics: Statistics = NOTHING
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
@@ -73,7 +87,7 @@ class Rescaled:
         return {name: array for name, array in found.items() if array is not None}
 
 
-def rescale(values, job: Rescale, *, bias=None, mask=None) -> Rescaled:
+def rescale(values, job: Rescale, *, bias=None, mask=None, words=None) -> Rescaled:
     """Rescale 32-bit integers.
 
     Parameters
@@ -81,7 +95,10 @@ def rescale(values, job: Rescale, *, bias=None, mask=None) -> Rescaled:
     values : integers in int32's range, any shape.
     bias : None, or integers in int32's range that broadcast to the shape (one per column).
     mask : None, or bool of the same shape; where False the input counts as 0.
+    words : random words of the same shape, 0..2**12 - 1, if the job rounds stochastically.
     """
+    if (words is None) != (job.seed is None):
+        raise ValueError("random words and a seed go together: give both or neither")
     total = as_int32("values", values)
     saturated = False
     if bias is not None:
@@ -101,37 +118,50 @@ def rescale(values, job: Rescale, *, bias=None, mask=None) -> Rescaled:
             )
         total = np.where(mask, total, 0)
     p = total * job.scale.multiplier  # |p| < 2**47
-    if isinstance(job.fmt, LogFormat):
-        return _encode_log(p, job, saturated)
-    return _encode_int(p, job, saturated)
+    encode = _encode_log if isinstance(job.fmt, LogFormat) else _encode_int
+    results, clamped, vanished = encode(p, job, words)
+    statistics = measure(total, clamped.sum(), (vanished & (p != 0)).sum())
+    return Rescaled(**results, bias_saturated=saturated, statistics=statistics)
 
 
-def _encode_int(p: np.ndarray, job: Rescale, saturated: bool) -> Rescaled:
+def _encode_int(p: np.ndarray, job: Rescale, words):
     shift = min(job.scale.shift, 48)  # |p| * 2**-48 < 1/2: any larger shift also rounds to 0
-    rounded = round_half_even(p, shift)
-    codes = np.clip(rounded + job.zero_point, job.fmt.lo, job.fmt.hi)
+    if words is None:
+        rounded = round_half_even(p, shift)
+    else:
+        floor = np.abs(p) >> shift
+        rest = np.ldexp((np.abs(p) - (floor << shift)).astype(np.float64), -job.scale.shift)
+        rounded = (floor + round_up(rest, 1.0, words, xorshift.WORD_BITS)) * np.sign(p)
+    wanted = rounded + job.zero_point
+    codes = np.clip(wanted, job.fmt.lo, job.fmt.hi)
+    clamped, vanished = codes != wanted, rounded == 0
     if job.fmt == INT32:
-        return Rescaled(codes.astype(np.int32), bias_saturated=saturated)
+        return {"codes": codes.astype(np.int32)}, clamped, vanished
     # lo < p * 2**-s + zero_point < hi, compared exactly without dividing
     low, high = job.fmt.lo - job.zero_point, job.fmt.hi - job.zero_point
     shift = job.scale.shift
     floor = p >> shift
     exact = (floor << shift) == p
     mask = ((floor > low) | ((floor == low) & ~exact)) & (floor < high)
-    return Rescaled(codes.astype(np.int8), mask=mask, bias_saturated=saturated)
+    return {"codes": codes.astype(np.int8), "mask": mask}, clamped, vanished
 
 
-def _encode_log(p: np.ndarray, job: Rescale, saturated: bool) -> Rescaled:
-    mantissa, exponent = np.frexp(np.abs(p).astype(np.float64))  # exact: |p| < 2**53
-    if job.fmt == FP4_R4:
-        joint = logfp4.joint_of(mantissa, exponent - job.scale.shift, p < 0)
-        return Rescaled(
-            logfp4.joint_decode(joint, Phase.EVEN),
-            odd=logfp4.joint_decode(joint, Phase.ODD),
-            bias_saturated=saturated,
-        )
-    y = np.ldexp(p.astype(np.float64), -job.scale.shift)
-    return Rescaled(logfp4.encode(y, FP4_R2), bias_saturated=saturated)
+def _encode_log(p: np.ndarray, job: Rescale, words):
+    y = np.ldexp(p.astype(np.float64), -job.scale.shift)  # exact: |p| < 2**53
+    random = {} if words is None else {"words": words, "bits": xorshift.WORD_BITS}
+    if job.fmt == FP4_R4 and words is None:
+        mantissa, exponent = np.frexp(np.abs(y))
+        joint = logfp4.joint_of(mantissa, exponent, y < 0)
+        results = {"codes": logfp4.joint_decode(joint, Phase.EVEN),
+                   "odd": logfp4.joint_decode(joint, Phase.ODD)}
+    else:
+        results = {"codes": logfp4.encode(y, job.fmt, **random)}
+        if job.fmt == FP4_R4:
+            results["odd"] = logfp4.encode(y, job.fmt, Phase.ODD, **random)
+    # nearest would go beyond the top level at the midpoint to a level that does not exist
+    beyond = LogFormat.TOP * (1 + job.fmt.radix) / 2 if words is None else LogFormat.TOP
+    clamped = np.abs(y) >= beyond if words is None else np.abs(y) > beyond
+    return results, clamped, results["codes"] & 7 == 0
 
 
 def round_half_even(p: np.ndarray, shift: int) -> np.ndarray:

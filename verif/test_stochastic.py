@@ -73,8 +73,9 @@ def test_expectation_of_integers(rng, bits):
         return integer.decode(integer.encode(y, rng, words=words, bits=bits), rng)
 
     for (y, lower), mean in zip(cases, expectations(values, bits, decode), strict=True):
-        share = y / step - lower
-        assert mean == step * (lower + Fraction(math.ceil(2**bits * share), 2**bits))
+        share = abs(y) / step - min(abs(lower), abs(lower + 1))  # magnitudes go up, away from 0
+        expected = step * (abs(y) // step + Fraction(math.ceil(2**bits * (share % 1)), 2**bits))
+        assert abs(mean) == expected and mean * y >= 0
         if (2**bits * share).denominator == 1:
             assert mean == y
 

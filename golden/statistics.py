@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the rescaling unit measures of a tensor while it streams through: exact integers.
+
+Widths hold for up to 2**32 elements of 32 bits: |x| <= 2**31, so sum|x| <= 2**63 and
+sum x**2 <= 2**94.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden.formats import INT32
+
+MAX_ELEMENTS = 2**32
+COUNT_WIDTH = MAX_ELEMENTS.bit_length()
+LARGEST_WIDTH = (-INT32.lo).bit_length()
+SUM_ABS_WIDTH = (MAX_ELEMENTS * -INT32.lo).bit_length()
+SUM_SQUARES_WIDTH = (MAX_ELEMENTS * INT32.lo**2).bit_length()
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of one job's inputs, after bias and mask, and of its results.
+
+    Members
+    -------
+    count : elements. low, high : least and greatest. largest : max|x|.
+    sum_abs, sum_squares : sum |x| and sum x**2, exact.
+    saturated : results that the format's range clamped (radix 4: in the even phase).
+    underflowed : non-zero inputs whose result is the code of zero (radix 4: in the even phase).
+
+    No elements: every member 0.
+    """
+
+    count: int = 0
+    low: int = 0
+    high: int = 0
+    largest: int = 0
+    sum_abs: int = 0
+    sum_squares: int = 0
+    saturated: int = 0
+    underflowed: int = 0
+
+
+NOTHING = Statistics()
+
+
+def measure(values, saturated=0, underflowed=0) -> Statistics:
+    """Statistics of integers in int32's range, any shape; the two counts are passed through."""
+    values = np.asarray(values, dtype=np.int64)
+    if values.size == 0:
+        return NOTHING
+    magnitude = np.abs(values).astype(np.uint64)
+    high, low = magnitude >> np.uint64(16), magnitude & np.uint64(0xFFFF)
+    # x**2 by halves, so that no partial sum leaves 64 bits
+    squares = (int((high * high).sum()) << 32) + (int((high * low).sum()) << 17) + (
+        int((low * low).sum()))
+    return Statistics(
+        count=values.size, low=int(values.min()), high=int(values.max()),
+        largest=int(magnitude.max()), sum_abs=int(magnitude.sum()), sum_squares=squares,
+        saturated=int(saturated), underflowed=int(underflowed),
+    )
