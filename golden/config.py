@@ -19,6 +19,7 @@ class Config:
     accumulator_width : bits of the exact signed accumulators, 20..32; bounds K (`max_k`).
     dim_width : bits of M, N and K in a job descriptor, 4..20.
     radices : log-FP4 radices that the multipliers and encoders take: (4,), (2,) or (4, 2).
+    stochastic : whether the rescaling unit can round stochastically.
 
     Raises ValueError that names the value and the allowed range.
     """
@@ -29,6 +30,7 @@ class Config:
     accumulator_width: int = 32
     dim_width: int = 16
     radices: tuple[int, ...] = (4, 2)
+    stochastic: bool = True
 
     def __post_init__(self):
         for name in ("rows", "cols", "lanes"):

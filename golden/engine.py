@@ -98,6 +98,11 @@ class Job:
                     f"{fmt.name} needs radix {fmt.radix}: this configuration has radices "
                     f"{config.radices}"
                 )
+        if self.then.seed is not None and not config.stochastic:
+            raise ValueError(
+                "stochastic rounding: this configuration has none (stochastic = False); use seed "
+                "None"
+            )
         if self.a is not None:
             k, limit = self.shape[2], config.max_k(self.a_fmt, self.b_fmt)
             if k > limit:

@@ -183,7 +183,7 @@ class Engine(wiring.Component):
         walk = BlockWalk(m, config, "drain")
         job = Signal(job_layout(config), name="drain_job", reset_less=True)
         row_index = Signal(range(config.rows))
-        last_row = Signal()
+        last_row, first_row = Signal(), Signal()
         available = Mux(job.quantise, self.x.valid, tile.o.valid)
         has_bias = ~job.bias | self.bias.valid
         has_mask = ~job.mask | self.mask.valid
@@ -199,6 +199,7 @@ class Engine(wiring.Component):
             self.mask.ready.eq(go & job.mask & available & has_bias),
             row.mask.eq(self.mask.p | (~job.mask).replicate(config.cols)),
             row.params.eq(job.params),
+            row.tag.first.eq(first_row),
             row.tag.last.eq(last_row & walk.last),
             taken.eq(queue_valid & (~draining | (fire & row.tag.last))),
         ]
@@ -209,10 +210,11 @@ class Engine(wiring.Component):
                 row.tag.keep[c].eq(c < walk.cols),
             ]
         with m.If(fire):
+            m.d.sync += first_row.eq(0)
             m.d.sync += row_index.eq(Mux(last_row, 0, row_index + 1))
             with m.If(last_row):
                 m.d.sync += walk.step()
                 m.d.sync += draining.eq(~walk.last)
         with m.If(taken):
-            m.d.sync += [job.eq(queued), draining.eq(1)]
+            m.d.sync += [job.eq(queued), draining.eq(1), first_row.eq(1)]
             m.d.sync += walk.start(queued)

@@ -4,6 +4,7 @@
 from amaranth.hdl import signed
 from amaranth.lib import data, enum
 
+from golden import xorshift
 from golden.config import Config
 from golden.dyadic import Dyadic
 from golden.formats import FP4_R2, FP4_R4, INT4, INT4_SYM, INT32, UINT4, IntFormat, LogFormat
@@ -72,6 +73,8 @@ RESCALE_LAYOUT = data.StructLayout({
     "multiplier": Dyadic.WIDTH,
     "shift": Dyadic.SHIFT_WIDTH,
     "zero_point": signed(ZERO_POINT_WIDTH),
+    "stochastic": 1,
+    "seed": xorshift.WIDTH,  # of the random words, read with the first row of a job
 })
 
 
@@ -79,6 +82,7 @@ def tag_layout(config: Config) -> data.StructLayout:
     """What travels through the rescaling unit untouched."""
     return data.StructLayout({
         "keep": config.cols,  # columns that exist (the last block may be ragged)
+        "first": 1,  # first row of the job
         "last": 1,  # last row of the job
     })
 
@@ -104,6 +108,19 @@ def result_layout(config: Config) -> data.StructLayout:
         "data": data.ArrayLayout(WORD, config.cols),
         "mask": config.cols,
         "tag": tag_layout(config),
+    })
+
+
+def measured_layout(config: Config) -> data.StructLayout:
+    """One row's inputs (after bias and mask) and what became of them, for the statistics."""
+    return data.StructLayout({
+        "lanes": data.ArrayLayout(data.StructLayout({
+            "magnitude": WORD,
+            "negative": 1,
+            "clamped": 1,
+            "vanished": 1,
+        }), config.cols),
+        "keep": config.cols,
     })
 
 

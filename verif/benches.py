@@ -25,8 +25,11 @@ BENCHES = {
     "dot_product": Bench("tetra_dot_product", (TINY, preset("base")), tests=1),
     "mac_tile": Bench("tetra_mac_tile", (
         TINY, Config(4, 2, 4, accumulator_width=20), ONE), tests=3),
-    "rescale": Bench("tetra_rescale_unit", (TINY, Config(2, 2, 8, radices=(2,))), tests=3),
-    "engine": Bench("tetra_engine", (TINY, Config(4, 2, 4, radices=(4,)), ONE), tests=4),
+    "rescale": Bench("tetra_rescale_unit", (
+        TINY, Config(2, 2, 8, radices=(2,)), Config(2, 2, 8, stochastic=False)), tests=3),
+    "statistics": Bench("tetra_statistics_unit", (TINY, Config(1, 8, 1)), tests=1),
+    "engine": Bench("tetra_engine", (
+        TINY, Config(4, 2, 4, radices=(4,), stochastic=False), ONE), tests=4),
 }
 
 

@@ -79,6 +79,8 @@ def descriptor(job: Job, config: Config) -> int:
             "multiplier": then.scale.multiplier,
             "shift": then.scale.shift,
             "zero_point": then.zero_point,
+            "stochastic": int(then.seed is not None),
+            "seed": then.seed or 0,
         },
     }).as_bits()
 

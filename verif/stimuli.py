@@ -20,7 +20,7 @@ def random_codes(rng, fmt, shape) -> np.ndarray:
     return rng.integers(lo, hi + 1, shape).astype(np.int8)
 
 
-def random_rescale(rng, fmt, magnitude: int) -> Rescale:
+def random_rescale(rng, config: Config, fmt, magnitude: int) -> Rescale:
     """A scale that brings numbers of this magnitude near the format's range, or a corner."""
     kind = rng.random()
     if fmt == INT32 and kind < 0.5:
@@ -36,7 +36,9 @@ def random_rescale(rng, fmt, magnitude: int) -> Rescale:
     has_zero_point = not isinstance(fmt, LogFormat) and fmt != INT32
     span = 2**15 if rng.random() < 0.1 else 20
     zero_point = int(rng.integers(-span, span)) if has_zero_point else 0
-    return Rescale(fmt, scale, zero_point)
+    can_be_random = config.stochastic and fmt != INT32
+    seed = int(rng.integers(2**32)) if can_be_random and rng.random() < 0.3 else None
+    return Rescale(fmt, scale, zero_point, seed)
 
 
 def output_formats(config: Config) -> list:
@@ -59,11 +61,12 @@ def random_job(rng, config: Config, *, largest: int = 3) -> Job:
     if rng.random() < 0.3:
         bits = int(rng.integers(1, 33))
         x = rng.integers(-(2**31), 2**31, (m, n)) >> (32 - bits)
-        return Job.quantise(x, random_rescale(rng, fmt, 2 ** (bits - 1)), bias=bias, mask=mask)
+        then = random_rescale(rng, config, fmt, 2 ** (bits - 1))
+        return Job.quantise(x, then, bias=bias, mask=mask)
     a_fmt = A_FORMATS[rng.integers(len(A_FORMATS))]
     b_fmts = [f for f in B_FORMATS if not isinstance(f, LogFormat) or f in config.log_formats]
     b_fmt = b_fmts[rng.integers(len(b_fmts))]
-    then = random_rescale(rng, fmt, k * a_fmt.magnitude * b_fmt.magnitude)
+    then = random_rescale(rng, config, fmt, k * a_fmt.magnitude * b_fmt.magnitude)
     a = random_codes(rng, a_fmt, (m, k)) if rng.random() < 0.5 else (
         random_codes(rng, a_fmt, (k, m)).T)  # strided, as dgrad and wgrad read it
     return Job.gemm(a, a_fmt, random_codes(rng, b_fmt, (n, k)), b_fmt, then, bias=bias, mask=mask)

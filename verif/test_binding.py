@@ -45,7 +45,7 @@ def test_a_million_words_per_rescale_mode(base, fmt):
         bits = int(rng.integers(1, 33))
         x = rng.integers(-(2**31), 2**31, (2048, 16)) >> (32 - bits)
         bias = rng.integers(-(2**31), 2**31, 16) >> int(rng.integers(0, 32))
-        job = Job.quantise(x, random_rescale(rng, fmt, 2 ** (bits - 1)), bias=bias)
+        job = Job.quantise(x, random_rescale(rng, base.config, fmt, 2 ** (bits - 1)), bias=bias)
         difference = first_difference(golden.run(job), base.run(job))
         assert difference is None, f"{job.then}: {difference}"
         words += x.size
@@ -96,7 +96,7 @@ def test_closed_engine_says_so():
 
 
 @pytest.mark.parametrize("config", [Config(1, 1, 1, dim_width=4), Config(4, 2, 4, radices=(4,)),
-                                    Config(2, 16, 2, radices=(2,))], ids=repr)
+                                    Config(2, 16, 2, radices=(2,), stochastic=False)], ids=repr)
 def test_other_shapes(config):
     """Degenerate and lopsided grids."""
     assert fuzz_engine(config, seed=9, jobs=60, stall=30) > 0

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
+from golden import xorshift
 from golden.config import Config, preset
 from golden.dyadic import Dyadic
 from golden.formats import INT32, LogFormat
@@ -22,6 +23,7 @@ CORNERS = [INT32.lo, INT32.lo + 1, -1, 0, 1, INT32.hi - 1, INT32.hi]
 def rows(rng, config: Config, count: int):
     """Rows of inputs with their parameters: (payload, expected (words, mask, saturated), shown)."""
     fmts = output_formats(config)
+    states = [0] * config.cols  # of the lanes' generators
     for i in range(count):
         fmt = fmts[i % len(fmts)]
         bits = int(rng.integers(1, 33))
@@ -31,25 +33,32 @@ def rows(rng, config: Config, count: int):
         bias = bias if rng.random() < 0.5 else np.zeros(config.cols, np.int64)
         mask = rng.random(config.cols) < 0.8
         keep = (1 << int(rng.integers(1, config.cols + 1))) - 1
-        job = random_rescale(rng, fmt, 2 ** (bits - 1))
+        job = random_rescale(rng, config, fmt, 2 ** (bits - 1))
         if rng.random() < 0.3:  # ties: a power of two and half-way values
             shift = int(rng.integers(1, 12))
             zero_point = job.zero_point if abs(job.zero_point) < 100 else 0
-            job = Rescale(fmt, Dyadic(2**15, 15 + shift), zero_point)
+            job = Rescale(fmt, Dyadic(2**15, 15 + shift), zero_point, job.seed)
             values = (2 * rng.integers(-40, 40, config.cols) + 1) << (shift - 1)
-        yield row(config, values, bias, mask, keep, i % 2, job)
+        first, words = i == 0 or rng.random() < 0.3, None
+        if job.seed is not None:
+            first |= not all(states)
+            states = [xorshift.step(xorshift.lane_seed(job.seed, c) if first else state)
+                      for c, state in enumerate(states)]
+            words = np.array(states) >> xorshift.WIDTH - xorshift.WORD_BITS
+        yield row(config, values, bias, mask, keep, first, i % 2, job, words)
 
 
-def row(config, values, bias, mask, keep, last, job: Rescale):
+def row(config, values, bias, mask, keep, first, last, job: Rescale, words=None):
     """One row as a payload, with what must come of it."""
     payload = rescale_layout(config).const({
         "values": values.tolist(), "bias": bias.tolist(),
         "mask": sum(int(b) << i for i, b in enumerate(mask)),
         "params": {"format": job.fmt.encoding, "multiplier": job.scale.multiplier,
-                   "shift": job.scale.shift, "zero_point": job.zero_point},
-        "tag": {"keep": keep, "last": last},
+                   "shift": job.scale.shift, "zero_point": job.zero_point,
+                   "stochastic": int(job.seed is not None), "seed": job.seed or 0},
+        "tag": {"keep": keep, "first": int(first), "last": last},
     }).as_bits()
-    expected = rescale(values, job, bias=bias, mask=mask)
+    expected = rescale(values, job, bias=bias, mask=mask, words=words)
     words, clip = result_words(expected)
     kept = [bool(keep >> c & 1) for c in range(config.cols)]
     total = values.astype(np.int64) + bias
@@ -107,10 +116,11 @@ async def saturation_flag(dut):
     hidden[-1] = 1
     ones = np.ones(config.cols, bool)
     without_last = (1 << config.cols - 1) - 1
-    bench.add(*row(config, high, hidden, ones, without_last, 0, Rescale()))
+    bench.add(*row(config, high, hidden, ones, without_last, 0, 0, Rescale()))
     await bench.run(lambda: bench.board.done)
     assert dut.saturated.value == 0
-    bench.add(*row(config, high, hidden, ones, (1 << config.cols) - 1, 0, Rescale()))
+    bench.add(*row(config, high, hidden, ones, (1 << config.cols) - 1, 0, 0,
+                  Rescale()))
     await bench.run(lambda: bench.board.done)
     assert dut.saturated.value == 1
     dut.clear.value = 1
