@@ -20,6 +20,7 @@ class Config:
     dim_width : bits of M, N and K in a job descriptor, 4..20.
     radices : log-FP4 radices that the multipliers and encoders take: (4,), (2,) or (4, 2).
     stochastic : whether the rescaling unit can round stochastically.
+    tensors : entries of the table of adaptive scales, 1..256.
 
     Raises ValueError that names the value and the allowed range.
     """
@@ -31,6 +32,7 @@ class Config:
     dim_width: int = 16
     radices: tuple[int, ...] = (4, 2)
     stochastic: bool = True
+    tensors: int = 16
 
     def __post_init__(self):
         for name in ("rows", "cols", "lanes"):
@@ -43,6 +45,7 @@ class Config:
                 )
         self._check_int("accumulator_width", 20, 32)
         self._check_int("dim_width", 4, 20)
+        self._check_int("tensors", 1, 256)
         if not self.radices or len(set(self.radices)) != len(self.radices) or (
             not set(self.radices) <= {FP4_R4.radix, FP4_R2.radix}
         ):

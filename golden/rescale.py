@@ -72,6 +72,7 @@ class Rescaled:
     mask : where the unclipped value lay strictly inside (lo, hi), bool; 4-bit integers only.
     bias_saturated : sticky flag: some acc + bias left 32 bits and was saturated.
     statistics : Statistics of the inputs (after bias and mask) and of the results.
+    report : golden.adaptive.Report of an adapting job, else None.
     """
 
     codes: np.ndarray
@@ -79,6 +80,7 @@ class Rescaled:
     mask: np.ndarray | None = None
     bias_saturated: bool = False
     statistics: Statistics = NOTHING
+    report: object | None = None
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:

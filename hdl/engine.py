@@ -1,20 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The engine: operand streams and a job descriptor in, rescaled result streams out."""
+"""The engine: operand streams and job descriptors in, rescaled results and reports out."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from hdl.layouts import (
-    FLAGS_LAYOUT,
-    BFormat,
-    OutFormat,
-    codes_layout,
-    job_layout,
-    result_layout,
-    words_layout,
-)
+from hdl.adaptive import REPORT_LAYOUT, AdaptUnit
+from hdl.job import FLAGS_LAYOUT, Op, job_layout, refused
+from hdl.layouts import codes_layout, result_layout, words_layout
 from hdl.library import place
 from hdl.mac_tile import MacTile
 from hdl.rescale import RescaleUnit
@@ -58,7 +52,7 @@ class BlockWalk:
 
 
 class Engine(wiring.Component):
-    """Runs jobs: a GEMM and its rescaling, or rescaling alone.
+    """Runs jobs: a GEMM and its rescaling, rescaling alone, or a change of the table of scales.
 
     Blocks of rows x cols results are computed row of blocks by row of blocks; each takes
     ceil(K / lanes) beats of both operands and gives up to `rows` result rows.
@@ -66,7 +60,7 @@ class Engine(wiring.Component):
     Members
     -------
     job : In(stream of `job_layout`). A descriptor that cannot be run (a zero dimension, an unknown
-        format or radix) is dropped: no results, `flags.bad_job` set.
+        operation, format, radix or tensor) is dropped: no results, `flags.bad_job` set.
     a, b : In(streams of `codes_layout`): per block, the beats of its rows and of its columns. What
         lies beyond M, N or K is ignored.
     x : In(stream of `words_layout`): the rows of each block, quantising jobs only.
@@ -75,6 +69,8 @@ class Engine(wiring.Component):
         value count as zero.
     result : Out(stream of `result_layout`): the rows of each block; `tag.keep` marks the columns
         that exist, `tag.last` the end of the job.
+    report : Out(stream of `REPORT_LAYOUT`): one beat per job with `adapt.enable`; until it is taken
+        the next such job waits.
     clear : In(1), clears `flags`. flags : Out(FLAGS_LAYOUT), sticky.
 
     Latency: `latency` cycles from the last operand beat of a block to its first result row.
@@ -96,6 +92,7 @@ class Engine(wiring.Component):
             "bias": In(stream.Signature(words_layout(config))),
             "mask": In(stream.Signature(config.cols)),
             "result": Out(stream.Signature(result_layout(config))),
+            "report": Out(stream.Signature(REPORT_LAYOUT)),
             "clear": In(1),
             "flags": Out(FLAGS_LAYOUT),
         })
@@ -104,6 +101,7 @@ class Engine(wiring.Component):
         m = Module()
         tile = place(m, platform, "mac_tile", MacTile(self.config))
         rescale = place(m, platform, "rescale_unit", RescaleUnit(self.config))
+        adapt = place(m, platform, "adapt_unit", AdaptUnit(self.config))
         queued = Signal(job_layout(self.config), reset_less=True)
         queue_valid, taken = Signal(), Signal()
         feeding = self._feed(m, tile)
@@ -114,14 +112,17 @@ class Engine(wiring.Component):
         m.d.comb += self.job.ready.eq(~feeding & ~queue_valid)
         with m.If(taken):
             m.d.sync += queue_valid.eq(0)
-        with m.If(accepted & ~self._refused(offered)):
-            m.d.sync += [queued.eq(offered), queue_valid.eq(1), feeding.eq(~offered.quantise)]
-        with m.If(accepted & self._refused(offered)):
+        bad = Signal()
+        m.d.comb += bad.eq(refused(offered, self.config))
+        with m.If(accepted & ~bad):
+            m.d.sync += [queued.eq(offered), queue_valid.eq(1)]
+            m.d.sync += feeding.eq(offered.op == Op.GEMM)
+        with m.If(accepted & bad):
             m.d.sync += bad_job.eq(1)
         with m.Elif(self.clear):
             m.d.sync += bad_job.eq(0)
 
-        self._drain(m, tile, rescale, queued, queue_valid, taken)
+        self._drain(m, tile, rescale, adapt, queued, queue_valid, taken)
         m.d.comb += [
             tile.clear.eq(self.clear),
             rescale.clear.eq(self.clear),
@@ -129,19 +130,19 @@ class Engine(wiring.Component):
             self.flags.bias_saturated.eq(rescale.saturated),
             self.flags.bad_job.eq(bad_job),
         ]
-        wiring.connect(m, rescale.o, wiring.flipped(self.result))
+        # Results that are not wanted end here; the statistics count every row once, as it leaves.
+        leaves, tag = rescale.o.valid & rescale.o.ready, rescale.o.p.tag
+        m.d.comb += [
+            self.result.p.eq(rescale.o.p),
+            self.result.valid.eq(rescale.o.valid & ~tag.discard),
+            rescale.o.ready.eq(self.result.ready | tag.discard),
+            adapt.row.eq(rescale.measured),
+            adapt.valid.eq(leaves & tag.measure),
+            adapt.first.eq(tag.first),
+            adapt.last.eq(tag.last),
+        ]
+        wiring.connect(m, adapt.report, wiring.flipped(self.report))
         return m
-
-    def _refused(self, job):
-        """A descriptor that cannot be run."""
-        formats = {BFormat.of(fmt) for fmt in self.config.log_formats} | {BFormat.INT4}
-        outputs = {f for f in OutFormat if not f.name.startswith("FP4")}
-        outputs |= {OutFormat[fmt.name] for fmt in self.config.log_formats}
-        known_b = Cat(job.b_format == f for f in sorted(formats, key=lambda f: f.value)).any()
-        known_out = Cat(
-            job.params.format == f for f in sorted(outputs, key=lambda f: f.value)).any()
-        gemm_ok = (job.k != 0) & known_b
-        return (job.m == 0) | (job.n == 0) | ~known_out | ~(job.quantise | gemm_ok)
 
     def _feed(self, m: Module, tile: MacTile) -> Signal:
         """Joins the operand streams into beats; returns the `feeding` flag that a job sets."""
@@ -176,7 +177,7 @@ class Engine(wiring.Component):
                 m.d.sync += feeding.eq(~walk.last)
         return feeding
 
-    def _drain(self, m: Module, tile, rescale, queued, queue_valid, taken):
+    def _drain(self, m: Module, tile, rescale, adapt, queued, queue_valid, taken):
         """Sends the rows of the tile, or of the stream x, through the rescaling unit."""
         config, row = self.config, rescale.i.p
         draining = Signal()
@@ -184,7 +185,8 @@ class Engine(wiring.Component):
         job = Signal(job_layout(config), name="drain_job", reset_less=True)
         row_index = Signal(range(config.rows))
         last_row, first_row = Signal(), Signal()
-        available = Mux(job.quantise, self.x.valid, tile.o.valid)
+        quantise = job.op == Op.QUANTISE
+        available = Mux(quantise, self.x.valid, tile.o.valid)
         has_bias = ~job.bias | self.bias.valid
         has_mask = ~job.mask | self.mask.valid
         go = draining & rescale.i.ready  # what remains is that every input is there
@@ -192,8 +194,8 @@ class Engine(wiring.Component):
         m.d.comb += [
             last_row.eq(row_index + 1 == walk.rows),
             rescale.i.valid.eq(draining & available & has_bias & has_mask),
-            tile.o.ready.eq(go & ~job.quantise & has_bias & has_mask),
-            self.x.ready.eq(go & job.quantise & has_bias & has_mask),
+            tile.o.ready.eq(go & ~quantise & has_bias & has_mask),
+            self.x.ready.eq(go & quantise & has_bias & has_mask),
             # one bias beat serves a whole block: it is taken with the block's last row
             self.bias.ready.eq(go & job.bias & available & has_mask & last_row),
             self.mask.ready.eq(go & job.mask & available & has_bias),
@@ -201,11 +203,18 @@ class Engine(wiring.Component):
             row.params.eq(job.params),
             row.tag.first.eq(first_row),
             row.tag.last.eq(last_row & walk.last),
-            taken.eq(queue_valid & (~draining | (fire & row.tag.last))),
+            row.tag.measure.eq(job.adapt.enable),
+            row.tag.discard.eq(job.adapt.enable & job.adapt.discard),
+            taken.eq(queue_valid & (~draining | (fire & row.tag.last))
+                     & (~queued.adapt.enable | adapt.idle)),
+            adapt.adapt.eq(queued.adapt),
+            adapt.own.eq(queued.params),
+            adapt.start.eq(taken & queued.adapt.enable),
+            adapt.dataless.eq(queued.op == Op.TABLE),
         ]
         for c in range(config.cols):
             m.d.comb += [
-                row.values[c].eq(Mux(job.quantise, self.x.p[c], tile.o.p.values[c])),
+                row.values[c].eq(Mux(quantise, self.x.p[c], tile.o.p.values[c])),
                 row.bias[c].eq(Mux(job.bias, self.bias.p[c], 0)),
                 row.tag.keep[c].eq(c < walk.cols),
             ]
@@ -216,5 +225,6 @@ class Engine(wiring.Component):
                 m.d.sync += walk.step()
                 m.d.sync += draining.eq(~walk.last)
         with m.If(taken):
-            m.d.sync += [job.eq(queued), draining.eq(1), first_row.eq(1)]
+            m.d.sync += [job.eq(queued), job.params.eq(adapt.applied), first_row.eq(1)]
+            m.d.sync += draining.eq(queued.op != Op.TABLE)
             m.d.sync += walk.start(queued)

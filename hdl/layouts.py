@@ -84,6 +84,8 @@ def tag_layout(config: Config) -> data.StructLayout:
         "keep": config.cols,  # columns that exist (the last block may be ragged)
         "first": 1,  # first row of the job
         "last": 1,  # last row of the job
+        "measure": 1,  # the row counts in the statistics
+        "discard": 1,  # the row is not wanted as a result
     })
 
 
@@ -122,25 +124,3 @@ def measured_layout(config: Config) -> data.StructLayout:
         }), config.cols),
         "keep": config.cols,
     })
-
-
-def job_layout(config: Config) -> data.StructLayout:
-    """The job descriptor."""
-    return data.StructLayout({
-        "quantise": 1,  # 0: GEMM, 1: rescale the stream x
-        "m": config.dim_width,
-        "n": config.dim_width,
-        "k": config.dim_width,  # not read when quantising
-        "a_signed": 1,
-        "b_format": BFormat,
-        "bias": 1,  # the bias stream is read, one beat per block
-        "mask": 1,  # the mask stream is read, one beat per row
-        "params": RESCALE_LAYOUT,
-    })
-
-
-FLAGS_LAYOUT = data.StructLayout({
-    "overflow": 1,  # an accumulator left its width
-    "bias_saturated": 1,  # some acc + bias left 32 bits
-    "bad_job": 1,  # a descriptor was refused
-})

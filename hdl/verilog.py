@@ -13,11 +13,12 @@ from hdl.library import Library, module_name
 from hdl.mac_tile import MacTile
 from hdl.multiplier import Multiplier
 from hdl.rescale import RescaleUnit
+from hdl.solver import ScaleSolver
 from hdl.statistics import StatisticsUnit
 
 TOPS = {module_name(block): block
         for block in (
-            Multiplier, DotProduct, MacTile, RescaleUnit, StatisticsUnit, Engine)}
+            Multiplier, DotProduct, MacTile, RescaleUnit, StatisticsUnit, ScaleSolver, Engine)}
 
 
 def verilog(config: Config, top: str) -> str:

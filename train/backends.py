@@ -4,6 +4,7 @@
 from collections import Counter
 from pathlib import Path
 
+from golden.adaptive import Entry
 from golden.config import Config, preset
 from golden.engine import Backend, GoldenBackend, Job
 from golden.rescale import Rescaled
@@ -90,26 +91,27 @@ class CheckedBackend:
 
     def run(self, job: Job) -> Rescaled:
         """The device's results; `MismatchError` at the first one that is not the golden model's."""
+        entry = self.golden.table.entries[job.adapt.tensor] if job.adapt else None
         result = self.device.run(job)
         self.jobs += 1
         self.gemms += job.x is None
         self.macs[job.phase] += job.macs
         if self.policy == "all" or (self.policy == "first" and self.epoch == 0):
-            self._check(job, result)
+            self._check(job, result, entry)
         return result
 
     def close(self) -> None:
         """Release the simulator, if there is one."""
         getattr(self.device, "close", lambda: None)()
 
-    def _check(self, job: Job, result: Rescaled) -> None:
+    def _check(self, job: Job, result: Rescaled, entry: Entry | None) -> None:
         self.checked += 1
         difference = first_difference(self.golden.run(job), result)
         if difference is None:
             return
         self.mismatches += 1
         path = self.folder / f"mismatch-seed{self.seed}-job{self.jobs}.npz"
-        save_job(path, job, self.preset_name)
+        save_job(path, job, self.preset_name, entry)
         raise MismatchError(
             f"RTL and golden model differ in job {self.jobs}, epoch {self.epoch + 1}, "
             f"seed {self.seed}, preset {self.preset_name}\n"

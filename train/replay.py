@@ -9,8 +9,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from golden.adaptive import Adapt
 from golden.config import preset
-from golden.engine import GoldenBackend
+from golden.engine import GoldenBackend, Job
 from golden.rescale import Rescaled
 from train.backends import BACKENDS, open_backend
 from verif.reproducer import describe, first_difference, load_job
@@ -22,13 +23,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--backend", choices=BACKENDS, default="rtl", help="default: %(default)s")
     options = parser.parse_args(arguments)
     try:
-        job, preset_name = load_job(options.file)
+        job, preset_name, entry = load_job(options.file)
         device = open_backend(options.backend, preset_name)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    expected = GoldenBackend(preset(preset_name)).run(job)
-    actual = device.run(job)
+    golden = GoldenBackend(preset(preset_name))
+    if entry is not None:  # the table as the job found it
+        for backend in (golden, device):
+            backend.run(Job.table(Adapt(job.adapt.tensor, preset=entry)))
+    expected, actual = golden.run(job), device.run(job)
     getattr(device, "close", lambda: None)()
 
     difference = first_difference(expected, actual)

@@ -32,7 +32,7 @@ extern "C" double bare_loop(const uint8_t* descriptor, uint64_t beats) {
     top->rst = 0;
     std::memcpy(&top->PORT(job, payload), descriptor, sizeof(top->PORT(job, payload)));
     top->PORT(job, valid) = top->PORT(a, valid) = top->PORT(b, valid) = 1;
-    top->PORT(result, ready) = 1;
+    top->PORT(result, ready) = top->PORT(report, ready) = 1;
     top->eval();
     clock();
     top->PORT(job, valid) = 0;

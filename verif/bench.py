@@ -25,7 +25,7 @@ from golden.engine import Job
 from golden.formats import FP4_R4, INT4
 from golden.gemm import exact_depth, gemm, mac_values
 from train.seeds import accuracy_over_seeds
-from verif.binding import RtlBackend, build, build_model, descriptor
+from verif.binding import DESCRIPTOR_BYTES, RtlBackend, build, build_model, descriptor
 from verif.cache import ROOT
 from verif.files import write_atomically
 from verif.stimuli import random_codes
@@ -74,7 +74,7 @@ def rtl_speed() -> dict:
             shape = (SQUARE, SQUARE)
             job = Job.gemm(random_codes(rng, INT4, shape), INT4, random_codes(rng, b_fmt, shape),
                            b_fmt, phase=b_fmt.name)
-            bits = descriptor(job, config).to_bytes(32, "little")
+            bits = descriptor(job, config).to_bytes(DESCRIPTOR_BYTES, "little")
             beats = job.macs // config.macs_per_cycle
             ratios, speeds = [], []
             for _ in range(PAIRS):

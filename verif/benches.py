@@ -28,6 +28,7 @@ BENCHES = {
     "rescale": Bench("tetra_rescale_unit", (
         TINY, Config(2, 2, 8, radices=(2,)), Config(2, 2, 8, stochastic=False)), tests=3),
     "statistics": Bench("tetra_statistics_unit", (TINY, Config(1, 8, 1)), tests=1),
+    "solver": Bench("tetra_scale_solver", (TINY,), tests=3),
     "engine": Bench("tetra_engine", (
         TINY, Config(4, 2, 4, radices=(4,), stochastic=False), ONE), tests=4),
 }

@@ -9,16 +9,25 @@ cached by content, and called through ctypes.
 import ctypes
 import time
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from golden.adaptive import Adapt, Entry, Report
 from golden.config import Config
+from golden.dyadic import Dyadic
 from golden.engine import Job
-from golden.formats import FP4_R4, INT32, IntFormat, LogFormat
-from golden.rescale import Rescaled
-from hdl.layouts import FLAGS_LAYOUT, BFormat, job_layout, result_layout, tag_layout
+from golden.formats import FP4_R4, INT4, INT32, IntFormat, LogFormat
+from golden.rescale import Rescale, Rescaled
+from golden.solver import SolveMode
+from golden.statistics import Statistics
+from hdl.adaptive import REPORT_LAYOUT, SOLVER_FLAGS, Use
+from hdl.job import FLAGS_LAYOUT, Op, job_layout
+from hdl.layouts import BFormat, result_layout, tag_layout
+from hdl.solver import Mode
+from hdl.statistics import STATISTICS_LAYOUT
 from verif.cache import ROOT, cached
 from verif.verilate import (
     CONTROL,
@@ -34,6 +43,7 @@ from verif.verilate import (
 TOP = "tetra_engine"
 CPP = [ROOT / "verif" / name for name in ("engine_harness.cpp", "bare_loop.cpp")]
 LIBRARY = "libengine_model.so"
+DESCRIPTOR_BYTES = 64
 OUTCOMES = {
     1: "the engine hung: no handshake for 100,000 cycles",
     2: "the engine tagged a result row wrongly (keep or last)",
@@ -56,8 +66,9 @@ class _Job(ctypes.Structure):
     _fields_ = [
         ("m", ctypes.c_int64), ("n", ctypes.c_int64), ("k", ctypes.c_int64),
         ("a", _Matrix), ("b", _Matrix), ("x", _Matrix), ("bias", _Matrix), ("mask", _Matrix),
-        ("descriptor", ctypes.c_uint8 * 32),
+        ("descriptor", ctypes.c_uint8 * DESCRIPTOR_BYTES),
         ("data", ctypes.c_void_p), ("clip_mask", ctypes.c_void_p),
+        ("report", ctypes.c_void_p), ("discard", ctypes.c_uint32),
         ("cycles", ctypes.c_uint64), ("flags", ctypes.c_uint32),
         ("trace", ctypes.c_uint32), ("stall", ctypes.c_uint32), ("seed", ctypes.c_uint64),
     ]
@@ -66,9 +77,10 @@ class _Job(ctypes.Structure):
 def descriptor(job: Job, config: Config) -> int:
     """The job as the bits of `job_layout`."""
     m, n, k = job.shape
-    then = job.then
+    preset = job.adapt.preset if job.adapt else None
+    then = job.then if preset is None else Rescale(INT4, preset.scale, preset.zero_point)
     return job_layout(config).const({
-        "quantise": int(job.a is None),
+        "op": Op.GEMM if job.a is not None else Op.QUANTISE if job.x is not None else Op.TABLE,
         "m": m, "n": n, "k": k,
         "a_signed": int(job.a is not None and job.a_fmt.signed),
         "b_format": BFormat.of(job.b_fmt) if job.b is not None else BFormat.INT4,
@@ -82,7 +94,40 @@ def descriptor(job: Job, config: Config) -> int:
             "stochastic": int(then.seed is not None),
             "seed": then.seed or 0,
         },
+        "adapt": _adapt_fields(job.adapt),
     }).as_bits()
+
+
+def _adapt_fields(adapt: Adapt | None) -> dict:
+    if adapt is None:
+        return {}
+    entry = adapt.preset or Entry(exponent=0)
+    return {
+        "enable": 1,
+        "tensor": adapt.tensor,
+        "use": Use(adapt.use.value),
+        "solve": int(adapt.solve is not None),
+        "mode": Mode((adapt.solve or SolveMode.RANGE).value),
+        "alpha": adapt.alpha,
+        "exponent": entry.exponent if adapt.preset else adapt.exponent,
+        "preset": int(adapt.preset is not None),
+        "valid": int(entry.valid),
+        "frozen": int(entry.frozen),
+        "discard": int(adapt.discard),
+    }
+
+
+def unpack_report(bits: int) -> Report:
+    """A payload of `REPORT_LAYOUT` as the golden model's `Report`."""
+    report = REPORT_LAYOUT.from_bits(bits)
+    entry = report.entry
+    return Report(
+        Statistics(**{name: int(report.statistics[name]) for name, _ in STATISTICS_LAYOUT}),
+        Dyadic(report.multiplier, report.shift), report.zero_point,
+        Entry(Dyadic(entry.multiplier, entry.shift), entry.zero_point, entry.exponent,
+              bool(entry.valid), bool(entry.frozen)),
+        **{flag: bool(report[flag]) for flag in ("unset", "clipped", *SOLVER_FLAGS)},
+    )
 
 
 def unpack_results(words: np.ndarray, clip_mask: np.ndarray, fmt) -> Rescaled:
@@ -173,8 +218,12 @@ class RtlBackend:
         if self._engine is None:
             raise RuntimeError("the engine is closed: make a new RtlBackend")
         m, n, k = job.shape
-        words = np.empty((m, n), np.int32)
-        clip_mask = np.empty((m, n), np.uint8)
+        if job.adapt is not None and job.adapt.discard:
+            words = np.empty((0, 0), np.int32)
+        else:
+            words = np.empty((m, n), np.int32)
+        clip_mask = np.empty(words.shape, np.uint8)
+        report = np.empty(-(-REPORT_LAYOUT.size // 64), np.uint64)
         operands = {  # kept alive while the harness reads them
             "a": _nibbles(job.a), "b": _nibbles(job.b), "x": job.x, "bias": job.bias,
             "mask": None if job.mask is None else job.mask.view(np.uint8),
@@ -184,7 +233,9 @@ class RtlBackend:
                     seed=self.seed + 2 * self.jobs)
         for name, array in operands.items():
             setattr(call, name, _Matrix.of(array))
-        call.descriptor[:] = descriptor(job, self.config).to_bytes(32, "little")
+        call.descriptor[:] = descriptor(job, self.config).to_bytes(DESCRIPTOR_BYTES, "little")
+        call.report = report.ctypes.data if job.adapt is not None else None
+        call.discard = int(words.size == 0)
         start = time.perf_counter()
         outcome = self._library.engine_run(self._engine, ctypes.byref(call))
         self.seconds += time.perf_counter() - start
@@ -196,8 +247,12 @@ class RtlBackend:
         for name in ("overflow", "bad_job"):
             if flags[name]:
                 raise RuntimeError(f"the engine raised {name} in a job of M, N, K = {m, n, k}")
-        result = unpack_results(words, clip_mask, job.then.fmt)
-        return Rescaled(result.codes, result.odd, result.mask, bool(flags["bias_saturated"]))
+        found = Rescaled(np.zeros((0, 0), np.int8)) if not words.size else (
+            unpack_results(words, clip_mask, job.then.fmt))
+        if job.adapt is not None:
+            bits = int.from_bytes(report.tobytes(), "little") & ((1 << REPORT_LAYOUT.size) - 1)
+            found = replace(found, report=unpack_report(bits))
+        return replace(found, bias_saturated=bool(flags["bias_saturated"]))
 
     def close(self) -> None:
         """End the simulation and complete the waveform, if any."""

@@ -93,10 +93,12 @@ struct Walk {
 struct EngineJob {  // as verif/binding.py declares it
     int64_t m, n, k;
     Matrix a, b, x, bias, mask;  // data == nullptr: absent
-    uint8_t descriptor[32];
+    uint8_t descriptor[64];
     int32_t* data;  // m * n results
     uint8_t* clip_mask;  // m * n, 0 or 1
-    uint64_t cycles;  // out: from offering the job to its last result
+    uint8_t* report;  // of an adapting job, else nullptr
+    uint32_t discard;  // no results come
+    uint64_t cycles;  // out: from offering the job to its last result or report
     uint32_t flags;  // out
     uint32_t trace;  // whether this job goes into the waveform
     uint32_t stall;  // each stream idles in stall of 256 cycles, for tests
@@ -166,6 +168,8 @@ int Engine::run(EngineJob& job) {
     }
     Walk feed(m, n), drain(m, n), result(m, n);
     if (!gemm) feed.block_m = m;
+    if (job.discard) result.block_m = m;
+    bool reported = !job.report;
     int64_t a_step = 0, b_step = 0;
     Walk feed_b = feed;
     Beat<COLS * 32> words, biases;
@@ -183,7 +187,7 @@ int Engine::run(EngineJob& job) {
     bool a_up = false, b_up = false, x_up = false, bias_up = false, mask_up = false;
     const uint64_t start = cycle;
     uint64_t progress = cycle;
-    while (!result.done()) {
+    while (!result.done() || !reported) {
         // Drive: a stream that is valid stays so until taken.
         if (!feed.done() && (a_up || !idle(job.stall))) {
             drive(top->PORT(a, payload), a[feed.block_m / ROWS * steps + a_step].bytes);
@@ -228,6 +232,7 @@ int Engine::run(EngineJob& job) {
         top->PORT(bias, valid) = bias_up;
         top->PORT(mask, valid) = mask_up;
         top->PORT(result, ready) = !idle(job.stall);
+        top->PORT(report, ready) = !idle(job.stall);
         eval(0);
 
         // Sample the handshakes that this cycle completes, then clock.
@@ -239,6 +244,13 @@ int Engine::run(EngineJob& job) {
         const bool row_taken = top->PORT(result, valid) && top->PORT(result, ready);
         const auto& payload = top->PORT(result, payload);
         if (row_taken) std::memcpy(out, &payload, sizeof payload);
+        const bool report_taken = top->PORT(report, valid) && top->PORT(report, ready);
+        if (report_taken) {
+            if (reported) return kBadTag;
+            std::memcpy(job.report, &top->PORT(report, payload), sizeof(top->PORT(report, payload)));
+            reported = true;
+        }
+        if (row_taken && result.done()) return kBadTag;
         rise();
 
         if (job_taken) top->PORT(job, valid) = 0;
@@ -267,7 +279,7 @@ int Engine::run(EngineJob& job) {
             result.next_row();
             if (bit(RESULT_LAST) != result.done()) return kBadTag;
         }
-        if (row_taken || a_taken || x_taken || job_taken) progress = cycle;
+        if (row_taken || a_taken || x_taken || job_taken || report_taken) progress = cycle;
         if (cycle - progress > kPatience) return kHung;
     }
     job.cycles = cycle - start;

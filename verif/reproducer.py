@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from golden.adaptive import Adapt, Entry, Use
 from golden.dyadic import Dyadic
 from golden.engine import Job
 from golden.formats import format_named
 from golden.rescale import Rescale, Rescaled
+from golden.solver import SolveMode
 from verif.files import write_atomically
 
 OPERANDS = ("a", "b", "x", "bias", "mask")
@@ -43,6 +45,8 @@ def first_difference(expected: Rescaled, actual: Rescaled) -> Difference | None:
     if bool(expected.bias_saturated) != bool(actual.bias_saturated):
         flags = bool(expected.bias_saturated), bool(actual.bias_saturated)
         return Difference("bias_saturated", (), *flags)
+    if expected.report != actual.report:
+        return Difference("report", (), expected.report, actual.report)
     return None
 
 
@@ -53,22 +57,28 @@ def _kind(array) -> str:
 def describe(job: Job) -> str:
     """The job in one line: phase, sizes, formats, scale."""
     m, n, k = job.shape
+    if job.phase == "table":
+        return f"table job, {job.adapt}"
     scale = f"{job.then.scale.multiplier} * 2**-{job.then.scale.shift}"
     if job.x is not None:
-        return f"{job.phase} job, {m} x {n} int32 -> {job.then.fmt.name}, scale {scale}"
+        made = f"{m} x {n} int32 -> {job.then.fmt.name}, scale {scale}"
+        return f"{job.phase} job, {made}" + (f", {job.adapt}" if job.adapt else "")
     product = f"{m} x {n} x {k} (M, N, K), {job.a_fmt.name} x {job.b_fmt.name}"
-    return f"{job.phase} job, {product} -> {job.then.fmt.name}, scale {scale}"
+    made = f"{product} -> {job.then.fmt.name}, scale {scale}"
+    return f"{job.phase} job, {made}" + (f", {job.adapt}" if job.adapt else "")
 
 
-def save_job(path: Path, job: Job, preset: str) -> None:
-    """Write the job and the preset it ran on as .npz."""
+def save_job(path: Path, job: Job, preset: str, entry: Entry | None = None) -> None:
+    """Write the job, the preset it ran on and its tensor's entry before it, as .npz."""
     fields = {
         "preset": preset,
         "phase": job.phase,
         "a_fmt": job.a_fmt.name if job.a_fmt else None,
         "b_fmt": job.b_fmt.name if job.b_fmt else None,
         "then": [job.then.fmt.name, job.then.scale.multiplier, job.then.scale.shift,
-                 job.then.zero_point],
+                 job.then.zero_point, job.then.seed],
+        "adapt": _adapt_fields(job.adapt),
+        "entry": _entry_fields(entry),
     }
     arrays = {name: getattr(job, name) for name in OPERANDS if getattr(job, name) is not None}
     buffer = io.BytesIO()
@@ -76,21 +86,50 @@ def save_job(path: Path, job: Job, preset: str) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def load_job(path: Path) -> tuple[Job, str]:
-    """The job and the name of its preset; ValueError if the file is not what `save_job` writes."""
+def load_job(path: Path) -> tuple[Job, str, Entry | None]:
+    """What `save_job` wrote; ValueError if the file is not that."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         fields = json.loads(str(arrays.pop("fields")))
-        fmt, multiplier, shift, zero_point = fields["then"]
-        then = Rescale(format_named(fmt), Dyadic(multiplier, shift), zero_point)
-        more = {"bias": arrays.get("bias"), "mask": arrays.get("mask"), "phase": fields["phase"]}
-        if "x" in arrays:
-            return Job.quantise(arrays["x"], then, **more), fields["preset"]
-        a_fmt, b_fmt = format_named(fields["a_fmt"]), format_named(fields["b_fmt"])
-        return Job.gemm(arrays["a"], a_fmt, arrays["b"], b_fmt, then, **more), fields["preset"]
+        fmt, multiplier, shift, zero_point, seed = fields["then"]
+        then = Rescale(format_named(fmt), Dyadic(multiplier, shift), zero_point, seed)
+        adapt, entry = _adapt(fields["adapt"]), _entry(fields["entry"])
+        more = {"bias": arrays.get("bias"), "mask": arrays.get("mask"), "phase": fields["phase"],
+                "adapt": adapt}
+        if fields["phase"] == "table":
+            job = Job.table(adapt)
+        elif "x" in arrays:
+            job = Job.quantise(arrays["x"], then, **more)
+        else:
+            a_fmt, b_fmt = format_named(fields["a_fmt"]), format_named(fields["b_fmt"])
+            job = Job.gemm(arrays["a"], a_fmt, arrays["b"], b_fmt, then, **more)
+        return job, fields["preset"], entry
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path} does not hold a job ({error}): "
             "expected a mismatch-*.npz as a training run writes it"
         ) from error
+
+
+def _entry_fields(entry: Entry | None):
+    return entry and [entry.scale.multiplier, entry.scale.shift, entry.zero_point, entry.exponent,
+                      entry.valid, entry.frozen]
+
+
+def _entry(fields) -> Entry | None:
+    return fields and Entry(Dyadic(*fields[:2]), *fields[2:])
+
+
+def _adapt_fields(adapt: Adapt | None):
+    return adapt and [adapt.tensor, int(adapt.use),
+                      None if adapt.solve is None else int(adapt.solve), adapt.alpha,
+                      adapt.exponent, _entry_fields(adapt.preset), adapt.discard]
+
+
+def _adapt(fields) -> Adapt | None:
+    if not fields:
+        return None
+    tensor, use, solve, alpha, exponent, preset, discard = fields
+    return Adapt(tensor, Use(use), None if solve is None else SolveMode(solve), alpha, exponent,
+                 _entry(preset), discard)

@@ -4,13 +4,17 @@
 Shared by the cocotb bench, the Amaranth simulator's tests and the verilated binding's tests.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
+from golden.adaptive import Adapt, Entry, Use
 from golden.config import Config
 from golden.dyadic import IDENTITY, Dyadic
 from golden.engine import GoldenBackend, Job
 from golden.formats import A_FORMATS, B_FORMATS, FORMATS, INT32, LogFormat
 from golden.rescale import Rescale, Rescaled
+from golden.solver import SolveMode
 from hdl.layouts import codes_layout, result_layout, words_layout
 
 
@@ -46,7 +50,48 @@ def output_formats(config: Config) -> list:
 
 
 def random_job(rng, config: Config, *, largest: int = 3) -> Job:
-    """A job of up to `largest` blocks per dimension; ragged, single and full blocks are common."""
+    """A job of up to `largest` blocks per dimension; ragged, single and full blocks are common.
+
+    Some use and update the table of scales, some have no data at all.
+    """
+    kind = rng.random()
+    if kind < 0.1:
+        return Job.table(random_table_change(rng, config))
+    job = random_data_job(rng, config, largest=largest)
+    return replace(job, adapt=random_adapt(rng, config, job)) if kind < 0.5 else job
+
+
+def random_tensor(rng, config: Config) -> int:
+    return int(rng.integers(min(config.tensors, 3)))  # few, so that jobs meet in them
+
+
+def random_table_change(rng, config: Config) -> Adapt:
+    """A preset, PACT's solution, or just a look."""
+    tensor, kind = random_tensor(rng, config), rng.random()
+    if kind < 0.2:
+        return Adapt(tensor)
+    if kind < 0.6:
+        scale = Dyadic(int(rng.integers(2**15, 2**16)), int(rng.integers(64)))
+        return Adapt(tensor, preset=Entry(
+            scale, int(rng.integers(-100, 100)), int(rng.integers(-40, 41)),
+            bool(rng.integers(2)), bool(rng.random() < 0.2)))
+    return Adapt(tensor, solve=SolveMode.PACT, exponent=int(rng.integers(-40, 40)),
+                 alpha=int(rng.integers(2**32)) >> int(rng.integers(33)))
+
+
+def random_adapt(rng, config: Config, job: Job) -> Adapt:
+    """Any use that the job's format has, any solve."""
+    has_zero_point = not isinstance(job.then.fmt, LogFormat) and job.then.fmt != INT32
+    uses = [Use.NOTHING, Use.EXPONENT, *([Use.ENTRY] if has_zero_point else [])]
+    return Adapt(
+        random_tensor(rng, config), uses[rng.integers(len(uses))],
+        SolveMode(int(rng.integers(len(SolveMode)))) if rng.random() < 0.7 else None,
+        alpha=int(rng.integers(2**31)), exponent=int(rng.integers(-20, 20)),
+        discard=job.x is not None and rng.random() < 0.3)
+
+
+def random_data_job(rng, config: Config, *, largest: int = 3) -> Job:
+    """A job without adaptive scales."""
     def size(unit):
         whole = unit * int(rng.integers(1, largest + 1))
         size = rng.choice([1, whole, int(rng.integers(1, whole + 1))])
@@ -83,15 +128,19 @@ def result_words(result: Rescaled) -> tuple[np.ndarray, np.ndarray]:
     return words, mask
 
 
-def engine_beats(job: Job, config: Config, rng) -> dict[str, list]:
-    """A job as payloads of the engine's streams, and the result rows that must come.
+def engine_beats(job: Job, golden: GoldenBackend, rng) -> dict[str, list]:
+    """A job as payloads of the engine's streams, and the result rows and report that must come.
 
-    What the engine has to ignore (beyond M, N, K) is random.
+    What the engine has to ignore (beyond M, N, K) is random. `golden` runs the job.
     """
     m, n, _ = job.shape
-    beats: dict[str, list] = {name: [] for name in ("a", "b", "x", "bias", "mask", "result")}
-    expected = GoldenBackend(config).run(job)
+    config = golden.config
+    names = ("a", "b", "x", "bias", "mask", "result", "report")
+    beats: dict[str, list] = {name: [] for name in names}
+    expected = golden.run(job)
     words, clip = result_words(expected)
+    if expected.report is not None:
+        beats["report"].append(expected.report)
     for row in range(0, m, config.rows):
         for col in range(0, n, config.cols):
             rows = slice(row, min(row + config.rows, m))
@@ -106,6 +155,8 @@ def engine_beats(job: Job, config: Config, rng) -> dict[str, list]:
                     beats["x"].append(_words(job.x[r, cols], config, rng))
                 if job.mask is not None:
                     beats["mask"].append(_bits(job.mask[r, cols]))
+                if not words.size:
+                    continue  # discarded
                 last = r == m - 1 and cols.stop == n
                 beats["result"].append(
                     (words[r, cols].tolist(), _bits(clip[r, cols]), cols.stop - cols.start, last))

@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
+from golden.adaptive import Adapt
 from golden.config import preset
-from golden.engine import Job
+from golden.engine import GoldenBackend, Job
 from golden.formats import INT4, INT32
 from golden.rescale import Rescale
+from golden.solver import SolveMode
 from hdl.engine import Engine
-from hdl.layouts import BFormat, job_layout
+from hdl.job import Op, job_layout
+from hdl.layouts import BFormat
 from verif.benches import BENCHES, run_bench
-from verif.binding import descriptor
+from verif.binding import descriptor, unpack_report
 from verif.stimuli import engine_beats, random_job, result_row
 from verif.streams import Scoreboard, Sink, Source, StreamBench
 
@@ -29,20 +32,33 @@ class EngineBench(StreamBench):
         self.board = Scoreboard(self.settings, "result row")
         self.sink = Sink(dut, "result", self.rng,
                          lambda payload: self.board.check(result_row(payload, self.config)), pause)
-        self.sources, self.sinks = [*self.source.values()], [self.sink]
+        self.reports = Scoreboard(self.settings, "report")
+        self.report_sink = Sink(
+            dut, "report", self.rng,
+            lambda payload: self.reports.check(unpack_report(payload)), pause)
+        self.sources, self.sinks = [*self.source.values()], [self.sink, self.report_sink]
+        self.golden = GoldenBackend(self.config)
         dut.clear.value = 0
 
+    async def reset(self):
+        await super().reset()
+        self.golden = GoldenBackend(self.config)
+        self.board.expected.clear()
+        self.reports.expected.clear()
+
     def add(self, job: Job):
-        beats = engine_beats(job, self.config, self.rng)
+        beats = engine_beats(job, self.golden, self.rng)
         self.source["job"].queue.append(descriptor(job, self.config))
         for name in INPUTS[1:]:
             self.source[name].queue.extend(beats[name])
         shown = (job.shape, job.then, job.a_fmt and job.a_fmt.name, job.b_fmt and job.b_fmt.name)
         for row in beats["result"]:
             self.board.expect(row, shown)
+        for report in beats["report"]:
+            self.reports.expect(report, (*shown, job.adapt))
 
     async def finish(self):
-        await self.run(lambda: self.board.done)
+        await self.run(lambda: self.board.done and self.reports.done)
         left = {name: len(source.queue) for name, source in self.source.items() if source.queue}
         assert not left, f"beats left untaken: {left}"
 
@@ -62,9 +78,10 @@ async def random_jobs(dut):
 async def reset_at_every_cycle(dut):
     """Reset at each cycle of a reference job leaves nothing behind: the rerun is bit-exact."""
     bench = EngineBench(dut, 0.0, 0.0)
-    job = random_job(np.random.default_rng(5), bench.config)
-    while job.a is None or job.bias is None:
-        job = random_job(bench.rng, bench.config)
+    job = Job.table(Adapt(0))
+    while (job.a is None or job.bias is None or job.adapt is None  # quick to solve
+           or job.adapt.solve != SolveMode.GRADSCALE):
+        job = random_job(bench.rng, bench.config, largest=2)
     await bench.reset()
     start = bench.cycle
     bench.add(job)
@@ -73,7 +90,6 @@ async def reset_at_every_cycle(dut):
     for at in range(length):
         bench.add(job)
         await bench.run(lambda: False, limit=at)
-        bench.board.expected.clear()
         await bench.reset()
         bench.add(job)
         await bench.finish()
@@ -87,8 +103,13 @@ async def bad_descriptors(dut):
     await bench.reset()
     good = {"m": 1, "n": 1, "k": 1, "b_format": BFormat.INT4, "params": {"format": INT4.encoding}}
     layout = job_layout(config)
+    tensor = {"enable": 1, "tensor": config.tensors}
     unknown_b = layout.const(good).as_bits() | 3 << layout["b_format"].offset
     bad = [layout.const({**good, dim: 0}).as_bits() for dim in "mnk"] + [unknown_b]
+    bad += [layout.const({**good, "adapt": tensor}).as_bits(),
+            layout.const({**good, "adapt": {"discard": 1}}).as_bits(),
+            layout.const({**good, "op": Op.TABLE}).as_bits(),
+            layout.const(good).as_bits() | 3 << layout["op"].offset]
     bad += [layout.const(good).as_bits() | bits << layout["params"].offset for bits in (6, 7)]
     for descriptor_bits in bad:
         bench.source["job"].queue.append(descriptor_bits)
@@ -133,12 +154,14 @@ def test_amaranth_simulator():
     dut = Engine(config)
     rng = np.random.default_rng(11)
     jobs = [random_job(rng, config, largest=2) for _ in range(40)]
-    beats = [(job, engine_beats(job, config, rng)) for job in jobs]
+    golden = GoldenBackend(config)
+    beats = [(job, engine_beats(job, golden, rng)) for job in jobs]
     queues = {"job": [descriptor(job, config) for job in jobs]}
     for name in INPUTS[1:]:
         queues[name] = [beat for _, streams in beats for beat in streams[name]]
     expected = [row for _, streams in beats for row in streams["result"]]
-    results = []
+    reports = [report for _, streams in beats for report in streams["report"]]
+    results, found = [], []
 
     def source(name):
         stream = getattr(dut, name)
@@ -160,10 +183,17 @@ def test_amaranth_simulator():
             (payload,) = await ctx.tick().sample(dut.result.payload).until(dut.result.valid)
             results.append(result_row(payload.as_bits(), config))
 
+    async def collect_reports(ctx):
+        ctx.set(dut.report.ready, 1)
+        while len(found) < len(reports):
+            (payload,) = await ctx.tick().sample(dut.report.payload).until(dut.report.valid)
+            found.append(unpack_report(payload.as_bits()))
+
     simulator = Simulator(dut)
     simulator.add_clock(1e-8)
+    simulator.add_testbench(collect_reports)
     for name in INPUTS:
         simulator.add_testbench(source(name), background=True)
     simulator.add_testbench(collect)
     simulator.run()
-    assert results == expected
+    assert results == expected and found == reports

@@ -16,6 +16,7 @@ FAULTS = {  # block -> what is wrong, pattern in the Verilog, replacement of its
                  "accumulator"),
     "rescale": ("ties go up", r"\| whole\[0\]", "| 1'h1"),
     "statistics": ("a job's sums start from the last one's", r"first_1\[1\] \?", "1'h0 ?"),
+    "solver": ("ties go up", r"\| multiplier\[0\]", "| 1'h1"),
     "engine": ("a block ends one beat late", r"(last +=) k_left <= 4'h8", r"\1 k_left < 4'h8"),
 }
 

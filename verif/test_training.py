@@ -120,7 +120,7 @@ def test_policies_check_what_they_say(tmp_path):
 def test_saved_jobs_load_as_they_were(tmp_path):
     for i, job in enumerate(jobs(7)):
         save_job(tmp_path / f"{i}.npz", job, "tiny")
-        loaded, preset_name = load_job(tmp_path / f"{i}.npz")
+        loaded, preset_name, _ = load_job(tmp_path / f"{i}.npz")
         assert (loaded.then, loaded.phase, preset_name) == (job.then, job.phase, "tiny")
         assert first_difference(BACKEND.run(job), BACKEND.run(loaded)) is None
 

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scales that adapt by themselves: a table of scales per tensor, used and updated by jobs.
+
+A job may take its scale from the table's entry of a tensor (`Use.ENTRY`), or apply that tensor's
+GradScale exponent to its own scale (`Use.EXPONENT`), and may have the next scale solved from the
+statistics of what streamed through. So *exact* is two jobs, the first one measuring only; *in
+hindsight* is one, which uses what the last round solved.
+"""
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from golden.dyadic import IDENTITY, Dyadic
+from golden.gradscale import GradScale
+from golden.rescale import Rescale
+from golden.solver import ALPHA_WIDTH, Request, Solution, SolveMode, solve
+from golden.statistics import NOTHING, Statistics
+
+TENSOR_WIDTH = 8
+
+
+class Use(IntEnum):
+    """What a job takes from its tensor's entry."""
+
+    NOTHING = 0  # the job's own scale
+    ENTRY = 1  # the entry's scale and zero point; the job's own while the entry is unset
+    EXPONENT = 2  # the job's own scale, times 2**exponent of the entry
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the table knows of one tensor.
+
+    Members
+    -------
+    scale, zero_point : solved or preset; of no consequence while `valid` is False.
+    exponent : of GradScale, -40..40. frozen : solving leaves the entry as it is.
+    """
+
+    scale: Dyadic = IDENTITY
+    zero_point: int = 0
+    exponent: int = 0
+    valid: bool = False
+    frozen: bool = False
+
+    def __post_init__(self):
+        if abs(self.exponent) > GradScale.LIMIT:
+            raise ValueError(
+                f"exponent {self.exponent} is out of range: "
+                f"expected {-GradScale.LIMIT}..{GradScale.LIMIT}")
+
+
+@dataclass(frozen=True)
+class Adapt:
+    """How a job uses and updates the table.
+
+    Members
+    -------
+    tensor : which entry, 0 .. config.tensors - 1.
+    use : Use. solve : SolveMode, or None to leave the entry.
+    alpha, exponent : PACT's operands (see `golden.solver.Request`).
+    preset : Entry to write (jobs without data only), or None.
+    discard : the results are not wanted, only the statistics (quantising jobs only).
+    """
+
+    tensor: int
+    use: Use = Use.NOTHING
+    solve: SolveMode | None = None
+    alpha: int = 0
+    exponent: int = 0
+    preset: Entry | None = None
+    discard: bool = False
+
+    def __post_init__(self):
+        if not 0 <= self.alpha < 1 << ALPHA_WIDTH:
+            raise ValueError(
+                f"alpha = {self.alpha} is out of range: expected 0..{2**ALPHA_WIDTH - 1}")
+        if self.preset is not None and self.solve is not None:
+            raise ValueError("a preset and a solve in one job: give one of them")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an adapting job tells the host.
+
+    Members
+    -------
+    statistics : of the job's inputs and results; all 0 for a job without data.
+    scale, zero_point : those applied, or preset. entry : the table's, after the job.
+    unset : the entry was to be used and was not valid, so the job's own scale was.
+    clipped : the exponent moved the applied scale's shift out of 0..63; it stayed at the end.
+    degenerate, unreachable, saturated, limited : of the solver (see `golden.solver.Solution`).
+    """
+
+    statistics: Statistics
+    scale: Dyadic
+    zero_point: int
+    entry: Entry
+    unset: bool = False
+    clipped: bool = False
+    degenerate: bool = False
+    unreachable: bool = False
+    saturated: bool = False
+    limited: bool = False
+
+
+class ScaleTable:
+    """The table and what jobs do to it; `entries` is a list of Entry."""
+
+    def __init__(self, tensors: int):
+        self.entries = [Entry() for _ in range(tensors)]
+
+    def apply(self, adapt: Adapt, own: Rescale) -> tuple[Rescale, bool, bool]:
+        """The rescaling that a job really does, and whether it was `unset` and `clipped`."""
+        entry = self.entries[adapt.tensor]
+        if adapt.use == Use.ENTRY and entry.valid:
+            return replace(own, scale=entry.scale, zero_point=entry.zero_point), False, False
+        if adapt.use == Use.EXPONENT:
+            wanted = own.scale.shift - entry.exponent
+            shift = max(0, min(Dyadic.MAX_SHIFT, wanted))
+            scale = Dyadic(own.scale.multiplier, shift)
+            return replace(own, scale=scale), False, shift != wanted
+        return own, adapt.use == Use.ENTRY, False
+
+    def finish(self, adapt: Adapt, done: Rescale, statistics: Statistics = NOTHING, *,
+               unset: bool = False, clipped: bool = False) -> Report:
+        """Solve or preset the entry, and report."""
+        entry, solution = self.entries[adapt.tensor], None
+        if adapt.preset is not None:
+            entry = adapt.preset
+        elif adapt.solve is not None:
+            grad = adapt.solve == SolveMode.GRADSCALE
+            solution = solve(Request(
+                adapt.solve, statistics, adapt.alpha, entry.exponent if grad else adapt.exponent,
+                done.scale))
+            if not entry.frozen:
+                entry = _updated(entry, adapt.solve, solution)
+        self.entries[adapt.tensor] = entry
+        flags = ("degenerate", "unreachable", "saturated", "limited")
+        found = {flag: getattr(solution, flag) for flag in flags} if solution else {}
+        applied = adapt.preset or done
+        return Report(statistics, applied.scale, applied.zero_point, entry, unset, clipped, **found)
+
+
+def _updated(entry: Entry, mode: SolveMode, solution: Solution) -> Entry:
+    if mode == SolveMode.GRADSCALE:
+        return replace(entry, exponent=solution.exponent)
+    return replace(entry, scale=solution.scale, zero_point=solution.zero_point, valid=True)
