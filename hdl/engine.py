@@ -60,7 +60,8 @@ class Engine(wiring.Component):
     Members
     -------
     job : In(stream of `job_layout`). A descriptor that cannot be run (a zero dimension, an unknown
-        operation, format, radix or tensor) is dropped: no results, `flags.bad_job` set.
+        operation, format, radix or tensor) is dropped: no results, `flags.bad_job` set. Operands
+        already offered for it stay and would go to the next job: withdraw them.
     a, b : In(streams of `codes_layout`): per block, the beats of its rows and of its columns. What
         lies beyond M, N or K is ignored.
     x : In(stream of `words_layout`): the rows of each block, quantising jobs only.
@@ -71,7 +72,8 @@ class Engine(wiring.Component):
         that exist, `tag.last` the end of the job.
     report : Out(stream of `REPORT_LAYOUT`): one beat per job with `adapt.enable`; until it is taken
         the next such job waits.
-    clear : In(1), clears `flags`. flags : Out(FLAGS_LAYOUT), sticky.
+    clear : In(1), clears `flags` but those set in the same cycle.
+    flags : Out(FLAGS_LAYOUT), sticky.
 
     Latency: `latency` cycles from the last operand beat of a block to its first result row.
     Throughput: one beat per cycle; a block's rows drain while the next block computes. The next

@@ -54,15 +54,18 @@ class MacCell(wiring.Component):
         ]
         accumulator = Signal.like(self.drain, reset_less=True)
         drain = Signal.like(self.drain, reset_less=True)
-        # one bit more than the accumulator: the two top bits differ exactly on overflow
-        total = Signal(signed(self.config.accumulator_width + 1))
+        # wide enough for any sum, however narrow the accumulator: it fits where the bits from the
+        # accumulator's sign upwards are all the same
+        width = self.config.accumulator_width
+        total = Signal(signed(max(width, self.config.dot_width) + 1))
+        upper = total[width - 1:]
         m.d.comb += [
             total.eq(Mux(self.first, 0, accumulator) + dot.sum),
-            self.overflow.eq(self.accumulate & (total[-1] != total[-2])),
+            self.overflow.eq(self.accumulate & upper.any() & ~upper.all()),
             self.drain.eq(drain),
         ]
         with m.If(self.accumulate):
-            m.d.sync += accumulator.eq(total[:-1].as_signed())
+            m.d.sync += accumulator.eq(total[:width].as_signed())
         with m.If(self.capture):
             m.d.sync += drain.eq(accumulator)
         with m.Elif(self.move):
@@ -76,7 +79,7 @@ class MacTile(wiring.Component):
     Members
     -------
     i : In(stream of `beat_layout`). o : Out(stream of `row_layout`), `rows` rows per block.
-    clear : In(1), clears `overflow`. overflow : Out(1), sticky.
+    clear : In(1), clears `overflow` unless it is set in the same cycle. overflow : Out(1), sticky.
 
     Latency: `latency` cycles from a block's last beat to its first row.
     Throughput: one beat per cycle; one row per cycle, drained while the next block computes, so a

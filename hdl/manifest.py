@@ -1,17 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """`manifest.json`: what a user of the Verilog, or a driver, needs to know and must not retype."""
 
+import inspect
+
 from amaranth.hdl import Shape
 from amaranth.lib import data
 from amaranth.lib.wiring import In
 
 from golden.config import VERSION, Config
-from golden.formats import A_FORMATS, B_FORMATS, FORMATS
+from golden.formats import A_FORMATS, B_FORMATS
+from hdl.adaptive import Use
+from hdl.job import Op
+from hdl.layouts import BFormat, OutFormat
+from hdl.library import Library
+from hdl.solver import Mode
 from hdl.verilog import TOPS
+
+ENUMS = {"b_format": BFormat, "format": OutFormat, "op": Op, "use": Use, "mode": Mode}
 
 
 def manifest(config: Config, preset: str) -> dict:
-    """Configuration, exact bounds, format encodings, and per top its ports and latency.
+    """Configuration, exact bounds, encodings, and per top its contract, ports and latency.
 
     JSON-ready. Widths in bits, offsets from bit 0 of the port, latencies in cycles (null for a
     combinational block).
@@ -22,16 +31,22 @@ def manifest(config: Config, preset: str) -> dict:
         "config": config.as_dict(),
         "macs_per_cycle": config.macs_per_cycle,
         "max_k": {f"{a.name} x {b.name}": config.max_k(a, b) for a in A_FORMATS for b in B_FORMATS},
-        "formats": {name: fmt.encoding for name, fmt in FORMATS.items()},
-        "tops": {name: {"latency": getattr(block, "latency", None), "ports": ports(block(config))}
+        "clock": "clk, rising edge; rst is synchronous, active high",
+        "encodings": {name: {member.name: member.value for member in kind}
+                      for name, kind in ENUMS.items()},
+        "tops": {name: {"latency": getattr(block, "latency", None),
+                        "contract": inspect.getdoc(block), "ports": ports(block, config)}
                  for name, block in TOPS.items()},
     }
 
 
-def ports(component) -> list[dict]:
-    """The Verilog ports of a component, besides clk and rst."""
+def ports(block, config: Config) -> list[dict]:
+    """The Verilog ports of a block."""
+    component = block(config)
     component._MustUse__used = True  # only its signature is read
-    found = []
+    library = Library()
+    found = [{"name": name, "direction": "input", "width": 1, "signed": False}
+             for name in ("clk", "rst") if library.clocked(library.convert(block, config))]
     for path, member, _ in component.signature.flatten(component):
         shape = member.shape
         found.append({

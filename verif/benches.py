@@ -17,20 +17,21 @@ class Bench:
 
 
 TINY = preset("tiny")
-ONE = Config(1, 1, 1, dim_width=4)  # every size at its least
+ONE = Config(1, 1, 1, accumulator_width=20, dim_width=4, tensors=1)  # every size at its least
 
 BENCHES = {
     "multiplier": Bench("tetra_multiplier", (
         TINY, Config(2, 2, 8, radices=(4,)), Config(2, 2, 8, radices=(2,))), tests=1),
     "dot_product": Bench("tetra_dot_product", (TINY, preset("base")), tests=1),
     "mac_tile": Bench("tetra_mac_tile", (
-        TINY, Config(4, 2, 4, accumulator_width=20), ONE), tests=3),
+        TINY, Config(4, 2, 4, accumulator_width=20), ONE,
+        Config(1, 1, 32, accumulator_width=20)), tests=4),  # a single sum overflows
     "rescale": Bench("tetra_rescale_unit", (
         TINY, Config(2, 2, 8, radices=(2,)), Config(2, 2, 8, stochastic=False)), tests=3),
     "statistics": Bench("tetra_statistics_unit", (TINY, Config(1, 8, 1)), tests=1),
     "solver": Bench("tetra_scale_solver", (TINY,), tests=3),
     "engine": Bench("tetra_engine", (
-        TINY, Config(4, 2, 4, radices=(4,), stochastic=False), ONE), tests=4),
+        TINY, Config(4, 2, 4, 20, radices=(4,), stochastic=False), ONE), tests=5),
 }
 
 

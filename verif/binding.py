@@ -32,8 +32,8 @@ from verif.cache import ROOT, cached
 from verif.verilate import (
     CONTROL,
     OPTIONS,
-    PCH_FLAG,
     check_fst_headers,
+    make_flags,
     model_key,
     run,
     verilator_bin,
@@ -48,6 +48,7 @@ OUTCOMES = {
     1: "the engine hung: no handshake for 100,000 cycles",
     2: "the engine tagged a result row wrongly (keep or last)",
     3: "the engine left an operand untaken",
+    4: "the engine refused the descriptor (bad_job)",
 }
 
 
@@ -161,6 +162,8 @@ def build_model(config: Config, folder: Path, *, trace: bool = False) -> None:
     run([str(verilator_bin() / "verilator"), *_options(config, trace), str(CONTROL), str(verilog),
          *map(str, CPP), "-Mdir", ".", "--build", "-j", "0"], folder,
         "building the verilated engine")
+    for header in folder.glob("*.gch"):
+        header.unlink()  # precompiled headers: 140 MB that nobody reads again
 
 
 def _options(config: Config, trace: bool) -> list[str]:
@@ -170,10 +173,11 @@ def _options(config: Config, trace: bool) -> list[str]:
         "RESULT_MASK": layout["mask"].offset,
         "RESULT_KEEP": layout["tag"].offset + tag["keep"].offset,
         "RESULT_LAST": layout["tag"].offset + tag["last"].offset,
+        "FLAG_BAD_JOB": 1 << FLAGS_LAYOUT["bad_job"].offset,
     }
     return [
         "--cc", "--lib-create", "engine_model", "--prefix", "Vmodel", "--top-module", TOP,
-        *OPTIONS, "-MAKEFLAGS", f"{PCH_FLAG} OPT_FAST={'-O1' if trace else '-O3'} OPT_SLOW=-O0",
+        *OPTIONS, "-MAKEFLAGS", f"{make_flags()} OPT_FAST={'-O1' if trace else '-O3'} OPT_SLOW=-O0",
         *(["--trace-fst"] if trace else []), "-CFLAGS",
         " ".join(["-fPIC", *(f"-D{name}={value}" for name, value in macros.items())]),
     ]
@@ -244,9 +248,8 @@ class RtlBackend:
         self.jobs += 1
         self.cycles[job.phase] += call.cycles
         flags = FLAGS_LAYOUT.from_bits(call.flags)
-        for name in ("overflow", "bad_job"):
-            if flags[name]:
-                raise RuntimeError(f"the engine raised {name} in a job of M, N, K = {m, n, k}")
+        if flags.overflow:
+            raise RuntimeError(f"an accumulator overflowed in a job of M, N, K = {m, n, k}")
         found = Rescaled(np.zeros((0, 0), np.int8)) if not words.size else (
             unpack_results(words, clip_mask, job.then.fmt))
         if job.adapt is not None:

@@ -2,7 +2,7 @@
 // Runs whole jobs on the verilated engine: the loop over cycles is here, never in Python.
 //
 // Shapes and bit positions come from the configuration as macros (verif/binding.py): ROWS, COLS,
-// LANES, RESULT_MASK, RESULT_KEEP, RESULT_LAST. Operands are read through strides, so that a
+// LANES, RESULT_MASK, RESULT_KEEP, RESULT_LAST, FLAG_BAD_JOB. Operands are read through strides, so that a
 // transposed operand costs nothing.
 
 #include <algorithm>
@@ -25,7 +25,7 @@ namespace {
 constexpr uint8_t kGarbage = 0xA5;
 constexpr uint64_t kPatience = 100000;  // cycles without progress that count as a hang
 
-enum Outcome { kOk, kHung, kBadTag, kLeftOver };  // named in verif/binding.py
+enum Outcome { kOk, kHung, kBadTag, kLeftOver, kRefused };  // named in verif/binding.py
 
 struct Matrix {
     const char* data;
@@ -124,6 +124,11 @@ struct Engine {
             trace->open(trace_file);
         }
 #endif
+        reset();
+    }
+    void reset() {
+        top->PORT(job, valid) = top->PORT(a, valid) = top->PORT(b, valid) = 0;
+        top->PORT(x, valid) = top->PORT(bias, valid) = top->PORT(mask, valid) = 0;
         top->rst = 1;
         tick();
         top->rst = 0;
@@ -281,6 +286,7 @@ int Engine::run(EngineJob& job) {
         }
         if (row_taken || a_taken || x_taken || job_taken || report_taken) progress = cycle;
         if (cycle - progress > kPatience) return kHung;
+        if (top->flags & FLAG_BAD_JOB) return kRefused;
     }
     job.cycles = cycle - start;
     eval(0);
@@ -293,5 +299,9 @@ int Engine::run(EngineJob& job) {
 extern "C" {
 Engine* engine_new(const char* trace_file) { return new Engine(trace_file); }
 void engine_delete(Engine* engine) { delete engine; }
-int engine_run(Engine* engine, EngineJob* job) { return engine->run(*job); }
+int engine_run(Engine* engine, EngineJob* job) {
+    const int outcome = engine->run(*job);
+    if (outcome != kOk) engine->reset();  // whatever was left half-done
+    return outcome;
+}
 }

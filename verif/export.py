@@ -28,6 +28,8 @@ def export(config: Config, preset_name: str, folder: Path) -> list[Path]:
         lint(source, top)
         files.append(folder / f"{top}.v")
         write_atomically(files[-1], source.read_bytes())
+    files.append(folder / CONTROL.name)
+    write_atomically(files[-1], CONTROL.read_bytes())
     text = json.dumps(manifest(config, preset_name), indent=2) + "\n"
     files.append(folder / "manifest.json")
     write_atomically(files[-1], text.encode())

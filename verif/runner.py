@@ -10,6 +10,7 @@ import importlib.metadata
 import json
 import os
 import shutil
+import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,10 +20,10 @@ from verif.cache import ROOT, cached
 from verif.verilate import (
     CONTROL,
     OPTIONS,
-    PCH_FLAG,
     ToolError,
     check_fst_headers,
     environment,
+    make_flags,
     model_key,
     verilog_file,
 )
@@ -71,6 +72,8 @@ def simulate(
     from cocotb_tools.runner import get_results, get_runner
 
     model = build(settings, trace=waves is not None, verilog=verilog)
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))  # the runner hands it on to the simulator's Python
     with tempfile.TemporaryDirectory(prefix=f"tetra-{settings.block}-") as name:
         folder = Path(name)
         with contextlib.suppress(SystemExit):  # how a failing test ends; the results tell
@@ -79,8 +82,7 @@ def simulate(
                 hdl_toplevel_lang="verilog", build_dir=model, test_dir=folder,
                 results_xml=str(folder / "results.xml"), seed=settings.seed,
                 waves=waves is not None, log_file=folder / "log",
-                extra_env={ENVIRONMENT: json.dumps(asdict(settings)), "PYTHONPATH": str(ROOT),
-                           "COCOTB_ANSI_OUTPUT": "0"},
+                extra_env={ENVIRONMENT: json.dumps(asdict(settings)), "COCOTB_ANSI_OUTPUT": "0"},
             )
         log = (folder / "log").read_text().splitlines() if (folder / "log").exists() else []
         if waves is not None and (folder / "dump.fst").exists():
@@ -98,18 +100,21 @@ def simulate(
 
 def build(settings: Settings, *, trace: bool = False, verilog: Path | None = None) -> Path:
     """The folder of the cocotb model of a top, built unless it is cached."""
+    import cocotb_tools.config
     from cocotb_tools.runner import VerilatorControlFile, get_runner
 
     verilog = verilog or verilog_file(settings.config, settings.top)
     args = [*OPTIONS, "-Wno-fatal", *(["--trace-fst"] if trace else [])]
-    cocotb = importlib.metadata.version("cocotb")
+    # a model is linked to cocotb's libraries by path: a clone that has moved needs a new one
+    cocotb = f"{importlib.metadata.version('cocotb')} {cocotb_tools.config.libs_dir}"
 
     def make(folder: Path) -> None:
         if trace:
             check_fst_headers()
         log = folder / "build.log"
         saved = dict(os.environ)
-        os.environ.update(environment(), MAKEFLAGS=f" -- {PCH_FLAG}")  # the runner hands them on
+        # the runner hands these on to Verilator and make
+        os.environ.update(environment(), MAKEFLAGS=f" -- {make_flags()}")
         try:
             get_runner("verilator").build(
                 sources=[VerilatorControlFile(CONTROL), verilog], hdl_toplevel=settings.top,

@@ -111,6 +111,7 @@ def random_data_job(rng, config: Config, *, largest: int = 3) -> Job:
     a_fmt = A_FORMATS[rng.integers(len(A_FORMATS))]
     b_fmts = [f for f in B_FORMATS if not isinstance(f, LogFormat) or f in config.log_formats]
     b_fmt = b_fmts[rng.integers(len(b_fmts))]
+    k = min(k, config.max_k(a_fmt, b_fmt))
     then = random_rescale(rng, config, fmt, k * a_fmt.magnitude * b_fmt.magnitude)
     a = random_codes(rng, a_fmt, (m, k)) if rng.random() < 0.5 else (
         random_codes(rng, a_fmt, (k, m)).T)  # strided, as dgrad and wgrad read it

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from golden.adaptive import Adapt
+from golden.adaptive import Adapt, Use
 from golden.config import preset
+from golden.dyadic import Dyadic
 from golden.engine import GoldenBackend, Job
-from golden.formats import INT4, INT32
+from golden.formats import FP4_R2, FP4_R4, INT4, INT32, UINT4, max_product
 from golden.rescale import Rescale
 from golden.solver import SolveMode
 from hdl.engine import Engine
@@ -17,7 +18,7 @@ from hdl.job import Op, job_layout
 from hdl.layouts import BFormat
 from verif.benches import BENCHES, run_bench
 from verif.binding import descriptor, unpack_report
-from verif.stimuli import engine_beats, random_job, result_row
+from verif.stimuli import engine_beats, operand_beats, random_codes, random_job, result_row
 from verif.streams import Scoreboard, Sink, Source, StreamBench
 
 INPUTS = ("job", "a", "b", "x", "bias", "mask")
@@ -78,10 +79,15 @@ async def random_jobs(dut):
 async def reset_at_every_cycle(dut):
     """Reset at each cycle of a reference job leaves nothing behind: the rerun is bit-exact."""
     bench = EngineBench(dut, 0.0, 0.0)
-    job = Job.table(Adapt(0))
-    while (job.a is None or job.bias is None or job.adapt is None  # quick to solve
-           or job.adapt.solve != SolveMode.GRADSCALE):
-        job = random_job(bench.rng, bench.config, largest=2)
+    config, rng = bench.config, np.random.default_rng(5)
+    # two blocks each way, ragged, with every stream in use, measured and quick to solve
+    m, n = min(config.rows + 1, config.max_dim), min(config.cols + 1, config.max_dim)
+    k = min(config.lanes + 1, config.max_k(UINT4, config.log_formats[0]))
+    job = Job.gemm(
+        random_codes(rng, UINT4, (m, k)), UINT4, random_codes(rng, config.log_formats[0], (n, k)),
+        config.log_formats[0], Rescale(config.log_formats[0], Dyadic(2**15, 20)),
+        bias=rng.integers(-99, 99, n), mask=rng.random((m, n)) < 0.7,
+        adapt=Adapt(0, Use.EXPONENT, SolveMode.GRADSCALE))
     await bench.reset()
     start = bench.cycle
     bench.add(job)
@@ -111,6 +117,9 @@ async def bad_descriptors(dut):
             layout.const({**good, "op": Op.TABLE}).as_bits(),
             layout.const(good).as_bits() | 3 << layout["op"].offset]
     bad += [layout.const(good).as_bits() | bits << layout["params"].offset for bits in (6, 7)]
+    for fmt in {FP4_R4, FP4_R2} - set(config.log_formats):  # a radix that is not there
+        bad += [layout.const({**good, "b_format": BFormat.of(fmt)}).as_bits(),
+                layout.const({**good, "params": {"format": fmt.encoding}}).as_bits()]
     for descriptor_bits in bad:
         bench.source["job"].queue.append(descriptor_bits)
         taken = bench.source["job"].taken
@@ -124,6 +133,41 @@ async def bad_descriptors(dut):
     bench.add(Job.quantise(np.array([[7]]), Rescale(INT32)))  # k = 0 is not read here
     await bench.finish()
     assert dut.flags.value == 0
+
+
+@cocotb.test()
+async def flags_rise_and_clear(dut):
+    """A saturated bias, and where K can reach it an overflow, are flagged until cleared."""
+    bench = EngineBench(dut, 0.0, 0.0)
+    config = bench.config
+    await bench.reset()
+
+    async def clear():
+        dut.clear.value = 1
+        await bench.run(lambda: False, limit=1)
+        dut.clear.value = 0
+        await bench.run(lambda: False, limit=1)
+        assert dut.flags.value == 0
+
+    bench.add(Job.quantise(np.array([[INT32.hi]]), Rescale(INT32), bias=np.array([1])))
+    await bench.finish()
+    await bench.run(lambda: False, limit=1)
+    assert dut.flags.value == 0b010
+    await clear()
+    fmt = config.log_formats[0]
+    k = 2 ** (config.accumulator_width - 1) // max_product(UINT4, fmt) + 1
+    if k <= min(config.max_dim, 200):
+        a, b = np.full((1, k), 15, np.int8), np.full((1, k), 7, np.int8)
+        job = Job.gemm(a, UINT4, b, fmt)
+        bench.source["job"].queue.append(descriptor(job, config))
+        bench.source["a"].queue.extend(operand_beats(a, config, config.rows, bench.rng))
+        bench.source["b"].queue.extend(operand_beats(b, config, config.cols, bench.rng))
+        bench.sink.check = lambda payload: None
+        taken = bench.sink.taken
+        await bench.run(lambda: bench.sink.taken > taken)
+        await bench.run(lambda: False, limit=1)
+        assert dut.flags.value == 0b001
+        await clear()
 
 
 @cocotb.test()

@@ -21,6 +21,10 @@ FAULTS = {  # block -> what is wrong, pattern in the Verilog, replacement of its
 }
 
 
+# what a bench says of a wrong design, not of a simulator that could not start
+NOTICED = r"(?s)AssertionError: .*(expected|differs|came|hang|did not hold).*repeat with: make"
+
+
 def test_every_bench_has_a_fault():
     assert set(FAULTS) == set(BENCHES)
 
@@ -34,6 +38,6 @@ def test_every_bench_fails_on_a_fault(block, tmp_path):
     assert count == 1, f"nothing to break in {settings.top}: {pattern}"
     path = tmp_path / f"{settings.top}.v"
     path.write_text(broken)
-    with pytest.raises(AssertionError, match=f"repeat with: make regress BLOCK={block}"):
+    with pytest.raises(AssertionError, match=NOTICED):
         simulate(settings, verilog=path)
         pytest.fail(f"bench {block} did not notice that {what}")

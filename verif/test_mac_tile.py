@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tile: random blocks, idle and backpressure, against the golden GEMM."""
 
+from itertools import product
+
 import cocotb
 import numpy as np
 import pytest
@@ -97,27 +99,51 @@ async def full_speed(dut):
 
 @cocotb.test()
 async def overflow_is_sticky(dut):
-    """Beyond the exact bound the flag rises, stays, and clears."""
+    """In each cell alone, in both directions: not a beat too early, sticky, cleared on request."""
+    bench = TileBench(dut, 0.2, 0.0)
+    config = bench.config
+    await bench.reset()
+    bench.sink.check = lambda payload: None
+    fmt = config.log_formats[0]
+    layout = beat_layout(config)
+    fit = (2 ** (config.accumulator_width - 1) - 1) // (config.lanes * max_product(UINT4, fmt))
+    cases = list(product(range(config.rows), range(config.cols), (7, 15)))
+    for r, c, top in cases if fit < 100 else cases[-1:]:  # wide accumulators take long to fill
+        beat = {"a": [[15 * (i == r)] * config.lanes for i in range(config.rows)],
+                "b": [[top * (i == c)] * config.lanes for i in range(config.cols)],
+                "a_signed": 0, "b_format": BFormat.of(fmt), "lanes": config.lanes, "rows": 1}
+        for beats in (fit, fit + 1):
+            bench.source.queue.extend(
+                layout.const({**beat, "first": int(i == 0), "last": int(i == beats - 1)}).as_bits()
+                for i in range(beats))
+            await bench.run(lambda: not bench.source.queue)
+            await bench.run(lambda: False, limit=MacTile.latency + config.rows)
+            assert dut.overflow.value == int(beats > fit), (r, c, top, beats)
+        dut.clear.value = 1
+        await bench.run(lambda: False, limit=1)
+        dut.clear.value = 0
+        await bench.run(lambda: False, limit=1)
+        assert dut.overflow.value == 0
+
+
+@cocotb.test()
+async def overflow_outranks_clear(dut):
+    """An overflow in the cycle of a clear is not lost."""
     bench = TileBench(dut, 0.0, 0.0)
     config = bench.config
     await bench.reset()
+    bench.sink.check = lambda payload: None
     fmt = config.log_formats[0]
     layout = beat_layout(config)
+    beats = 2 ** (config.accumulator_width - 1) // (config.lanes * max_product(UINT4, fmt)) + 1
     top = {"a": [[15] * config.lanes] * config.rows, "b": [[7] * config.lanes] * config.cols,
            "a_signed": 0, "b_format": BFormat.of(fmt), "lanes": config.lanes, "rows": 1}
-    beats = 2 ** (config.accumulator_width - 1) // (config.lanes * max_product(UINT4, fmt)) + 1
-    for i in range(beats):
-        bench.source.queue.append(
-            layout.const({**top, "first": int(i == 0), "last": int(i == beats - 1)}).as_bits())
-    seen = []
-    bench.sink.check = seen.append
-    await bench.run(lambda: bench.source.taken == beats - 2)
-    assert dut.overflow.value == 0
-    await bench.run(lambda: bool(seen))
-    assert dut.overflow.value == 1
+    bench.source.queue.extend(
+        layout.const({**top, "first": int(i == 0), "last": int(i == beats - 1)}).as_bits()
+        for i in range(beats))
     dut.clear.value = 1
-    await bench.run(lambda: False, limit=2)
-    assert dut.overflow.value == 0
+    await bench.run(lambda: dut.overflow.value == 1, limit=beats + 20)
+    assert dut.overflow.value == 1
 
 
 @pytest.mark.parametrize("config", BENCHES["mac_tile"].configs, ids=repr)

@@ -42,14 +42,24 @@ def verilator_bin() -> Path:
     )
 
 
+def compiler() -> str:
+    """The C++ compiler that is checked, hashed and used: $CXX or g++."""
+    return os.environ.get("CXX") or "g++"
+
+
+def make_flags() -> str:
+    """Variables for the make that builds a model; they outrank those of its makefile."""
+    return f"{PCH_FLAG} CXX={compiler()} LINK={compiler()}"
+
+
 @cache
-def tool_versions() -> tuple[str, str]:
-    """Verilator's and the C++ compiler's version lines."""
-    compiler = os.environ.get("CXX", "g++")
-    if not shutil.which(compiler):
-        raise ToolError(f"no C++ compiler {compiler!r} found: install it, e.g. `apt install g++`")
+def tool_versions() -> tuple[str, ...]:
+    """What a build depends on besides its sources: versions, and flags from the environment."""
+    if not shutil.which(compiler()):
+        raise ToolError(f"no C++ compiler {compiler()!r} found: install it, e.g. `apt install g++`")
+    flags = (os.environ.get(name, "") for name in ("CPPFLAGS", "CXXFLAGS", "LDFLAGS"))
     return (_output([str(verilator_bin() / "verilator"), "--version"]).strip(),
-            _output([compiler, "--version"]).splitlines()[0])
+            _output([compiler(), "--version"]).splitlines()[0], *flags)
 
 
 def environment() -> dict[str, str]:
@@ -71,7 +81,7 @@ def run(command: list[str], folder: Path, what: str) -> str:
 def check_fst_headers() -> None:
     """ToolError unless the libraries that Verilator's FST writer needs are there."""
     for header, package in (("zlib.h", "zlib1g-dev"), ("lz4.h", "liblz4-dev")):
-        probe = [os.environ.get("CXX", "g++"), "-E", "-x", "c++", "-include", header, "/dev/null"]
+        probe = [compiler(), "-E", "-x", "c++", "-include", header, "/dev/null"]
         if subprocess.run(probe, capture_output=True).returncode:
             raise ToolError(f"FST waveforms need {header}: apt install {package}")
 
