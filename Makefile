@@ -7,6 +7,7 @@ export PYTHONDONTWRITEBYTECODE ?= 1
 
 # make run
 PRESET ?= base
+QUANT ?= adaptive
 BACKEND ?= rtl
 CHECK ?= all
 SEED ?= 0
@@ -25,20 +26,21 @@ TESTS ?= verif
 WORKERS ?= $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test regress wave replay lint verilog bench lock clean
+.PHONY: help setup run test regress wave replay lint verilog area bench lock clean
 
 help: ## list every target
 	@echo "Tetra: an open 4-bit training core. Targets:"
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 	@echo "Settings, as in 'make run SEED=3': run: PRESET= BACKEND=rtl|golden CHECK=all|first|none"
-	@echo "SEED= EPOCHS= BATCH= TRACE=first:count OUT=; regress: BLOCK= SEEDS= SEED= JOBS= LENGTH="
+	@echo "QUANT=adaptive|hindsight|stochastic|luq|static SEED= EPOCHS= BATCH= TRACE=first:count OUT=;"
+	@echo "regress: BLOCK= SEEDS= SEED= JOBS= LENGTH="
 
 setup: ## create .venv with the pinned tools (every target does it when needed)
 	@$(PYTHON) bootstrap.py
 
 run: setup ## train a network on handwritten digits, 4 bits everywhere, on the simulated RTL
-	@$(PY) -m train.digits --preset $(PRESET) --backend $(BACKEND) --check $(CHECK) \
-	  --seed $(SEED) --epochs $(EPOCHS) --batch $(BATCH) --out $(OUT) \
+	@$(PY) -m train.digits --preset $(PRESET) --quant $(QUANT) --backend $(BACKEND) \
+	  --check $(CHECK) --seed $(SEED) --epochs $(EPOCHS) --batch $(BATCH) --out "$(OUT)" \
 	  $(if $(TRACE),--trace $(TRACE))
 
 test: setup ## lint, then the whole test suite (TESTS=path for a part of it)
@@ -62,6 +64,9 @@ lint: setup ## ruff on the Python, Verilator -Wall on the generated Verilog
 
 verilog: setup ## write Verilog and manifest.json for PRESET= to build/verilog
 	@$(PY) -m verif.export --preset $(PRESET)
+
+area: setup ## estimate what each block of PRESET= costs, to build/area/summary.json
+	@$(PY) -m synth.area --preset $(PRESET)
 
 bench: setup ## measure speed and accuracy, to build/bench/summary.json
 	@$(PY) -m verif.bench

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Statistics of a job while its rows stream by: exact sums, extremes and counts."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -30,6 +30,9 @@ STATISTICS_LAYOUT = data.StructLayout({  # the members of golden.statistics.Stat
 class Squarer(wiring.Component):
     """`square = magnitude ** 2`, registered.
 
+    The products of bits i and j, and j and i, are one product of twice the weight: half the partial
+    products of a multiplier.
+
     Members: magnitude : In(32). square : Out(64), one cycle later.
     """
 
@@ -40,7 +43,12 @@ class Squarer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         square = Signal(2 * WORD, reset_less=True)
-        m.d.sync += square.eq(self.magnitude * self.magnitude)
+        x = self.magnitude
+        rows = []
+        for i in range(WORD):
+            row = Cat(x[i], Const(0, 1), x[i + 1:] & x[i].replicate(WORD - 1 - i))
+            rows.append(Cat(Const(0, 2 * i), row))
+        m.d.sync += square.eq(_sum(rows))
         m.d.comb += self.square.eq(square)
         return m
 

@@ -46,6 +46,7 @@ def _write_verilog(text: str, top: str) -> str:
             f"read_rtlil {source}",
             f"hierarchy -check -top {top}",
             "proc",
+            "opt_dff",  # enables become enables: simulators skip what holds
             "opt_clean -purge",
             "check -assert",
             f"write_verilog -noattr -norename {target}",

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make area`: what each block of an engine costs, in estimated transistors.
+
+Yosys maps every distinct block once to simple gates (no library, no timing, pre-layout); gates are
+counted with the transistors of their static CMOS form and flip-flops with `FLIP_FLOP`. Good for
+ratios within one design, not for square micrometres.
+"""
+
+import argparse
+import json
+import re
+import sys
+import tempfile
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from golden.config import preset
+from hdl.verilog import yosys
+from verif.cache import ROOT
+from verif.files import write_atomically
+from verif.verilate import verilog_file
+
+TOP = "tetra_engine"
+FLIP_FLOP = 24  # transmission-gate master-slave
+TRANSISTORS = {"NOT": 2, "NAND": 4, "NOR": 4, "AND": 6, "OR": 6, "ANDNOT": 6, "ORNOT": 6, "XOR": 12,
+               "XNOR": 12, "MUX": 12}
+
+
+def cells(config) -> dict[str, Counter]:
+    """Cells by type of every block of the engine, without those of its sub-blocks."""
+    with tempfile.TemporaryDirectory(prefix="tetra-area-") as folder:
+        found = Path(folder) / "stat.json"
+        yosys([f"read_verilog {verilog_file(config, TOP)}", f"synth -booth -top {TOP}",
+               "abc -g gates", "opt_clean", f"tee -o {found} stat -json"])
+        text = found.read_text()
+    modules = json.loads(text[text.index("{"):text.rindex("}") + 1])["modules"]
+    return {name.lstrip("\\"): Counter(module["num_cells_by_type"])
+            for name, module in modules.items()}
+
+
+def transistors(kind: str) -> int:
+    """Of one gate; ValueError for a cell that is neither gate nor flip-flop."""
+    gate = re.fullmatch(r"\$_([A-Z]+)_", kind)
+    if gate and gate[1] in TRANSISTORS:
+        return TRANSISTORS[gate[1]]
+    if re.match(r"\$_S?DFFC?E?_", kind):
+        return FLIP_FLOP + TRANSISTORS["MUX"] * ("E_" in kind)
+    raise ValueError(f"cell {kind}: expected a gate of abc or a flip-flop of Yosys")
+
+
+def measure(config) -> dict[str, dict]:
+    """Per block: transistors with its sub-blocks, how often it occurs, share of the engine."""
+    modules = cells(config)
+
+    @cache
+    def total(name: str) -> int:
+        return sum(count * (total(kind) if kind in modules else transistors(kind))
+                   for kind, count in modules[name].items())
+
+    times: Counter = Counter({TOP: 1})
+    for name in _parents_first(modules):
+        for kind, count in modules[name].items():
+            if kind in modules:
+                times[kind] += times[name] * count
+    return {name: {"transistors": total(name), "instances": times[name],
+                   "share": times[name] * total(name) / total(TOP)}
+            for name in sorted(modules, key=lambda n: -times[n] * total(n))}
+
+
+def _parents_first(modules) -> list[str]:
+    order: list[str] = []
+
+    def visit(name):
+        for kind in modules[name]:
+            if kind in modules and kind not in order:
+                visit(kind)
+        if name not in order:
+            order.append(name)
+
+    visit(TOP)
+    return order[::-1]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make area", description=__doc__)
+    parser.add_argument("--preset", default="base")
+    o = parser.parse_args()
+    console = Console()
+    try:
+        config = preset(o.preset)
+        with console.status(f"mapping the {o.preset} engine to gates (about a minute)"):
+            blocks = measure(config)
+    except (ValueError, RuntimeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    table = Table(title=f"{TOP}, preset {o.preset}: estimated, pre-layout")
+    for heading in ("block", "instances", "transistors each", "share of the engine"):
+        table.add_column(heading, justify="left" if heading == "block" else "right")
+    for name, block in blocks.items():
+        table.add_row(name, f"{block['instances']:,}", f"{block['transistors']:,}",
+                      f"{block['share']:.1%}")
+    console.print(table)
+    unit = sum(blocks[name]["share"] for name in ("tetra_rescale_unit", "tetra_adapt_unit"))
+    tile = blocks["tetra_mac_tile"]["share"]
+    print(f"rescaling unit with statistics, solver and table: {unit:.1%} of the engine, "
+          f"{unit / tile:.1%} of the tile")
+    path = ROOT / "build" / "area" / "summary.json"
+    summary = {"preset": o.preset, "recipe": "synth -booth; abc -g gates", "blocks": blocks,
+               "rescaling_share_of_engine": unit}
+    write_atomically(path, (json.dumps(summary, indent=2) + "\n").encode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
