@@ -143,6 +143,9 @@ class ScaleTable:
 
 
 def _updated(entry: Entry, mode: SolveMode, solution: Solution) -> Entry:
+    """The entry with what was solved; a degenerate round leaves a scale that is there alone."""
+    if solution.degenerate and entry.valid:
+        return entry
     if mode == SolveMode.GRADSCALE:
         return replace(entry, exponent=solution.exponent)
     return replace(entry, scale=solution.scale, zero_point=solution.zero_point, valid=True)

@@ -10,8 +10,10 @@ GradScale does not depend on the batch size.
 The three GEMMs of a 4-bit layer, all exact, all on the backend:
 
     fprop  Y (batch, out) = X UINT4 (batch, in)   x W INT4 (out, in)            then clip, or INT32
-    dgrad  dX^T (in, batch) = W^T INT4 (in, out)  x dY FP4 even (batch, out)    then INT32
-    wgrad  dW^T (in, out) = X^T UINT4 (in, batch) x dY^T FP4 odd (out, batch)   then INT32
+    dgrad  dX^T (in, batch) = W^T INT4 (in, out)  x dY FP4 (batch, out)         then INT32
+    wgrad  dW^T (in, out) = X^T UINT4 (in, batch) x dY^T FP4 (out, batch)       then INT32
+
+In radix 4 dgrad takes the even phase of dY and wgrad the odd one.
 """
 
 import numpy as np
@@ -19,8 +21,8 @@ import numpy as np
 from golden.engine import Backend, Job
 from golden.fixed_point import to_fixed
 from golden.optimizer import Parameter
-from golden.quantisers import Fixed, LogGradient, Pact, Sawb
-from golden.rescale import Rescale
+from golden.quantisers import Fixed, Pact
+from golden.rescale import RAW
 from golden.tensor import Quantised
 
 
@@ -31,15 +33,16 @@ class QuantisedDense:
     ----------
     backend : Backend that runs the GEMMs and the quantisations.
     weight, bias : Parameters of shape (out, in) and (out,): the float64 master copies.
+    quantise_weight, gradient : the quantisers of the weights and of the output's gradient.
     pact : Pact with its learned alpha; None for the last layer.
 
-    Members: `codes`, the Quantised tensors of the latest step by name, and `gradient.scale`.
+    Members: `codes`, the Quantised tensors of the latest step by name, and `gradient.log2_scale`.
     """
 
-    def __init__(self, backend: Backend, weight: Parameter, bias: Parameter, pact: Pact | None):
+    def __init__(self, backend: Backend, weight: Parameter, bias: Parameter, quantise_weight,
+                 gradient, pact: Pact | None):
         self.backend, self.weight, self.bias, self.pact = backend, weight, bias, pact
-        self.quantise_weight = Sawb()
-        self.gradient = LogGradient()
+        self.quantise_weight, self.gradient = quantise_weight, gradient
         self.codes: dict[str, Quantised] = {}
         self._clipped = None
 
@@ -55,10 +58,10 @@ class QuantisedDense:
         """
         w = self.quantise_weight(self.backend, self.weight.value, name=self.weight.name)
         unit = x.mac_scale * w.mac_scale
-        then = self.pact.rescale(unit) if self.pact else Rescale()
+        then, adapt = self.pact.prepare(self.backend, unit) if self.pact else (RAW, None)
         bias = to_fixed(self.bias.value / unit, 0, name=f"{self.bias.name} / {unit:.3g}")
         result = self.backend.run(
-            Job.gemm(x.codes, x.fmt, w.codes, w.fmt, then, bias=bias, phase="fprop")
+            Job.gemm(x.codes, x.fmt, w.codes, w.fmt, then, bias=bias, phase="fprop", adapt=adapt)
         )
         self.codes = {"weights": w, "inputs": x}
         if self.pact is None:
@@ -73,13 +76,13 @@ class QuantisedDense:
             above = g.values.sum(where=self._clipped.above, dtype=np.int64)
             self.pact.alpha.gradient = np.asarray(above * g.unit / batch)
         dy = self.gradient(self.backend, g, mask=self._clipped.inside if self.pact else None)
-        self.codes["gradients"] = dy.even
-        self.bias.gradient = dy.odd.dequantise().mean(axis=0)
-        wgrad = self._gemm(x.T, dy.odd.T, "wgrad")
+        self.codes["gradients"] = dy.dgrad
+        self.bias.gradient = dy.wgrad.dequantise().mean(axis=0)
+        wgrad = self._gemm(x.T, dy.wgrad.T, "wgrad")
         self.weight.gradient = wgrad.values.T * (wgrad.unit / batch)
         if not propagate:
             return None  # nothing below learns: the first layer saves its dgrad
-        dgrad = self._gemm(w.T, dy.even, "dgrad")
+        dgrad = self._gemm(w.T, dy.dgrad, "dgrad")
         return Fixed(dgrad.values.T, dgrad.unit)
 
     def _gemm(self, a: Quantised, b: Quantised, phase: str) -> Fixed:

@@ -185,7 +185,9 @@ class AdaptUnit(wiring.Component):
                     m.d.sync += flags.eq(Cat(solver.o.p[flag] for flag in SOLVER_FLAGS))
                     with m.If(~entry.frozen & by_grad):
                         m.d.sync += table[job.tensor].exponent.eq(solver.o.p.exponent)
-                    with m.If(~entry.frozen & ~by_grad):
+                    # a degenerate round leaves a scale that is there alone
+                    useful = ~(solver.o.p.degenerate & entry.valid)
+                    with m.If(~entry.frozen & ~by_grad & useful):
                         m.d.sync += [
                             table[job.tensor].multiplier.eq(solver.o.p.multiplier),
                             table[job.tensor].shift.eq(solver.o.p.shift),

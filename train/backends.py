@@ -4,7 +4,6 @@
 from collections import Counter
 from pathlib import Path
 
-from golden.adaptive import Entry
 from golden.config import Config, preset
 from golden.engine import Backend, GoldenBackend, Job
 from golden.rescale import Rescaled
@@ -91,21 +90,21 @@ class CheckedBackend:
 
     def run(self, job: Job) -> Rescaled:
         """The device's results; `MismatchError` at the first one that is not the golden model's."""
-        entry = self.golden.table.entries[job.adapt.tensor] if job.adapt else None
         result = self.device.run(job)
         self.jobs += 1
-        self.gemms += job.x is None
+        self.gemms += job.a is not None
         self.macs[job.phase] += job.macs
         if self.policy == "all" or (self.policy == "first" and self.epoch == 0):
-            self._check(job, result, entry)
+            self._check(job, result)
         return result
 
     def close(self) -> None:
         """Release the simulator, if there is one."""
         getattr(self.device, "close", lambda: None)()
 
-    def _check(self, job: Job, result: Rescaled, entry: Entry | None) -> None:
+    def _check(self, job: Job, result: Rescaled) -> None:
         self.checked += 1
+        entry = self.golden.table.entries[job.adapt.tensor] if job.adapt else None  # before the job
         difference = first_difference(self.golden.run(job), result)
         if difference is None:
             return

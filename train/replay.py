@@ -7,6 +7,7 @@ backend cannot be used.
 
 import argparse
 import sys
+import zipfile
 from pathlib import Path
 
 from golden.adaptive import Adapt
@@ -19,11 +20,12 @@ from verif.reproducer import describe, first_difference, load_job
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make replay", description=__doc__)
-    parser.add_argument("file", type=Path, help="a mismatch-*.npz written by a training run")
+    parser.add_argument("file", nargs="?", default="",
+                        help="a mismatch-*.npz written by a training run")
     parser.add_argument("--backend", choices=BACKENDS, default="rtl", help="default: %(default)s")
     options = parser.parse_args(arguments)
     try:
-        job, preset_name, entry = load_job(options.file)
+        job, preset_name, entry = load_job(_job_file(options.file))
         device = open_backend(options.backend, preset_name)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -41,6 +43,19 @@ def main(arguments: list[str] | None = None) -> int:
     _show(options.backend, actual)
     print(f"MISMATCH at {difference}" if difference else "same to the bit")
     return 1 if difference else 0
+
+
+def _job_file(name: str) -> Path:
+    """The path, if there is an archive; what is inside is for `load_job` to judge."""
+    expected = "expected a mismatch-*.npz as a training run writes it"
+    if not name:
+        raise ValueError(f"FILE= is missing: {expected}, like make replay FILE=build/run/name.npz")
+    path = Path(name)
+    if not path.is_file():
+        raise ValueError(f"{path} does not hold a job: there is no such file; {expected}")
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path} does not hold a job: it is no npz archive; {expected}")
+    return path
 
 
 def _show(name: str, result: Rescaled) -> None:

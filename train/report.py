@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """`report.html`: one self-contained page about one run, its figures embedded."""
 
+from fractions import Fraction
 from html import escape
 
 from matplotlib.figure import Figure
 
+from golden.formats import LogFormat
+from golden.quantisers import Luq
 from golden.tensor import Quantised
 from train import plots
 from train.outcome import Outcome
@@ -32,7 +35,7 @@ PAGE = """<!DOCTYPE html>
   .note {{ color: #868e96; font-size: 0.85rem; margin-top: 3rem; }}
 </style>
 <h1>Handwritten digits, trained at 4 bits</h1>
-<p class="lead">Weights and activations in INT4, gradients in radix-4 log FP4, every layer from
+<p class="lead">Weights in INT4, activations in UINT4, gradients in {gradients}, every layer from
 the first to the last; FP32 is the same network from the same seed.</p>
 <table class="headline"><thead><tr><th></th><th>4 bit</th><th>FP32</th></tr></thead>
 {headline}</table>
@@ -48,6 +51,7 @@ def render(outcome: Outcome) -> str:
     return PAGE.format(
         four_bit=plots.FOUR_BIT,
         fp32=plots.FP32,
+        gradients=f"radix-{_gradient_format(outcome).radix} log FP4",
         headline="".join(_row(row) for row in outcome.headline()),
         facts="".join(_row(row) for row in outcome.facts()),
         sections="".join(_section(*section) for section in sections(outcome)),
@@ -61,6 +65,7 @@ def sections(outcome: Outcome) -> list[tuple[str, str, Figure | None]]:
     """Title, text and figure of each section."""
     trainer, backend = outcome.four_bit, outcome.backend
     history, images, labels = trainer.history, trainer.data.test_images, trainer.data.test_labels
+    fmt = _gradient_format(outcome)
     wrong = int((history.predicted != labels).sum())
     pixels = trainer.network.layers[0].codes["inputs"]  # of the latest test
     first = Quantised(pixels.codes[0], pixels.fmt, pixels.scale, pixels.zero_point)
@@ -73,16 +78,15 @@ def sections(outcome: Outcome) -> list[tuple[str, str, Figure | None]]:
          f"The first test image, a {labels[0]}; the 4-bit network reads a {history.predicted[0]}.",
          plots.image(images[0], first)),
         ("How the 16 codes are used",
-         "Counts over the last epoch. The seven magnitudes of radix 4 reach from 1/64 to 64; "
-         "smaller gradients become 0.",
+         "Shares over the last epoch. The seven magnitudes of radix "
+         f"{fmt.radix} reach from {Fraction(fmt.unit())} to {fmt.TOP:g}; smaller gradients "
+         "round to 0 or to the smallest.",
          plots.histograms(history)),
-        ("Adaptive gradient scale",
-         "One power of two per layer, doubled or halved after each step so that the largest "
-         "gradient comes to lie within 32 to 64. It starts at 1 and rises as the errors shrink.",
-         plots.grad_scales(history)),
+        ("Adaptive gradient scale", *_gradient_scale(outcome)),
     ]
     if backend.cycles:
-        text = "Cycles of the simulated core, by phase. Jobs that only quantise use no MACs."
+        text = ("Cycles of the simulated core, by phase. "
+                f"Utilisation is {outcome.utilisation_means}.")
         found_sections.append(("Where the cycles go", text, plots.phases(backend)))
     else:
         text = ("The golden model computes the same bits but has no clock: "
@@ -91,12 +95,29 @@ def sections(outcome: Outcome) -> list[tuple[str, str, Figure | None]]:
     return found_sections
 
 
+def _gradient_format(outcome: Outcome) -> LogFormat:
+    return outcome.four_bit.history.codes["gradients", 0].fmt
+
+
+def _gradient_scale(outcome: Outcome) -> tuple[str, Figure]:
+    trainer = outcome.four_bit
+    if isinstance(trainer.network.layers[0].gradient, Luq):
+        text = ("The scale that the core solved at each step, from the first, so that the step's "
+                "largest gradient falls on the top level, 64.")
+    else:
+        text = ("One power of two per layer, doubled or halved after each step so that the largest "
+                "gradient comes to lie within 32 to 64. It starts at 1; the first point is what "
+                "the first step made of it. It rises as the errors shrink.")
+    return text, plots.log2_scales(trainer.history)
+
+
 def _section(title: str, text: str, figure: Figure | None) -> str:
     parts = [f"<h2>{escape(title)}</h2>"]
     if text:
         parts.append(f"<p>{escape(text)}</p>")
     if figure is not None:
-        parts.append(f'<img alt="{escape(title)}" src="{plots.data_uri(figure)}">')
+        parts.append(f'<img alt="{escape(title)}" style="width: {plots.page_share(figure):.0%}" '
+                     f'src="{plots.data_uri(figure)}">')
     return "\n".join(parts) + "\n"
 
 

@@ -11,31 +11,34 @@ import numpy as np
 
 from golden.config import preset
 from golden.engine import Backend, GoldenBackend
-from golden.network import float_mlp, quantised_mlp
+from golden.network import SCHEMES, float_mlp, quantised_mlp
 from train.data import digits
 from train.trainer import Schedule, Trainer
 
 SCHEDULE = Schedule()
+QUANT = "adaptive"
 
 
-def trainers(seed: int, backend: Backend, schedule: Schedule) -> tuple[Trainer, Trainer]:
-    """The 4-bit network on `backend` and its FP32 twin, on the same data."""
+def trainers(seed: int, backend: Backend, schedule: Schedule,
+             quant: str = QUANT) -> tuple[Trainer, Trainer]:
+    """The 4-bit network of a scheme on `backend` and its FP32 twin, on the same data."""
     data = digits(seed)
-    networks = quantised_mlp(schedule.sizes, seed, backend), float_mlp(schedule.sizes, seed)
+    networks = quantised_mlp(schedule.sizes, seed, backend, quant), float_mlp(schedule.sizes, seed)
     four_bit, fp32 = (Trainer(network, data, schedule, seed) for network in networks)
     return four_bit, fp32
 
 
 def accuracy_over_seeds(
-    seeds: Iterable[int], schedule: Schedule = SCHEDULE
+    seeds: Iterable[int], schedule: Schedule = SCHEDULE, quant: str = QUANT
 ) -> list[tuple[float, float]]:
     """Final test accuracy (4 bit, FP32), 0..1, of each seed."""
-    return [accuracies(seed, schedule) for seed in seeds]
+    return [accuracies(seed, schedule, quant) for seed in seeds]
 
 
-def accuracies(seed: int, schedule: Schedule = SCHEDULE) -> tuple[float, float]:
+def accuracies(seed: int, schedule: Schedule = SCHEDULE,
+               quant: str = QUANT) -> tuple[float, float]:
     """Final test accuracy (4 bit, FP32), 0..1."""
-    pair = trainers(seed, GoldenBackend(preset("base")), schedule)
+    pair = trainers(seed, GoldenBackend(preset("base")), schedule, quant)
     for trainer in pair:
         for epoch in range(schedule.epochs):
             trainer.epoch(epoch)
@@ -45,9 +48,12 @@ def accuracies(seed: int, schedule: Schedule = SCHEDULE) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m train.seeds", description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    found = accuracy_over_seeds(seeds := parser.parse_args().seeds)
-    print("seed    4 bit     FP32   points")
-    for seed, (four_bit, fp32) in zip(seeds, found, strict=True):
+    parser.add_argument("--quant", choices=SCHEMES, default=QUANT, metavar="NAME",
+                        help=f"{', '.join(SCHEMES)} (default: %(default)s)")
+    options = parser.parse_args()
+    found = accuracy_over_seeds(options.seeds, quant=options.quant)
+    print(f"seed    4 bit     FP32   points   ({options.quant})")
+    for seed, (four_bit, fp32) in zip(options.seeds, found, strict=True):
         print(f"{seed:4d} {four_bit:8.2%} {fp32:8.2%} {100 * (four_bit - fp32):+8.2f}")
     four_bit, fp32 = np.mean(found, axis=0)
     print(f"mean {four_bit:8.2%} {fp32:8.2%} {100 * (four_bit - fp32):+8.2f}")

@@ -52,14 +52,14 @@ class History:
     -------
     loss, accuracy : per epoch, mean training loss (nats) and share of test images right (0..1).
     predicted : int64 (n,), the classes found in the latest test.
-    exponents : per step, the exponent of each layer's GradScale; empty rows for FP32.
+    log2_scales : per step, of each layer's gradients, as the step left it; empty rows for FP32.
     codes : the use of the 16 codes over the last epoch, by (tensor, layer).
     """
 
     loss: list[float] = field(default_factory=list)
     accuracy: list[float] = field(default_factory=list)
     predicted: np.ndarray | None = None
-    exponents: list[list[int]] = field(default_factory=list)
+    log2_scales: list[list[float]] = field(default_factory=list)
     codes: dict[tuple[str, int], CodeCounts] = field(default_factory=dict)
 
 
@@ -92,7 +92,7 @@ class Trainer:
 
     def _observe(self, count_codes: bool) -> None:
         layers = [layer for layer in self.network.layers if hasattr(layer, "codes")]  # 4 bit only
-        self.history.exponents.append([layer.gradient.scale.exponent for layer in layers])
+        self.history.log2_scales.append([layer.gradient.log2_scale for layer in layers])
         if count_codes:
             for i, layer in enumerate(layers):
                 for name, tensor in layer.codes.items():

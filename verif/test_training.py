@@ -11,9 +11,11 @@ import pytest
 
 import train.digits
 import train.replay
+import train.seeds
 from golden.config import preset
 from golden.engine import GoldenBackend, Job
 from golden.formats import FP4_R4, INT4_SYM, UINT4
+from golden.network import SCHEMES
 from golden.rescale import Rescale
 from train.backends import CheckedBackend, MismatchError
 from verif.files import write_atomically
@@ -29,10 +31,11 @@ class Faulty:
 
     def __init__(self, fault, job):
         self.config, self.fault, self.job, self.count = preset("tiny"), fault, job, 0
+        self.golden = GoldenBackend(self.config)
 
     def run(self, job):
         self.count += 1
-        result = GoldenBackend(self.config).run(job)
+        result = self.golden.run(job)
         return self.fault(result) if self.count == self.job else result
 
 
@@ -126,18 +129,27 @@ def test_saved_jobs_load_as_they_were(tmp_path):
 
 
 def test_replay_refuses_other_files(tmp_path, capsys):
-    path = tmp_path / "other.npz"
-    path.write_text("not an archive")
-    assert train.replay.main([str(path)]) == 2
-    assert train.replay.main([str(tmp_path / "absent.npz")]) == 2
-    assert "does not hold a job" in capsys.readouterr().err
+    text, other = tmp_path / "text.npz", tmp_path / "other.npz"
+    text.write_text("not an archive")
+    np.savez(other, a=np.zeros(3))
+    for argument, expected in (
+        ("", "FILE= is missing: expected a mismatch-*.npz as a training run writes it"),
+        (tmp_path / "absent.npz", "absent.npz does not hold a job: there is no such file"),
+        (text, "text.npz does not hold a job: it is no npz archive"),
+        (other, "other.npz does not hold a job"),
+    ):
+        assert train.replay.main([str(argument)]) == 2
+        message = capsys.readouterr().err
+        assert message.startswith("error: ") and expected in message and "pickle" not in message
 
 
 # The program
 
 
-def test_one_epoch_end_to_end(tmp_path, capsys):
-    arguments = ["--backend", "golden", "--epochs", "1", "--seed", "3", "--out", str(tmp_path)]
+@pytest.mark.parametrize("quant", SCHEMES)
+def test_one_epoch_end_to_end(quant, tmp_path, capsys):
+    arguments = ["--backend", "golden", "--epochs", "1", "--seed", "3", "--out", str(tmp_path),
+                 "--quant", quant]
     assert train.digits.main(arguments) == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == ["report.html", "summary.json"]
     summary = json.loads((tmp_path / "summary.json").read_text())
@@ -146,39 +158,90 @@ def test_one_epoch_end_to_end(tmp_path, capsys):
     assert 0.8 < summary["accuracy_4bit"] <= 1 and 0.8 < summary["accuracy_fp32"] <= 1
     assert summary["seed"] == 3 and summary["preset"] == "base" and summary["macs"] > 1e6
     assert summary["rtl_gemms"] is summary["cycles"] is summary["utilization"] is None
+    assert (summary["quant"], summary["host_statistics"]) == (quant, quant == "static")
     page = (tmp_path / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 5 and "http" not in page.lower()
-    assert "epoch 1/1" in capsys.readouterr().out
+    assert f"<td>{quant}: " in page and f"radix {2 if quant == 'luq' else 4} reach" in page
+    assert ("the core solved at each step, from the first" in page) == (quant == "luq")
+    assert ("the first point is what the first step made of it" in page) == (quant != "luq")
+    output = capsys.readouterr().out
+    assert "epoch 1/1" in output and "preparing" not in output
+
+
+def test_default_quantisation_is_adaptive():
+    assert train.digits.options([]).quant == train.seeds.QUANT == "adaptive"
+
+
+class Timed(GoldenBackend):
+    """A stand-in for the RTL: the golden model, and 100 cycles a job."""
+
+    def __init__(self):
+        super().__init__(preset("base"))
+        self.cycles, self.seconds = {}, 2.0
+
+    def run(self, job):
+        self.cycles[job.phase] = self.cycles.get(job.phase, 0) + 100
+        return super().run(job)
 
 
 def test_cycles_reach_summary_and_report(tmp_path, monkeypatch, capsys):
-    class Timed:
-        """A stand-in for the RTL: the golden model, and 100 cycles a job."""
-
-        def __init__(self):
-            self.config, self.cycles, self.seconds = preset("base"), {}, 2.0
-
-        def run(self, job):
-            self.cycles[job.phase] = self.cycles.get(job.phase, 0) + 100
-            return BACKEND.run(job)
-
     monkeypatch.setattr(train.digits, "open_backend", lambda *_: Timed())
     assert train.digits.main(["--epochs", "1", "--batch", "256", "--out", str(tmp_path)]) == 0
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["cycles"] == 100 * summary["rtl_jobs"] == 100 * summary["rtl_checked"]
     assert summary["rtl_mismatches"] == 0
+    assert summary["cycles_by_phase"].keys() == {"fprop", "dgrad", "wgrad", "quantise", "table"}
+    assert summary["macs_by_phase"]["table"] == 0 < summary["cycles_by_phase"]["table"]
+    assert summary["rtl_gemms"] == 5 * 6 + 2  # of each step, and of the test
     assert summary["utilization"] == pytest.approx(summary["macs"] / (summary["cycles"] * 1024))
     assert summary["sim_mmac_per_s"] == pytest.approx(summary["macs"] / 2e6)
-    assert (tmp_path / "report.html").read_text().count("data:image/png;base64,") == 6
-    capsys.readouterr()
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 6
+    assert "Utilisation is the share of the core&#x27;s multipliers at work" in page
+    assert "batches of 256, K = 10..256" in page
+    assert capsys.readouterr().out.startswith("preparing the rtl backend, preset base")
+
+
+def test_nothing_compared_is_no_success(tmp_path, monkeypatch, capsys):
+    (tmp_path / "trace.fst").write_text("of an earlier run")
+    monkeypatch.setattr(train.digits, "open_backend", lambda *_: Timed())
+    arguments = ["--epochs", "1", "--batch", "512", "--check", "none", "--out", str(tmp_path)]
+    assert train.digits.main(arguments) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["rtl_checked"], summary["rtl_mismatches"]) == (0, None)
+    output = capsys.readouterr().out
+    assert not (tmp_path / "trace.fst").exists()
+    assert "no comparison" in output and "mismatches" not in output
+
+
+@pytest.mark.parametrize("window, status", [("0:3", 0), ("51:1", 0), ("52:1", 2), ("900:3", 2)])
+def test_trace_that_was_never_reached(window, status, tmp_path, monkeypatch, capsys):
+    def open_backend(name, preset_name, trace):
+        assert not trace[0].exists()  # an earlier run's is gone
+        trace[0].write_text("an empty waveform")
+        return Timed()
+
+    monkeypatch.setattr(train.digits, "open_backend", open_backend)
+    (tmp_path / "trace.fst").write_text("stale")
+    arguments = ["--epochs", "1", "--batch", "512", "--trace", window, "--out", str(tmp_path)]
+    assert train.digits.main(arguments) == status
+    output = capsys.readouterr()
+    assert (tmp_path / "trace.fst").exists() == ("waveform:" in output.out) == (status == 0)
+    first = window.partition(":")[0]
+    assert (f"error: no waveform: job {first} was never reached, the run had 52 jobs"
+            in output.err) == (status == 2)
 
 
 def test_mismatch_stops_the_program(tmp_path, monkeypatch, capsys):
-    faulty = Faulty(flip("codes", 0), 20)
+    faulty = Faulty(flip("codes", 0), 21)  # weights in a scale that job 20 solved
     monkeypatch.setattr(train.digits, "open_backend", lambda *_: faulty)
     assert train.digits.main(["--preset", "tiny", "--out", str(tmp_path)]) == 1
-    assert [p.name for p in tmp_path.iterdir()] == ["mismatch-seed0-job20.npz"]
-    assert "MISMATCH: RTL and golden model differ in job 20" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["mismatch-seed0-job21.npz"]
+    assert "MISMATCH: RTL and golden model differ in job 21" in capsys.readouterr().err
+    path = tmp_path / "mismatch-seed0-job21.npz"  # with the table's entry as it was before
+    assert load_job(path)[2].valid
+    assert train.replay.main([str(path), "--backend", "golden"]) == 0
+    assert "Use.ENTRY" in capsys.readouterr().out
 
 
 def test_interrupt_writes_nothing(tmp_path, monkeypatch, capsys):
@@ -204,6 +267,8 @@ def test_missing_rtl_names_the_way_out(monkeypatch, tmp_path, capsys):
     (["--seed", "-1"], "argument --seed: '-1' is out of range: expected an integer 0..4294967295"),
     (["--preset", "huge"], "'huge' is unknown: expected one of tiny, small, base, big"),
     (["--backend", "gpu"], "'gpu' is unknown: expected one of rtl, golden"),
+    (["--quant", "int3"], "argument --quant: 'int3' is unknown: expected one of adaptive, "
+     "hindsight, stochastic, luq, static"),
     (["--check", "some"], "'some' is unknown: expected one of all, first, none"),
     (["--trace", "3"], "'3' is not a window of jobs: expected FIRST:COUNT"),
 ])
