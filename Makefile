@@ -26,7 +26,7 @@ TESTS ?= verif
 WORKERS ?= $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test regress wave replay lint verilog area bench lock clean
+.PHONY: help setup run test regress formal wave replay lint verilog area bench lock clean
 
 help: ## list every target
 	@echo "Tetra: an open 4-bit training core. Targets:"
@@ -50,6 +50,9 @@ test: setup ## lint, then the whole test suite (TESTS=path for a part of it)
 regress: setup ## the long regression: BLOCK= SEEDS= SEED= JOBS= LENGTH=
 	@$(PY) -m verif.regress --block "$(BLOCK)" --seeds $(SEEDS) --jobs $(JOBS) \
 	  --length $(LENGTH) $(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
+
+formal: setup ## prove stream rules, progress and absence of overflow: BLOCK=
+	@$(PY) -m verif.formal --block "$(BLOCK)"
 
 wave: setup ## run one bench with an FST waveform: BLOCK=
 	@$(PY) -m verif.wave --block "$(BLOCK)" \

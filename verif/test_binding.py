@@ -11,7 +11,7 @@ from golden.rescale import Rescale
 from verif.binding import RtlBackend
 from verif.fuzz import fuzz_engine
 from verif.reproducer import first_difference
-from verif.stimuli import random_codes, random_job, random_rescale
+from verif.stimuli import random_codes, random_data_job, random_rescale
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def test_random_jobs(seed, stall):
 def test_seeded_fault_is_found(base):
     """The comparison itself: one flipped bit of one result must be reported."""
     rng = np.random.default_rng(3)
-    job = random_job(rng, base.config)
+    job = random_data_job(rng, base.config)
     result = base.run(job)
     assert first_difference(GoldenBackend(base.config).run(job), result) is None
     result.codes[-1, -1] ^= 1

