@@ -19,7 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from golden.config import preset
+from hdl.library import Library
 from hdl.verilog import yosys
+from synth.phases import PairEncoder, PhaseDecoder
 from verif.cache import ROOT
 from verif.files import write_atomically
 from verif.verilate import verilog_file
@@ -30,12 +32,15 @@ TRANSISTORS = {"NOT": 2, "NAND": 4, "NOR": 4, "AND": 6, "OR": 6, "ANDNOT": 6, "O
                "XNOR": 12, "MUX": 12}
 
 
-def cells(config) -> dict[str, Counter]:
-    """Cells by type of every block of the engine, without those of its sub-blocks."""
+def cells(read: str, top: str) -> dict[str, Counter]:
+    """Cells by type of every block below a top, without those of its sub-blocks.
+
+    `read` is the Yosys command that reads the design.
+    """
     with tempfile.TemporaryDirectory(prefix="tetra-area-") as folder:
         found = Path(folder) / "stat.json"
-        yosys([f"read_verilog {verilog_file(config, TOP)}", f"synth -booth -top {TOP}",
-               "abc -g gates", "opt_clean", f"tee -o {found} stat -json"])
+        yosys([read, f"synth -booth -top {top}", "abc -g gates", "opt_clean",
+               f"tee -o {found} stat -json"])
         text = found.read_text()
     modules = json.loads(text[text.index("{"):text.rindex("}") + 1])["modules"]
     return {name.lstrip("\\"): Counter(module["num_cells_by_type"])
@@ -54,7 +59,7 @@ def transistors(kind: str) -> int:
 
 def measure(config) -> dict[str, dict]:
     """Per block: transistors with its sub-blocks, how often it occurs, share of the engine."""
-    modules = cells(config)
+    modules = cells(f"read_verilog {verilog_file(config, TOP)}", TOP)
 
     @cache
     def total(name: str) -> int:
@@ -69,6 +74,21 @@ def measure(config) -> dict[str, dict]:
     return {name: {"transistors": total(name), "instances": times[name],
                    "share": times[name] * total(name) / total(TOP)}
             for name in sorted(modules, key=lambda n: -times[n] * total(n))}
+
+
+def compare_phases(config) -> dict[str, int]:
+    """Transistors of the two ways to bring both phases from the rounders to operand b."""
+    found = {}
+    for block in (PairEncoder, PhaseDecoder):
+        library = Library()
+        name = library.convert(block, config)
+        with tempfile.TemporaryDirectory(prefix="tetra-area-") as folder:
+            path = Path(folder) / "block.il"
+            path.write_text(library.text)
+            counted = cells(f"read_rtlil {path}", name)[name]
+        found[block] = sum(n * transistors(kind) for kind, n in counted.items())
+    return {"two_codes": config.cols * found[PairEncoder],
+            "joint_code": config.cols * config.lanes * found[PhaseDecoder]}
 
 
 def _parents_first(modules) -> list[str]:
@@ -108,9 +128,12 @@ def main() -> int:
     tile = blocks["tetra_mac_tile"]["share"]
     print(f"rescaling unit with statistics, solver and table: {unit:.1%} of the engine, "
           f"{unit / tile:.1%} of the tile")
+    phases = compare_phases(config)
+    print(f"both phases of a gradient as two codes: {phases['two_codes']:,} transistors; as a "
+          f"joint code with decoders at operand b: {phases['joint_code']:,}")
     path = ROOT / "build" / "area" / "summary.json"
     summary = {"preset": o.preset, "recipe": "synth -booth; abc -g gates", "blocks": blocks,
-               "rescaling_share_of_engine": unit}
+               "rescaling_share_of_engine": unit, "phases": phases}
     write_atomically(path, (json.dumps(summary, indent=2) + "\n").encode())
     return 0
 

@@ -1,10 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The area estimate: blocks add up, and unknown cells are refused."""
 
+from itertools import product
+
+import numpy as np
 import pytest
+from amaranth.hdl import Module
+from amaranth.sim import Simulator
 
 from golden.config import Config
-from synth.area import FLIP_FLOP, TRANSISTORS, measure, transistors
+from golden.formats import Phase
+from golden.logfp4 import joint_decode
+from synth.area import FLIP_FLOP, TRANSISTORS, compare_phases, measure, transistors
+from synth.phases import PairEncoder, PhaseDecoder
 
 
 def test_blocks_add_up():
@@ -17,6 +25,35 @@ def test_blocks_add_up():
     assert blocks["tetra_operand_decoder"]["instances"] == 8
     tile, cell = blocks["tetra_mac_tile"], blocks["tetra_mac_cell"]
     assert 4 * cell["transistors"] < tile["transistors"] < blocks["tetra_engine"]["transistors"]
+
+
+def test_phase_blocks_are_the_golden_code():
+    """What is measured computes what the model defines."""
+    config = Config(2, 2, 4)
+    encoder, decoder = PairEncoder(config), PhaseDecoder(config)
+    m = Module()
+    m.submodules.encoder, m.submodules.decoder = encoder, decoder
+
+    async def bench(ctx):
+        for sign, q in product(range(2), range(15)):
+            joint = sign << 4 | q
+            ctx.set(encoder.q, q)
+            ctx.set(encoder.sign, sign)
+            ctx.set(decoder.joint, joint)
+            for phase, code in ((Phase.EVEN, encoder.even), (Phase.ODD, encoder.odd)):
+                ctx.set(decoder.odd, int(phase))
+                await ctx.delay(1e-9)
+                expected = int(joint_decode(np.array([joint]), phase)[0])
+                assert ctx.get(code) == ctx.get(decoder.code) == expected
+
+    simulator = Simulator(m)
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
+def test_two_codes_are_smaller():
+    found = compare_phases(Config(8, 8, 16))
+    assert 0 < found["two_codes"] < found["joint_code"]
 
 
 def test_cells():
