@@ -72,7 +72,7 @@ area: setup ## estimate what each block of PRESET= costs, to build/area/summary.
 	@$(PY) -m synth.area --preset $(PRESET)
 
 bench: setup ## measure speed and accuracy, to build/bench/summary.json
-	@$(PY) -m verif.bench
+	@$(PY) -m train.bench
 
 lock: ## resolve pyproject.toml anew into requirements.lock
 	@$(PYTHON) bootstrap.py --lock

@@ -37,7 +37,8 @@ def missing() -> list[str]:
         found.append("Python's venv module: apt install python3-venv")
     for command, package in PACKAGES.items():
         if not shutil.which(command):
-            found.append(f"{command}: apt install {package}")
+            way_out = f"apt install {package}" if command == package else "install it, or unset CXX"
+            found.append(f"{command}: {way_out}")
     return found
 
 
