@@ -10,10 +10,13 @@ hindsight* is one, which uses what the last round solved.
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
+import numpy as np
+
 from golden.dyadic import IDENTITY, Dyadic
+from golden.formats import INT32, LogFormat
 from golden.gradscale import GradScale
-from golden.rescale import Rescale
-from golden.solver import ALPHA_WIDTH, Request, Solution, SolveMode, solve
+from golden.rescale import ZERO_POINT_WIDTH, Rescale
+from golden.solver import ALPHA_WIDTH, EXPONENT_WIDTH, Request, Solution, SolveMode, solve
 from golden.statistics import NOTHING, Statistics
 
 TENSOR_WIDTH = 8
@@ -44,10 +47,9 @@ class Entry:
     frozen: bool = False
 
     def __post_init__(self):
-        if abs(self.exponent) > GradScale.LIMIT:
-            raise ValueError(
-                f"exponent {self.exponent} is out of range: "
-                f"expected {-GradScale.LIMIT}..{GradScale.LIMIT}")
+        limit = 1 << (ZERO_POINT_WIDTH - 1)
+        _check_int(self, "exponent", -GradScale.LIMIT, GradScale.LIMIT)
+        _check_int(self, "zero_point", -limit, limit - 1)
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,10 @@ class Adapt:
     discard: bool = False
 
     def __post_init__(self):
-        if not 0 <= self.alpha < 1 << ALPHA_WIDTH:
-            raise ValueError(
-                f"alpha = {self.alpha} is out of range: expected 0..{2**ALPHA_WIDTH - 1}")
+        limit = 1 << (EXPONENT_WIDTH - 1)
+        _check_int(self, "tensor", 0, 2**TENSOR_WIDTH - 1)
+        _check_int(self, "alpha", 0, 2**ALPHA_WIDTH - 1)
+        _check_int(self, "exponent", -limit, limit - 1)
         if self.preset is not None and self.solve is not None:
             raise ValueError("a preset and a solve in one job: give one of them")
 
@@ -114,7 +117,9 @@ class ScaleTable:
         """The rescaling that a job really does, and whether it was `unset` and `clipped`."""
         entry = self.entries[adapt.tensor]
         if adapt.use == Use.ENTRY and entry.valid:
-            return replace(own, scale=entry.scale, zero_point=entry.zero_point), False, False
+            has_zero_point = not isinstance(own.fmt, LogFormat) and own.fmt != INT32
+            zero_point = entry.zero_point if has_zero_point else 0
+            return replace(own, scale=entry.scale, zero_point=zero_point), False, False
         if adapt.use == Use.EXPONENT:
             wanted = own.scale.shift - entry.exponent
             shift = max(0, min(Dyadic.MAX_SHIFT, wanted))
@@ -142,9 +147,17 @@ class ScaleTable:
         return Report(statistics, applied.scale, applied.zero_point, entry, unset, clipped, **found)
 
 
+def _check_int(owner, name: str, lo: int, hi: int) -> None:
+    """Make a member a plain int (numpy's will do); ValueError unless it lies in lo..hi."""
+    value = getattr(owner, name)
+    if not isinstance(value, int | np.integer) or not lo <= value <= hi:
+        raise ValueError(f"{name} = {value!r} is out of range: expected an integer {lo}..{hi}")
+    object.__setattr__(owner, name, int(value))
+
+
 def _updated(entry: Entry, mode: SolveMode, solution: Solution) -> Entry:
-    """The entry with what was solved; a degenerate round leaves a scale that is there alone."""
-    if solution.degenerate and entry.valid:
+    """The entry with what was solved; a degenerate round leaves it alone."""
+    if solution.degenerate:
         return entry
     if mode == SolveMode.GRADSCALE:
         return replace(entry, exponent=solution.exponent)

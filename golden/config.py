@@ -17,7 +17,7 @@ class Config:
     rows, cols : the grid of dot products; powers of two, 1..64. A tile has rows x cols results.
     lanes : products per dot product and cycle; a power of two, 1..64.
     accumulator_width : bits of the exact signed accumulators, 20..32; bounds K (`max_k`).
-    dim_width : bits of M, N and K in a job descriptor, 4..20.
+    dim_width : bits of M, N and K in a job descriptor, 4..16: statistics hold 2**32 elements.
     radices : log-FP4 radices that the multipliers and encoders take: (4,), (2,) or (4, 2).
     stochastic : whether the rescaling unit can round stochastically.
     tensors : entries of the table of adaptive scales, 1..256.
@@ -44,7 +44,7 @@ class Config:
                     f"{name} = {value} is not a power of two: use {below} or {2 * below}"
                 )
         self._check_int("accumulator_width", 20, 32)
-        self._check_int("dim_width", 4, 20)
+        self._check_int("dim_width", 4, 16)
         self._check_int("tensors", 1, 256)
         if not self.radices or len(set(self.radices)) != len(self.radices) or (
             not set(self.radices) <= {FP4_R4.radix, FP4_R2.radix}

@@ -38,6 +38,8 @@ class Rescale:
     seed: int | None = None
 
     def __post_init__(self):
+        if self.seed is not None:
+            object.__setattr__(self, "seed", int(self.seed))  # numpy's integers will do
         if self.seed is not None and not 0 <= self.seed < 1 << xorshift.WIDTH:
             raise ValueError(
                 f"seed {self.seed} is out of range: expected 0..{2**xorshift.WIDTH - 1}, or None "

@@ -27,7 +27,8 @@ class Statistics:
     count : elements. low, high : least and greatest. largest : max|x|.
     sum_abs, sum_squares : sum |x| and sum x**2, exact.
     saturated : results that the format's range clamped (radix 4: in the even phase).
-    underflowed : non-zero inputs whose result is the code of zero (radix 4: in the even phase).
+    underflowed : results that are the code of zero though input times multiplier is not zero
+        (radix 4: in the even phase).
 
     No elements: every member 0.
     """

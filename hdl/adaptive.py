@@ -13,6 +13,7 @@ from golden.rescale import ZERO_POINT_WIDTH
 from golden.solver import ALPHA_WIDTH, EXPONENT_WIDTH
 from hdl.layouts import RESCALE_LAYOUT, measured_layout
 from hdl.library import place
+from hdl.rounding import INTEGERS
 from hdl.solver import Mode, ScaleSolver
 from hdl.statistics import STATISTICS_LAYOUT, StatisticsUnit
 
@@ -126,7 +127,10 @@ class AdaptUnit(wiring.Component):
             m.d.comb += [
                 self.applied.multiplier.eq(wanted.multiplier),
                 self.applied.shift.eq(wanted.shift),
-                self.applied.zero_point.eq(wanted.zero_point),
+                # only 4-bit integers have a zero point
+                self.applied.zero_point.eq(Mux(
+                    Cat(self.own.format == name for name, _ in INTEGERS).any(),
+                    wanted.zero_point, 0)),
             ]
         with m.If(by_exponent):
             m.d.comb += self.applied.shift.eq(
@@ -185,9 +189,8 @@ class AdaptUnit(wiring.Component):
                     m.d.sync += flags.eq(Cat(solver.o.p[flag] for flag in SOLVER_FLAGS))
                     with m.If(~entry.frozen & by_grad):
                         m.d.sync += table[job.tensor].exponent.eq(solver.o.p.exponent)
-                    # a degenerate round leaves a scale that is there alone
-                    useful = ~(solver.o.p.degenerate & entry.valid)
-                    with m.If(~entry.frozen & ~by_grad & useful):
+                    # a degenerate round leaves the entry alone
+                    with m.If(~entry.frozen & ~by_grad & ~solver.o.p.degenerate):
                         m.d.sync += [
                             table[job.tensor].multiplier.eq(solver.o.p.multiplier),
                             table[job.tensor].shift.eq(solver.o.p.shift),

@@ -62,6 +62,8 @@ def _show(name: str, result: Rescaled) -> None:
     for field, array in result.arrays.items():
         print(f"{name} {field}, {array.dtype} {list(array.shape)}:\n{array}")
     print(f"{name} bias_saturated: {bool(result.bias_saturated)}")
+    if result.report is not None:
+        print(f"{name} report: {result.report}")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ BENCHES = {
     "statistics": Bench("tetra_statistics_unit", (TINY, Config(1, 8, 1)), tests=1),
     "solver": Bench("tetra_scale_solver", (TINY,), tests=3),
     "engine": Bench("tetra_engine", (
-        TINY, Config(4, 2, 4, 20, radices=(4,), stochastic=False), ONE), tests=5),
+        TINY, Config(4, 2, 4, 20, radices=(4,), stochastic=False), ONE), tests=6),
 }
 
 

@@ -81,10 +81,8 @@ def random_table_change(rng, config: Config) -> Adapt:
 
 def random_adapt(rng, config: Config, job: Job) -> Adapt:
     """Any use that the job's format has, any solve."""
-    has_zero_point = not isinstance(job.then.fmt, LogFormat) and job.then.fmt != INT32
-    uses = [Use.NOTHING, Use.EXPONENT, *([Use.ENTRY] if has_zero_point else [])]
     return Adapt(
-        random_tensor(rng, config), uses[rng.integers(len(uses))],
+        random_tensor(rng, config), Use(int(rng.integers(len(Use)))),
         SolveMode(int(rng.integers(len(SolveMode)))) if rng.random() < 0.7 else None,
         alpha=int(rng.integers(2**31)), exponent=int(rng.integers(-20, 20)),
         discard=job.x is not None and rng.random() < 0.3)

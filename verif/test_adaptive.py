@@ -60,7 +60,8 @@ def test_corners_in_both_policies(pair, mode, name):
     measured = both(pair, Job.quantise(x, own, adapt=Adapt(3, solve=mode, discard=True))).report
     assert measured.statistics.count == x.size
     exact = both(pair, Job.quantise(x, own, adapt=Adapt(3, Use.ENTRY)))
-    assert not exact.report.unset and exact.report.scale == measured.entry.scale
+    assert exact.report.unset == measured.degenerate  # nothing solved: the job's own scale
+    assert measured.degenerate or exact.report.scale == measured.entry.scale
     clear(pair, 4)
     first = both(pair, Job.quantise(x, own, adapt=Adapt(4, Use.ENTRY, mode)))
     assert first.report.unset and first.report.scale == own.scale  # nothing to look back at
@@ -125,6 +126,24 @@ def test_unknown_tensors_are_refused(pair):
     for backend in pair:
         with pytest.raises(ValueError, match=r"tensor 16 is unknown: .* has tensors 0\.\.15"):
             backend.run(Job.table(Adapt(16)))
+
+
+def test_entries_and_requests_out_of_range():
+    with pytest.raises(ValueError, match=r"exponent = 100 is out of range: .* -64\.\.63"):
+        Adapt(0, solve=SolveMode.PACT, alpha=5, exponent=100)
+    with pytest.raises(ValueError, match=r"zero_point = 40000 is out of range: .* -32768\.\.32767"):
+        Entry(zero_point=40000)
+    with pytest.raises(ValueError, match=r"exponent = 41 is out of range: .* -40\.\.40"):
+        Entry(exponent=41)
+    assert type(Adapt(np.int64(3), alpha=np.uint32(7)).alpha) is int
+
+
+def test_formats_without_a_zero_point_ignore_the_entrys(pair):
+    entry = Entry(Dyadic(2**15, 16), zero_point=-8, valid=True)
+    both(pair, Job.table(Adapt(8, preset=entry)))
+    for fmt in (INT32, FP4_R4, FP4_R2, INT4):
+        job = Job.quantise(CORNERS["ties"], Rescale(fmt, IDENTITY), adapt=Adapt(8, Use.ENTRY))
+        assert both(pair, job).report.zero_point == (-8 if fmt == INT4 else 0)
 
 
 @pytest.mark.parametrize("fmt", [INT32, UINT4, FP4_R4, FP4_R2], ids=lambda f: f.name)

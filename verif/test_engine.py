@@ -171,6 +171,19 @@ async def flags_rise_and_clear(dut):
 
 
 @cocotb.test()
+async def discarded_results_need_no_ready(dut):
+    """A job that only measures ends although nobody takes results."""
+    bench = EngineBench(dut, 0.0, 0.0)
+    await bench.reset()
+    bench.sink.pause = 1.0
+    x = bench.rng.integers(-99, 99, (min(9, bench.config.max_dim), bench.config.cols))
+    bench.add(Job.quantise(x, Rescale(INT4), adapt=Adapt(
+        0, solve=SolveMode.SYMMETRIC, discard=True)))
+    await bench.finish()
+    assert bench.report_sink.taken == 1
+
+
+@cocotb.test()
 async def full_utilisation(dut):
     """With operands always ready, a large K keeps every MAC busy."""
     bench = EngineBench(dut, 0.0, 0.0)
