@@ -15,7 +15,7 @@ from verif.formal.harness import SMALL, Harness, implies
 
 # One cell, whose neighbours are copies of it; the narrowest accumulator and the widest.
 NARROW = Config(1, 1, 2, accumulator_width=20)
-WIDE = Config(1, 1, 2, accumulator_width=32, dim_width=20)
+WIDE = Config(1, 1, 2, accumulator_width=32, dim_width=16)
 LARGEST = -INT32.lo  # the greatest magnitude of a 32-bit word
 
 
