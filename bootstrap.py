@@ -86,6 +86,9 @@ def make_lock() -> None:
         install(folder, *wanted)
         frozen = subprocess.run([str(folder / "bin" / "pip"), "freeze"], check=True, text=True,
                                 capture_output=True).stdout
+    for pin in wanted:  # a freeze does not know which pins are for one processor only
+        name, _, marker = pin.partition("; ")
+        frozen = frozen.replace(name, pin) if marker else frozen
     LOCK.write_text("# Every package of the environment, pinned. Made by `make lock`.\n" + frozen)
 
 
