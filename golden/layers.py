@@ -3,7 +3,8 @@
 
 Both layers have one interface, so the networks made of them share everything else:
 `forward(x)` keeps what `backward` needs, `backward(g, propagate)` sets the gradients of the
-layer's parameters (means over the batch) and returns the gradient of its input.
+layer's parameters (means over the batch) and returns the gradient of its input. To infer,
+`forward(x, frozen=True)` leaves the core's scales and the random seeds as they are.
 Gradients between layers are those of each sample's own loss, not divided by the batch, so that
 GradScale does not depend on the batch size.
 
@@ -13,80 +14,102 @@ The three GEMMs of a 4-bit layer, all exact, all on the backend:
     dgrad  dX^T (in, batch) = W^T INT4 (in, out)  x dY FP4 (batch, out)         then INT32
     wgrad  dW^T (in, out) = X^T UINT4 (in, batch) x dY^T FP4 (out, batch)       then INT32
 
-In radix 4 dgrad takes the even phase of dY and wgrad the odd one.
+X may also be INT4 with a zero point, which `multiply` takes out again. In radix 4 dgrad takes the
+even phase of dY and wgrad the odd one.
 """
 
 import numpy as np
 
+from golden.adaptive import Adapt
 from golden.engine import Backend, Job
 from golden.fixed_point import to_fixed
+from golden.formats import INT32
 from golden.optimizer import Parameter
-from golden.quantisers import Fixed, Pact
-from golden.rescale import RAW
+from golden.quantisers import Fixed
+from golden.rescale import RAW, Rescale, Rescaled
 from golden.tensor import Quantised
 
 
+def multiply(backend: Backend, a: Quantised, b: Quantised, then: Rescale = RAW, *, bias=None,
+             phase: str, adapt: Adapt | None = None) -> Rescaled:
+    """`rescale((a - a.zero_point) @ b.T + bias)` of the codes' integers, exactly.
+
+    A zero point z costs a second, small GEMM: `sum_k (a - z) b` is `sum_k a b - z sum_k b`, whose
+    last sum is the same for every row of a. An operand of ones finds it for all columns, and it
+    goes into the bias. ValueError if a corrected accumulator leaves 32 bits.
+    """
+    if a.zero_point:
+        ones = np.ones((1, a.codes.shape[1]), np.int8)
+        sums = backend.run(Job.gemm(ones, a.fmt, b.codes, b.fmt, phase=phase)).codes[0]
+        bias = (0 if bias is None else bias) - a.zero_point * sums.astype(np.int64)
+    result = backend.run(Job.gemm(
+        a.codes, a.fmt, b.codes, b.fmt, then, bias=bias, phase=phase, adapt=adapt))
+    if result.bias_saturated:
+        raise ValueError(
+            f"{phase}, zero point {a.zero_point}: an accumulator with its bias leaves "
+            f"{INT32.lo}..{INT32.hi}; use a smaller bias, or a range that includes 0")
+    return result
+
+
 class QuantisedDense:
-    """`y = pact(x W^T + b)`, or INT32 logits without `pact`; every GEMM operand has 4 bits.
+    """`y = activation(x W^T + b)`, or the logits without one; every GEMM operand has 4 bits.
 
     Parameters
     ----------
     backend : Backend that runs the GEMMs and the quantisations.
     weight, bias : Parameters of shape (out, in) and (out,): the float64 master copies.
     quantise_weight, gradient : the quantisers of the weights and of the output's gradient.
-    pact : Pact with its learned alpha; None for the last layer.
+    activation : one of golden.activations; None for the last layer.
 
     Members: `codes`, the Quantised tensors of the latest step by name, and `gradient.log2_scale`.
     """
 
     def __init__(self, backend: Backend, weight: Parameter, bias: Parameter, quantise_weight,
-                 gradient, pact: Pact | None):
-        self.backend, self.weight, self.bias, self.pact = backend, weight, bias, pact
+                 gradient, activation):
+        self.backend, self.weight, self.bias = backend, weight, bias
         self.quantise_weight, self.gradient = quantise_weight, gradient
+        self.activation = activation
         self.codes: dict[str, Quantised] = {}
-        self._clipped = None
 
     @property
     def parameters(self) -> list[Parameter]:
-        clip = [self.pact.alpha] if self.pact else []
-        return [self.weight, self.bias, *clip]
+        learned = self.activation.parameters if self.activation else []
+        return [self.weight, self.bias, *learned]
 
-    def forward(self, x: Quantised) -> Quantised | np.ndarray:
-        """UINT4 activations (batch, out); float64 logits from the last layer.
+    def forward(self, x: Quantised, *, frozen: bool = False) -> Quantised | np.ndarray:
+        """4-bit activations (batch, out); float64 logits from the last layer.
 
         The bias is added as an integer in units of the accumulator, so it is rounded to one unit.
         """
-        w = self.quantise_weight(self.backend, self.weight.value, name=self.weight.name)
-        unit = x.mac_scale * w.mac_scale
-        then, adapt = self.pact.prepare(self.backend, unit) if self.pact else (RAW, None)
-        bias = to_fixed(self.bias.value / unit, 0, name=f"{self.bias.name} / {unit:.3g}")
-        result = self.backend.run(
-            Job.gemm(x.codes, x.fmt, w.codes, w.fmt, then, bias=bias, phase="fprop", adapt=adapt)
-        )
+        w = self.quantise_weight(
+            self.backend, self.weight.value, name=self.weight.name, frozen=frozen)
         self.codes = {"weights": w, "inputs": x}
-        if self.pact is None:
-            return unit * result.codes
-        y, self._clipped = self.pact.wrap(result, then, unit)
-        return y
+        unit = x.mac_scale * w.mac_scale
+        bias = to_fixed(self.bias.value / unit, 0, name=f"{self.bias.name} / {unit:.3g}")
+
+        def product(then: Rescale, adapt: Adapt | None) -> Rescaled:
+            return multiply(self.backend, x, w, then, bias=bias, phase="fprop", adapt=adapt)
+
+        if self.activation is None:
+            return unit * product(RAW, None).codes
+        return self.activation(self.backend, product, unit, frozen=frozen)
 
     def backward(self, g: Fixed, propagate: bool) -> Fixed | None:
         """From the gradient of the output (batch, out) to that of the input, if `propagate`."""
         w, x, batch = self.codes["weights"], self.codes["inputs"], len(g.values)
-        if self.pact:
-            above = g.values.sum(where=self._clipped.above, dtype=np.int64)
-            self.pact.alpha.gradient = np.asarray(above * g.unit / batch)
-        dy = self.gradient(self.backend, g, mask=self._clipped.inside if self.pact else None)
+        mask = self.activation.backward(g) if self.activation else None
+        dy = self.gradient(self.backend, g, mask=mask)
         self.codes["gradients"] = dy.dgrad
         self.bias.gradient = dy.wgrad.dequantise().mean(axis=0)
-        wgrad = self._gemm(x.T, dy.wgrad.T, "wgrad")
+        wgrad = self._product(x.T, dy.wgrad.T, "wgrad")
         self.weight.gradient = wgrad.values.T * (wgrad.unit / batch)
         if not propagate:
             return None  # nothing below learns: the first layer saves its dgrad
-        dgrad = self._gemm(w.T, dy.dgrad, "dgrad")
+        dgrad = self._product(w.T, dy.dgrad, "dgrad")
         return Fixed(dgrad.values.T, dgrad.unit)
 
-    def _gemm(self, a: Quantised, b: Quantised, phase: str) -> Fixed:
-        result = self.backend.run(Job.gemm(a.codes, a.fmt, b.codes, b.fmt, phase=phase))
+    def _product(self, a: Quantised, b: Quantised, phase: str) -> Fixed:
+        result = multiply(self.backend, a, b, phase=phase)
         return Fixed(result.codes, a.mac_scale * b.mac_scale)
 
 
@@ -101,7 +124,7 @@ class FloatDense:
     def parameters(self) -> list[Parameter]:
         return [self.weight, self.bias]
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
+    def forward(self, x: np.ndarray, *, frozen: bool = False) -> np.ndarray:
         y = x @ self.weight.value.T + self.bias.value
         self._x, self._y = x, np.maximum(y, 0) if self.relu else y
         return self._y

@@ -10,6 +10,7 @@ from itertools import count, pairwise
 
 import numpy as np
 
+from golden.activations import Pact, RangedRelu
 from golden.adaptive import Adapt, Entry
 from golden.engine import Backend, Job
 from golden.layers import FloatDense, QuantisedDense, softmax_cross_entropy
@@ -19,8 +20,8 @@ from golden.quantisers import (
     GradScaled,
     LogGradient,
     Luq,
-    Pact,
     Policy,
+    RangedInputs,
     Sawb,
     SolvedScale,
     SolvedWeights,
@@ -28,6 +29,8 @@ from golden.quantisers import (
 )
 from golden.solver import SolveMode
 
+RANGE, SYMMETRIC, SAWB, LUQ = (
+    SolveMode.RANGE, SolveMode.SYMMETRIC, SolveMode.SAWB, SolveMode.LUQ)
 WEIGHT_DECAY = 5e-4
 ALPHA_INIT = 2.0
 ALPHA_DECAY = 1e-2
@@ -37,19 +40,22 @@ LOSS_FRACTION_BITS = 30  # |p - onehot| <= 1
 
 @dataclass(frozen=True)
 class Scheme:
-    """How the layers of a 4-bit network quantise; the inputs' range [0, 1] is a constant in all.
+    """How a 4-bit network quantises.
 
     Members
     -------
     about : one sentence.
-    weights : makes a layer's quantiser from its tensor in the core's table.
-    gradients : likewise, from its tensor and the run's generator of random seeds.
+    inputs, weights, gradients : make a quantiser from the free tensors of the core's table, of
+        which it takes the next one if it needs it, and the run's generator of random seeds.
+    activations : likewise, from the layer's number before them.
     host_statistics : whether the host measures tensors and derives their scales; else the core.
     """
 
     about: str
-    weights: Callable = lambda tensor: SolvedWeights(SolvedScale(tensor, SolveMode.SAWB))
-    gradients: Callable = lambda tensor, rng: GradScaled(tensor)
+    inputs: Callable = lambda tensors, rng: UnitInterval()
+    weights: Callable = lambda tensors, rng: SolvedWeights(SolvedScale(next(tensors), SAWB))
+    activations: Callable = lambda i, tensors, rng: Pact(_alpha(i), next(tensors))
+    gradients: Callable = lambda tensors, rng: GradScaled(next(tensors))
     host_statistics: bool = False
 
 
@@ -59,18 +65,41 @@ SCHEMES = {
         "GradScale in two phases"),
     "hindsight": Scheme(
         "as adaptive, in one pass: weights take the scale that the step before solved",
-        weights=lambda tensor: SolvedWeights(
-            SolvedScale(tensor, SolveMode.SAWB, Policy.HINDSIGHT))),
-    "stochastic": Scheme("as adaptive, gradients rounded stochastically", gradients=GradScaled),
+        weights=lambda tensors, rng: SolvedWeights(
+            SolvedScale(next(tensors), SAWB, Policy.HINDSIGHT))),
+    "symmetric": Scheme(
+        "as adaptive, weights by their largest magnitude, which maps onto code 7",
+        weights=lambda tensors, rng: SolvedWeights(SolvedScale(next(tensors), SYMMETRIC))),
+    "range": Scheme(
+        "as adaptive, inputs and activations INT4 with a zero point: their measured range maps "
+        "onto -8 to 7",
+        inputs=lambda tensors, rng: RangedInputs(SolvedScale(next(tensors), RANGE)),
+        activations=lambda i, tensors, rng: RangedRelu(
+            SolvedScale(next(tensors), RANGE), top=ALPHA_INIT)),
+    "stochastic": Scheme(
+        "as adaptive, gradients rounded stochastically",
+        gradients=lambda tensors, rng: GradScaled(next(tensors), rng)),
+    "stochastic-all": Scheme(
+        "as adaptive, inputs, weights, activations and gradients rounded stochastically",
+        inputs=lambda tensors, rng: UnitInterval(rng),
+        weights=lambda tensors, rng: SolvedWeights(SolvedScale(next(tensors), SAWB), rng),
+        activations=lambda i, tensors, rng: Pact(_alpha(i), next(tensors), rng),
+        gradients=lambda tensors, rng: GradScaled(next(tensors), rng)),
     "luq": Scheme(
         "as adaptive, gradients after LUQ: radix 2, rounded stochastically, no saturation",
-        gradients=lambda tensor, rng: Luq(SolvedScale(tensor, SolveMode.LUQ), rng)),
+        gradients=lambda tensors, rng: Luq(SolvedScale(next(tensors), LUQ), rng)),
     "static": Scheme(
         "the host measures and derives every scale: weights SAWB, activations PACT, gradients "
         "GradScale in two phases",
-        weights=lambda tensor: Sawb(), gradients=lambda tensor, rng: LogGradient(),
+        weights=lambda tensors, rng: Sawb(),
+        activations=lambda i, tensors, rng: Pact(_alpha(i)),
+        gradients=lambda tensors, rng: LogGradient(),
         host_statistics=True),
 }
+
+
+def _alpha(i: int) -> Parameter:
+    return Parameter(f"alpha {i}", np.array(ALPHA_INIT), ALPHA_DECAY, floor=ALPHA_FLOOR)
 
 
 def scheme(name: str) -> Scheme:
@@ -88,7 +117,8 @@ class Network:
     Parameters
     ----------
     layers : QuantisedDense or FloatDense, the first to the last.
-    encode : turns float inputs (batch, features) into what the first layer takes.
+    encode : turns float inputs (batch, features) into what the first layer takes; `frozen=True`
+        leaves the core's scales and the random seeds as they are.
     encode_loss : turns each sample's `p - onehot` (batch, classes) into what `backward` takes.
     """
 
@@ -99,16 +129,20 @@ class Network:
     def parameters(self) -> list[Parameter]:
         return [p for layer in self.layers for p in layer.parameters]
 
-    def logits(self, inputs) -> np.ndarray:
-        """Logits (batch, classes) of inputs (batch, features) in [0, 1]."""
-        x = self.encode(inputs)
+    def logits(self, inputs, *, frozen: bool = True) -> np.ndarray:
+        """Logits (batch, classes) of inputs (batch, features) in [0, 1].
+
+        `frozen` is to infer: with the scales that training left, rounded to nearest, so that
+        neither those scales nor the seeds of the steps to come depend on it.
+        """
+        x = self.encode(inputs, frozen=frozen)
         for layer in self.layers:
-            x = layer.forward(x)
+            x = layer.forward(x, frozen=frozen)
         return x
 
     def backpropagate(self, inputs, labels) -> float:
         """Mean loss of a batch; sets the gradient of every parameter."""
-        loss, gradient = softmax_cross_entropy(self.logits(inputs), labels)
+        loss, gradient = softmax_cross_entropy(self.logits(inputs, frozen=False), labels)
         g = self.encode_loss(gradient)
         for layer in reversed(self.layers):
             g = layer.backward(g, propagate=layer is not self.layers[0])
@@ -124,24 +158,28 @@ def quantised_mlp(sizes: tuple[int, ...], seed: int, backend: Backend,
     """A 4-bit network with layers of `sizes` (inputs, hidden ..., classes) on `backend`.
 
     `quant` names the scheme. Unless that is the host's, the network owns the backend's table of
-    scales and first clears the entries that it will use: three for each layer, two for the last.
+    scales and first clears the entries that it will use: three for each layer, two for the last,
+    and one for inputs whose range is measured.
     """
-    chosen, quantise, tensors = scheme(quant), UnitInterval(), count()
+    chosen, tensors = scheme(quant), count()
     seeds = np.random.default_rng(seed).spawn(1)[0]  # independent of the initial weights
     layers = []
     for i, (weight, bias) in enumerate(_initial(sizes, seed, np.float64)):
-        weights, gradient = chosen.weights(next(tensors)), chosen.gradients(next(tensors), seeds)
-        pact = None
-        if i < len(sizes) - 2:
-            alpha = Parameter(f"alpha {i}", np.array(ALPHA_INIT), ALPHA_DECAY, floor=ALPHA_FLOOR)
-            pact = Pact(alpha, None if chosen.host_statistics else next(tensors))
-        layers.append(QuantisedDense(backend, weight, bias, weights, gradient, pact))
-    if not chosen.host_statistics:
-        for tensor in range(next(tensors)):
-            backend.run(Job.table(Adapt(tensor, preset=Entry())))
+        weights, gradient = chosen.weights(tensors, seeds), chosen.gradients(tensors, seeds)
+        activation = chosen.activations(i, tensors, seeds) if i < len(sizes) - 2 else None
+        layers.append(QuantisedDense(backend, weight, bias, weights, gradient, activation))
+    inputs = chosen.inputs(tensors, seeds)
+    used, available = next(tensors), backend.config.tensors
+    if used > available:
+        raise ValueError(
+            f"{len(layers)} layers with QUANT={quant} have {used} scales: this core keeps "
+            f"1..{available} (tensors = {available}); use fewer layers, a Config with more tensors "
+            "(1..256), or QUANT=static, which keeps none in the core")
+    for tensor in range(used):
+        backend.run(Job.table(Adapt(tensor, preset=Entry())))
     return Network(
         layers,
-        encode=lambda x: quantise(backend, x, name="inputs"),
+        encode=lambda x, frozen: inputs(backend, x, name="inputs", frozen=frozen),
         encode_loss=lambda g: Fixed.of(g, LOSS_FRACTION_BITS, name="loss gradient"),
     )
 
@@ -152,7 +190,7 @@ def float_mlp(sizes: tuple[int, ...], seed: int, dtype=np.float32) -> Network:
         FloatDense(weight, bias, relu=i < len(sizes) - 2)
         for i, (weight, bias) in enumerate(_initial(sizes, seed, dtype))
     ]
-    return Network(layers, encode=lambda x: np.asarray(x, dtype), encode_loss=lambda g: g)
+    return Network(layers, encode=lambda x, frozen: np.asarray(x, dtype), encode_loss=lambda g: g)
 
 
 def _initial(sizes: tuple[int, ...], seed: int, dtype) -> list[tuple[Parameter, Parameter]]:

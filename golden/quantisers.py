@@ -2,10 +2,13 @@
 """How each kind of tensor of a 4-bit network becomes 4-bit codes: one small object per tensor.
 
 Scales come from the core, which measures a tensor and solves its scale itself (`SolvedScale`,
-`GradScaled`, `Pact` with a tensor of the table), or from statistics of the host (`Sawb`,
-`LogGradient`, `Pact` without). Either way the backend's rescaling unit does all rounding, and the
-scale that travels with the codes is that of the dyadic really applied, so host and hardware agree
-exactly: `code ~ fixed * M * 2**-s`, hence `x = unit * fixed ~ unit / (M * 2**-s) * code`.
+`GradScaled`), or from statistics of the host (`Sawb`, `LogGradient`). Either way the backend's
+rescaling unit does all rounding, and the scale that travels with the codes is that of the dyadic
+really applied, so host and hardware agree exactly: `code ~ fixed * M * 2**-s + zero_point`, hence
+`x = unit * fixed ~ unit / (M * 2**-s) * (code - zero_point)`.
+
+Inputs and weights are also quantised to infer, `frozen`: the core uses the scales that it has,
+solves none, and rounds to nearest, so that neither its table nor a generator of seeds changes.
 """
 
 import math
@@ -14,16 +17,15 @@ from enum import Enum
 
 import numpy as np
 
-from golden.adaptive import Adapt, Use
+from golden.adaptive import Adapt, Report, Use
 from golden.dyadic import Dyadic
 from golden.engine import Backend, Job
 from golden.fixed_point import to_fixed
-from golden.formats import FP4_R2, FP4_R4, INT4_SYM, UINT4, LogFormat, Phase
+from golden.formats import FP4_R2, FP4_R4, INT4, INT4_SYM, UINT4, LogFormat, Phase
 from golden.gradscale import GradScale
 from golden.integer import sawb
-from golden.optimizer import Parameter
 from golden.rescale import Rescale, Rescaled
-from golden.solver import ALPHA_WIDTH, SolveMode
+from golden.solver import SolveMode
 from golden.tensor import Quantised
 
 
@@ -46,13 +48,24 @@ class Fixed:
         return cls(to_fixed(x, fraction_bits, name=name), 2.0**-fraction_bits)
 
 
+def draw_seed(rng: np.random.Generator | None, frozen: bool = False) -> int | None:
+    """What a job's Rescale takes: a seed to round stochastically, None to round to nearest."""
+    return None if rng is None or frozen else int(rng.integers(2**32))
+
+
+INPUT_FRACTION_BITS = 30  # |x| < 2
+
+
 @dataclass(frozen=True)
 class UnitInterval:
-    """Inputs in [0, 1], UINT4: 0 maps onto code 0 and 1 onto code 15."""
+    """Inputs in [0, 1], UINT4: 0 maps onto code 0 and 1 onto code 15.
 
-    fraction_bits: int = 30
+    `rng` draws a seed per job for stochastic rounding; None rounds to nearest.
+    """
 
-    def __call__(self, backend: Backend, x, *, name: str = "x") -> Quantised:
+    rng: np.random.Generator | None = None
+
+    def __call__(self, backend: Backend, x, *, name: str = "x", frozen: bool = False) -> Quantised:
         """Codes of `x` (batch, features); ValueError naming the first value outside [0, 1]."""
         x = np.asarray(x)
         outside = (x < 0) | (x > 1)
@@ -62,9 +75,10 @@ class UnitInterval:
                 f"tensor {name!r} holds {x[index]} at index {index}: "
                 "inputs lie in 0..1; scale them by their maximum"
             )
-        fixed = Fixed.of(x, self.fraction_bits, name=name)
+        fixed = Fixed.of(x, INPUT_FRACTION_BITS, name=name)
         scale = Dyadic.nearest(UINT4.hi * fixed.unit)
-        codes = backend.run(Job.quantise(fixed.values, Rescale(UINT4, scale))).codes
+        then = Rescale(UINT4, scale, seed=draw_seed(self.rng, frozen))
+        codes = backend.run(Job.quantise(fixed.values, then)).codes
         return Quantised(codes, UINT4, fixed.unit / scale.value)
 
 
@@ -82,24 +96,57 @@ class SolvedScale:
     Members
     -------
     tensor : entry of the core's table. mode : SolveMode. policy : Policy.
+
+    A tensor without extent (all zero; in range mode all equal) has no scale, its report says
+    `degenerate`, and the entry stays as it was. The exact policy then applies the caller's own
+    scale, not one of an earlier tensor; hindsight applies what it has, as ever.
     """
 
     tensor: int
     mode: SolveMode
     policy: Policy = Policy.EXACT
 
-    def quantise(self, backend: Backend, values, own: Rescale, *, mask=None) -> Rescaled:
-        """Results of `values` (M, N); the scale applied is `report.scale`.
+    def quantise(self, backend: Backend, values, own: Rescale, *, mask=None,
+                 frozen: bool = False) -> Rescaled:
+        """Results of `values` (M, N); scale and zero point applied are in `report`.
 
-        The scale of `own` is used only where there is no other: in hindsight's first round.
+        Those of `own` are used only where there are no others: for a tensor without extent, and
+        while the entry is unset. ValueError if the range's zero point leaves its 16 bits.
         """
-        use = Adapt(self.tensor, Use.ENTRY)
-        if self.policy == Policy.EXACT:
+        adapt = Adapt(self.tensor, Use.ENTRY)
+        if not frozen and self.policy == Policy.HINDSIGHT:
+            adapt = replace(adapt, solve=self.mode)
+        elif not frozen:
             measure = Adapt(self.tensor, solve=self.mode, discard=True)
-            backend.run(Job.quantise(values, own, mask=mask, adapt=measure))
-        else:
-            use = replace(use, solve=self.mode)
-        return backend.run(Job.quantise(values, own, mask=mask, adapt=use))
+            found = backend.run(Job.quantise(values, own, mask=mask, adapt=measure)).report
+            self._check(found)
+            if found.degenerate:
+                adapt = Adapt(self.tensor)
+        result = backend.run(Job.quantise(values, own, mask=mask, adapt=adapt))
+        self._check(result.report)
+        return result
+
+    def _check(self, report: Report) -> None:
+        if report.saturated and not report.degenerate:  # every code would be the same
+            raise ValueError(
+                f"tensor {self.tensor} of the table: {report.statistics.low}.."
+                f"{report.statistics.high} lies too far from zero for a zero point of "
+                "-32768..32767; subtract its centre first, or use a scheme without zero points")
+
+
+@dataclass(frozen=True)
+class RangedInputs:
+    """Inputs, INT4 with a zero point: the core measures their range; [0, 1] where there is none."""
+
+    scale: SolvedScale
+
+    def __call__(self, backend: Backend, x, *, name: str = "x", frozen: bool = False) -> Quantised:
+        """Codes of `x` (batch, features); ValueError naming the first value beyond +/-2."""
+        fixed = Fixed.of(x, INPUT_FRACTION_BITS, name=name)
+        own = Rescale(INT4, Dyadic.nearest((INT4.hi - INT4.lo) * fixed.unit), INT4.lo)
+        result = self.scale.quantise(backend, fixed.values, own, frozen=frozen)
+        return Quantised(result.codes, INT4, fixed.unit / result.report.scale.value,
+                         result.report.zero_point)
 
 
 WEIGHT_FRACTION_BITS = 24  # |w| < 128, far beyond any trained weight
@@ -107,81 +154,37 @@ WEIGHT_FRACTION_BITS = 24  # |w| < 128, far beyond any trained weight
 
 @dataclass(frozen=True)
 class SolvedWeights:
-    """Weights, INT4_SYM, in a scale of the core; [-1, 1] where there is none yet."""
+    """Weights, INT4_SYM, in a scale of the core; [-1, 1] where there is none.
+
+    `rng` draws a seed per tensor for stochastic rounding; None rounds to nearest.
+    """
 
     scale: SolvedScale
-    fraction_bits: int = WEIGHT_FRACTION_BITS
+    rng: np.random.Generator | None = None
 
-    def __call__(self, backend: Backend, w, *, name: str = "w") -> Quantised:
+    def __call__(self, backend: Backend, w, *, name: str = "w", frozen: bool = False) -> Quantised:
         """Codes of `w` (out, in)."""
-        fixed = Fixed.of(w, self.fraction_bits, name=name)
-        own = Rescale(INT4_SYM, Dyadic.nearest(INT4_SYM.hi * fixed.unit))
-        result = self.scale.quantise(backend, fixed.values, own)
+        fixed = Fixed.of(w, WEIGHT_FRACTION_BITS, name=name)
+        own = Rescale(INT4_SYM, Dyadic.nearest(INT4_SYM.hi * fixed.unit),
+                      seed=draw_seed(self.rng, frozen))
+        result = self.scale.quantise(backend, fixed.values, own, frozen=frozen)
         return Quantised(result.codes, INT4_SYM, fixed.unit / result.report.scale.value)
 
 
 @dataclass(frozen=True)
 class Sawb:
-    """Weights, INT4_SYM: the clipping value that SAWB reads off the host's first two moments."""
+    """Weights, INT4_SYM: the clipping value that SAWB reads off the host's first two moments.
 
-    fraction_bits: int = WEIGHT_FRACTION_BITS
+    It has no state, so `frozen` makes no difference: the scale is always that of `w` itself.
+    """
 
-    def __call__(self, backend: Backend, w, *, name: str = "w") -> Quantised:
+    def __call__(self, backend: Backend, w, *, name: str = "w", frozen: bool = False) -> Quantised:
         """Codes of `w` (out, in)."""
-        fixed = Fixed.of(w, self.fraction_bits, name=name)
+        fixed = Fixed.of(w, WEIGHT_FRACTION_BITS, name=name)
         target = sawb(w, name=name)
         scale = Dyadic.nearest(fixed.unit / target.scale)
         codes = backend.run(Job.quantise(fixed.values, Rescale(target.fmt, scale))).codes
         return Quantised(codes, target.fmt, fixed.unit / scale.value)
-
-
-@dataclass(frozen=True, eq=False)
-class Clipped:
-    """PACT's result for the backward pass: `inside` where 0 < x < alpha, `above` where x >= alpha.
-
-    Both bool, (batch, features).
-    """
-
-    inside: np.ndarray
-    above: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Pact:
-    """Activations, UINT4: clipped to [0, alpha], alpha learned; fused into the fprop GEMM.
-
-    Members
-    -------
-    alpha : Parameter of shape (), > 0.
-    tensor : the entry in which the core solves 15 / alpha; None: the host divides.
-    """
-
-    alpha: Parameter
-    tensor: int | None = None
-
-    def prepare(self, backend: Backend, unit: float) -> tuple[Rescale, Adapt | None]:
-        """What the GEMM is to do with accumulators of `unit` each; the core solves it here."""
-        alpha = float(self.alpha.value)
-        if self.tensor is None:
-            return Rescale(UINT4, Dyadic.nearest(unit * UINT4.hi / alpha)), None
-        mantissa, exponent = _mantissa(alpha / unit)
-        backend.run(Job.table(
-            Adapt(self.tensor, solve=SolveMode.PACT, alpha=mantissa, exponent=exponent)))
-        return Rescale(UINT4), Adapt(self.tensor, Use.ENTRY)
-
-    def wrap(self, result: Rescaled, then: Rescale, unit: float) -> tuple[Quantised, Clipped]:
-        """The activations with the scale really applied, and where they were clipped."""
-        scale = result.report.scale if result.report else then.scale
-        codes = Quantised(result.codes, UINT4, unit / scale.value)
-        above = ~result.mask & (result.codes == UINT4.hi)  # code 15 alone may be just below alpha
-        return codes, Clipped(result.mask, above)
-
-
-def _mantissa(value: float) -> tuple[int, int]:
-    """(m, e) with `value ~ m * 2**-e`, m of 32 significant bits; value > 0."""
-    fraction, exponent = math.frexp(value)
-    mantissa = round(math.ldexp(fraction, ALPHA_WIDTH))
-    return min(mantissa, 2**ALPHA_WIDTH - 1), ALPHA_WIDTH - exponent
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +219,7 @@ class GradScaled:
 
     def __call__(self, backend: Backend, g: Fixed, *, mask=None) -> GradientCodes:
         """Codes of `g` (batch, features) where `mask`, 0 elsewhere; then the scale adapts."""
-        then = Rescale(FP4_R4, Dyadic.nearest(g.unit), seed=_seed(self.rng))
+        then = Rescale(FP4_R4, Dyadic.nearest(g.unit), seed=draw_seed(self.rng))
         adapt = Adapt(self.tensor, Use.EXPONENT, SolveMode.GRADSCALE)
         result = backend.run(Job.quantise(g.values, then, mask=mask, adapt=adapt))
         self.log2_scale = result.report.entry.exponent
@@ -242,15 +245,11 @@ class Luq:
 
     def __call__(self, backend: Backend, g: Fixed, *, mask=None) -> GradientCodes:
         """Codes of `g` (batch, features) where `mask`, 0 elsewhere."""
-        own = Rescale(FP4_R2, Dyadic.nearest(LogFormat.TOP * g.unit), seed=_seed(self.rng))
+        own = Rescale(FP4_R2, Dyadic.nearest(LogFormat.TOP * g.unit), seed=draw_seed(self.rng))
         result = self.scale.quantise(backend, g.values, own, mask=mask)
         scale = g.unit / result.report.scale.value
         self.log2_scale = -math.log2(scale)
         return GradientCodes.of(result, FP4_R2, scale)
-
-
-def _seed(rng: np.random.Generator | None) -> int | None:
-    return None if rng is None else int(rng.integers(2**32))
 
 
 @dataclass(frozen=True, eq=False)

@@ -54,6 +54,7 @@ class CheckedBackend:
     -------
     epoch : the epoch in progress; the trainer's program sets it.
     jobs, gemms, checked, mismatches : int. macs : int by phase.
+    degenerate : jobs that were to solve a scale for a tensor without extent, and left it alone.
     cycles, seconds : of the RTL: clock cycles by phase, host time in simulation; None if golden.
     """
 
@@ -64,7 +65,7 @@ class CheckedBackend:
         self.golden = GoldenBackend(device.config)
         self.seed, self.preset_name, self.folder = seed, preset_name, folder
         self.epoch = 0
-        self.jobs = self.gemms = self.checked = self.mismatches = 0
+        self.jobs = self.gemms = self.checked = self.mismatches = self.degenerate = 0
         self.macs: Counter[str] = Counter()
 
     @property
@@ -94,6 +95,7 @@ class CheckedBackend:
         self.jobs += 1
         self.gemms += job.a is not None
         self.macs[job.phase] += job.macs
+        self.degenerate += result.report is not None and result.report.degenerate
         if self.policy == "all" or (self.policy == "first" and self.epoch == 0):
             self._check(job, result)
         return result

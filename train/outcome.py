@@ -74,6 +74,7 @@ class Outcome:
             "rtl_jobs": backend.jobs if self.on_rtl else None,
             "rtl_checked": backend.checked if self.on_rtl else None,
             "rtl_mismatches": self.mismatches,
+            "degenerate_scales": backend.degenerate,
             "macs": backend.macs.total(),
             "macs_by_phase": dict(backend.macs),
             "cycles": self.cycles,
@@ -120,6 +121,9 @@ class Outcome:
             share = f"{backend.checked:,} of {backend.jobs:,} jobs"
             found = "no comparison" if self.mismatches is None else f"{self.mismatches} mismatches"
             rows.append(("checked with golden model", f"{share}, {found}"))
+        if backend.degenerate:
+            rows.append(("tensors without extent", f"{backend.degenerate:,}, which took a fixed "
+                         "scale, or in hindsight the one before"))
         if self.cycles:
             rows.append(("simulated", f"{self.cycles / 1e6:,.2f} M cycles, utilisation "
                                       f"{backend.utilization():.1%}"))

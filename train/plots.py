@@ -79,7 +79,7 @@ def image(original: np.ndarray, codes: Quantised) -> Figure:
     levels = np.rint(original * LEVELS).astype(int)
     for axes, values, numbers, title in (
         (left, original, levels, f"original, levels 0..{LEVELS}"),
-        (right, codes.dequantise(), codes.codes, "as the core sees it, UINT4"),
+        (right, codes.dequantise(), codes.codes, f"as the core sees it, {codes.fmt.name}"),
     ):
         axes.imshow(values.reshape(SIDE, SIDE), cmap="gray_r", vmin=0, vmax=1)
         for i, (value, number) in enumerate(zip(values, numbers, strict=True)):

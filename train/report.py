@@ -35,8 +35,8 @@ PAGE = """<!DOCTYPE html>
   .note {{ color: #868e96; font-size: 0.85rem; margin-top: 3rem; }}
 </style>
 <h1>Handwritten digits, trained at 4 bits</h1>
-<p class="lead">Weights in INT4, activations in UINT4, gradients in {gradients}, every layer from
-the first to the last; FP32 is the same network from the same seed.</p>
+<p class="lead">Weights in INT4, activations in {activations}, gradients in {gradients}, every
+layer from the first to the last; FP32 is the same network from the same seed.</p>
 <table class="headline"><thead><tr><th></th><th>4 bit</th><th>FP32</th></tr></thead>
 {headline}</table>
 <table>{facts}</table>
@@ -51,6 +51,7 @@ def render(outcome: Outcome) -> str:
     return PAGE.format(
         four_bit=plots.FOUR_BIT,
         fp32=plots.FP32,
+        activations=outcome.four_bit.history.codes["inputs", 0].fmt.name,
         gradients=f"radix-{_gradient_format(outcome).radix} log FP4",
         headline="".join(_row(row) for row in outcome.headline()),
         facts="".join(_row(row) for row in outcome.facts()),
