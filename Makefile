@@ -32,7 +32,8 @@ help: ## list every target
 	@echo "Tetra: an open 4-bit training core. Targets:"
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 	@echo "Settings, as in 'make run SEED=3': run: PRESET= BACKEND=rtl|golden CHECK=all|first|none"
-	@echo "QUANT=adaptive|hindsight|stochastic|luq|static SEED= EPOCHS= BATCH= TRACE=first:count OUT=;"
+	@echo "QUANT=adaptive|hindsight|symmetric|range|stochastic|stochastic-all|luq|static"
+	@echo "SEED= EPOCHS= BATCH= TRACE=first:count OUT=;"
 	@echo "regress: BLOCK= SEEDS= SEED= JOBS= LENGTH="
 
 setup: ## create .venv with the pinned tools (every target does it when needed)
