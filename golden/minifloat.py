@@ -17,7 +17,7 @@ class MiniFloat:
     ieee : subnormals, signed zeros, infinities and NaN (written as one quiet NaN of sign 0).
         Otherwise lean: exponent 0 is zero whatever the fraction (written as code 0), a result
         below the least normal number *before* rounding is zero, and the code of all ones, of
-        either sign, is the one symbol for overflow, infinity and NaN.
+        either sign, is the one symbol for overflow, infinity and NaN, which absorbs all others.
     """
 
     name: str
@@ -77,7 +77,7 @@ class MiniFloat:
         """Sign, significand m, exponent x of a finite code: its value is (-1)^sign m 2^x."""
         sign, exponent, fraction = self.fields(code)
         if exponent == 0 and not self.ieee:
-            return 0, 0, -self.bias - self.fraction
+            return sign, 0, -self.bias - self.fraction
         hidden = (exponent != 0) << self.fraction
         return sign, hidden | fraction, max(exponent, 1) - self.bias - self.fraction
 
@@ -109,6 +109,10 @@ def fma(a_fmt: MiniFloat, b_fmt: MiniFloat, fmt: MiniFloat, a: int, b: int, c: i
     """The code of a b + c in `fmt`, c a code of `fmt`: exact, rounded once."""
     (sa, ma, xa), (sb, mb, xb), (sc, mc, xc) = a_fmt.decode(a), b_fmt.decode(b), fmt.decode(c)
     sign = sa ^ sb
+    if not fmt.ieee and fmt.is_nan(c):
+        return c
+    if not fmt.ieee and (a_fmt.is_nan(a) or b_fmt.is_nan(b)):
+        return fmt.inf(sign)
     infinite = a_fmt.is_inf(a) or b_fmt.is_inf(b)
     if (a_fmt.is_nan(a) or b_fmt.is_nan(b) or fmt.is_nan(c)
             or (infinite and 0 in (ma, mb))

@@ -35,10 +35,11 @@ def verilog(config: Config, top: str) -> str:
         f"// {top}, Tetra {VERSION}. Generated: change the Amaranth source, not this file.\n"
         f"// {config}\n\n"
     )
-    return header + _write_verilog(library.text, top)
+    return header + write_verilog(library.text, top)
 
 
-def _write_verilog(text: str, top: str) -> str:
+def write_verilog(text: str, top: str) -> str:
+    """RTLIL with a module `top` as Verilog."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "top.il", Path(folder) / "top.v"
         source.write_text(text)

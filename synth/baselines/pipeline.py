@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the baselines share: their ports, their parameters and where their pipelines are cut."""
+
+from dataclasses import dataclass
+
+from amaranth.hdl import Const, Module, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+
+@dataclass(frozen=True)
+class MacParameters:
+    """`stages` : cuts of the path from operand registers to accumulator, 0..`Mac.deepest`."""
+
+    stages: int = 0
+
+
+class Mac(wiring.Component):
+    """A multiply-accumulator: acc <- a b + acc, `interleave` sums in rotation.
+
+    Members
+    -------
+    a, b : In, operands. enable : In(1), add their product to the sum whose turn it is.
+    first : In(1), that sum starts from +0 (and stays there without `enable`).
+    acc : Out, the sum as of the operands of `latency` cycles ago.
+
+    Latency: `latency`. Throughput: one product per cycle; cycles t and t + `interleave` address the
+    same sum. The sums live in the pipeline's own registers, which never stop: without `enable` a
+    sum passes through unchanged.
+    Supported parameter sets: `stages` of 0..`deepest`; ValueError otherwise.
+
+    Subclasses give `places` (where cuts are possible, in order of the dataflow), `cuts` (per number
+    of stages, the places that are cut), `entry` (the first place in the loop, if one is).
+    """
+
+    places: tuple[str, ...]
+    cuts: tuple[tuple[str, ...], ...]
+    entry: str | None
+
+    def __init__(self, config: MacParameters, a, b, acc):
+        if config.stages not in range(len(self.cuts)):
+            self._MustUse__used = True  # refused, not forgotten
+            raise ValueError(f"stages = {config.stages!r} is out of range: expected "
+                             f"0..{self.deepest}")
+        self.config = config
+        super().__init__({"a": In(a), "b": In(b), "enable": In(1), "first": In(1),
+                          "acc": Out(acc)})
+
+    @property
+    def deepest(self) -> int:
+        return len(self.cuts) - 1
+
+    @property
+    def latency(self) -> int:
+        """Cycles from operands to the sum with their product."""
+        return self.config.stages + 2  # and operand registers, accumulator
+
+    @property
+    def interleave(self) -> int:
+        """Sums in rotation: registers in the loop."""
+        loop = self.places[self.places.index(self.entry):] if self.entry else ()
+        return 1 + sum(place in loop for place in self.cuts[self.config.stages])
+
+    def cut(self, m: Module, place: str, *values: Value) -> list[Value]:
+        """The values behind a place: registered where the pipeline is cut there."""
+        if place not in self.places:
+            raise ValueError(f"place {place!r}: expected one of {', '.join(self.places)}")
+        if place not in self.cuts[self.config.stages]:
+            return list(values)
+        return register(m, place, *values)
+
+
+def register(m: Module, name: str, *values: Value) -> list[Value]:
+    """The values one cycle later; nothing needs a reset, since a sum begins with `first`."""
+    found = []
+    for i, value in enumerate(values):
+        if isinstance(value, Const):
+            found.append(value)
+            continue
+        behind = Signal(value.shape(), name=f"{name}_{i}", reset_less=True)
+        m.d.sync += behind.eq(value)
+        found.append(behind)
+    return found
