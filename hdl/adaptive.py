@@ -106,8 +106,8 @@ class AdaptUnit(wiring.Component):
         solver = place(m, platform, "scale_solver", ScaleSolver(self.config))
         report = self.report.p
         job = Signal(ADAPT_LAYOUT, reset_less=True)
-        dataless = Signal(reset_less=True)
-        applied = Signal(RESCALE_LAYOUT, reset_less=True)
+        dataless = Signal(name="job_dataless", reset_less=True)
+        applied = Signal(RESCALE_LAYOUT, name="job_applied", reset_less=True)
         unset, clipped = Signal(reset_less=True), Signal(reset_less=True)
         flags = Signal(len(SOLVER_FLAGS), reset_less=True)
 

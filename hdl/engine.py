@@ -105,7 +105,8 @@ class Engine(wiring.Component):
         rescale = place(m, platform, "rescale_unit", RescaleUnit(self.config))
         adapt = place(m, platform, "adapt_unit", AdaptUnit(self.config))
         queued = Signal(job_layout(self.config), reset_less=True)
-        queue_valid, taken = Signal(), Signal()
+        queue_valid = Signal()
+        taken = Signal()
         feeding = self._feed(m, tile)
 
         # A job is accepted when the feeder is idle and the drainer's queue is free.
@@ -186,7 +187,8 @@ class Engine(wiring.Component):
         walk = BlockWalk(m, config, "drain")
         job = Signal(job_layout(config), name="drain_job", reset_less=True)
         row_index = Signal(range(config.rows))
-        last_row, first_row = Signal(), Signal()
+        last_row = Signal()
+        first_row = Signal()
         quantise = job.op == Op.QUANTISE
         available = Mux(quantise, self.x.valid, tile.o.valid)
         has_bias = ~job.bias | self.bias.valid
