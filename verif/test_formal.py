@@ -14,18 +14,24 @@ from verif.formal import arithmetic, prover
 from verif.formal.harness import SMALL, Harness
 from verif.formal.properties import PROPERTIES
 
-IDS = [f"{p.block}-{p.name}".replace(" ", "_") for p in PROPERTIES]
+IDS = {p: f"{p.block}-{p.name}".replace(" ", "_") for p in PROPERTIES}
+FAULTS = [pytest.param(p, fault, id=f"{IDS[p]}-{'_'.join(fault)}")
+          for p in PROPERTIES for fault in p.faults]
 
 
-@pytest.mark.parametrize("wanted", PROPERTIES, ids=IDS)
+@pytest.mark.parametrize("wanted", PROPERTIES, ids=IDS.values())
 def test_proven(wanted):
     verdict = wanted.check()
     assert verdict.proven, verdict.detail
 
 
-@pytest.mark.parametrize("wanted", PROPERTIES, ids=IDS)
-def test_a_seeded_fault_is_noticed(wanted, tmp_path):
-    verdict = wanted.check(wanted.fault, tmp_path / "trace.txt")
+def test_every_property_has_a_fault():
+    assert all(p.faults for p in PROPERTIES)
+
+
+@pytest.mark.parametrize(("wanted", "fault"), FAULTS)
+def test_a_seeded_fault_is_noticed(wanted, fault, tmp_path):
+    verdict = wanted.check(fault, tmp_path / "trace.txt")
     assert not verdict.proven
     assert "undecided" not in verdict.detail
     if verdict.method != "structural":

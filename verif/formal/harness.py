@@ -9,6 +9,17 @@ from golden.config import Config
 SMALL = Config(2, 2, 2, dim_width=4, tensors=2)
 
 
+def latency(block: type, config: Config = SMALL) -> int:
+    """That of a block of this configuration."""
+    return ports_of(block(config)).latency
+
+
+def ports_of(block):
+    """The block, which lends only its ports: no warning that it is not elaborated."""
+    block._MustUse__used = True
+    return block
+
+
 class Harness(Elaboratable):
     """A block under proof.
 
@@ -35,6 +46,19 @@ class Harness(Elaboratable):
         signal = self._port(f"net_{len(self.nets)}", shape)
         self.nets[Value.cast(signal).name] = (f"dut.{path}", len(Value.cast(signal)))
         return signal
+
+    def inner(self, path: str, block):
+        """The ports of the `block` that is found at `path`, as nets; of the block under proof
+        itself (an empty path) its own."""
+        if not path:
+            return self.dut
+        ports_of(block)
+        ports = block.signature.create(path=(f"net_{len(self.nets)}",))
+        for names, _, value in block.signature.flatten(ports):
+            signal = Value.cast(value)
+            self.ports.append(signal)
+            self.nets[signal.name] = (f"dut.{path}{'__'.join(map(str, names))}", len(signal))
+        return ports
 
     def cut(self, path: str, shape=1):
         """Free the net `path`: what drove it is dropped and the returned input drives it."""

@@ -2,63 +2,72 @@
 """No deadlock: nothing is lost, and what is owed comes within a stated number of cycles."""
 
 from amaranth.hdl import Cat, Mux, Signal, signed
-from amaranth.lib.wiring import In, Out
 
 from golden.solver import SAWB_SLOPE
-from hdl.adaptive import AdaptUnit
-from hdl.engine import Engine
 from hdl.layouts import beat_layout
 from hdl.mac_tile import MacTile
 from hdl.rescale import RescaleUnit
 from hdl.solver import COUNT_FACTOR, HALF, LONG, Mode, ScaleSolver
-from verif.formal.harness import SMALL, Harness, implies
-from verif.formal.streams import streams_of
+from verif.formal.harness import SMALL, Harness, implies, latency
 
 
 def rescale_progress() -> Harness:
     """A row is offered exactly `latency` advances after it was taken, and only an offered row that
     is not taken stops an advance."""
     h = Harness(RescaleUnit(SMALL))
-    i, o = h.dut.i, h.dut.o
-    taken = h.ghost(RescaleUnit.latency, "taken")
+    i, o, stages = h.dut.i, h.dut.o, h.dut.latency
+    taken = h.ghost(stages, "taken")
     with h.m.If(i.ready):
         h.m.d.sync += taken.eq(Cat(i.valid, taken))
     h.prove(
-        taken == h.net("valid", RescaleUnit.latency),
+        taken == h.net("valid", stages),
         o.valid == taken[-1],
         implies(~i.ready, o.valid & ~o.ready),
     )
     return h
 
 
+def blocks_held(h: Harness, path: str) -> list:
+    """The places in the tile at `path` that may hold a block whose last beat is in, oldest first:
+    whether there is one, and its rows that are still to come."""
+    config = h.dut.config
+    rows = beat_layout(config)["rows"].shape
+    stages = latency(MacTile, config) - 2  # the other two: full, and being shifted out
+    valid, last = h.net(f"{path}valid", stages), h.net(f"{path}last", stages)
+    left = h.net(f"{path}left", rows)
+    return [(left != 0, left), (h.net(f"{path}full"), h.net(f"{path}full_rows", rows)),
+            *((valid[stage] & last[stage], h.net(f"{path}rows_{stage}", rows))
+              for stage in reversed(range(stages)))]
+
+
 def tile_progress() -> Harness:
     """As many rows come out as the blocks announce; the first row of a finished block within
     `latency` cycles; `i` waits for at most `rows` rows that are taken."""
     h = Harness(MacTile(SMALL))
-    i, o, rows = h.dut.i, h.dut.o, beat_layout(SMALL)["rows"].shape
+    i, o, within = h.dut.i, h.dut.o, h.dut.latency
     h.assume(h.kept(i), implies(i.valid, (i.p.rows >= 1) & (i.p.rows <= SMALL.rows)))
-    valid, last = h.net("valid", 2), h.net("last", 2)
-    held = [h.net(f"rows_{stage}", rows) for stage in range(2)]
-    full, full_rows, left = h.net("full"), h.net("full_rows", rows), h.net("left", rows)
-    ends = [valid[stage] & last[stage] for stage in range(2)]
+    held = blocks_held(h, "")
+    left = held[0][1]
 
-    owed = h.ghost(5, "owed")  # rows of blocks that were taken to their end
+    owed = h.ghost(range((len(held) + 1) * SMALL.rows + 1), "owed")  # rows of finished blocks
     moved = o.valid & o.ready
     h.m.d.sync += owed.eq(owed + Mux(i.valid & i.ready & i.p.last, i.p.rows, 0) - moved)
-    h.prove(owed == left + Mux(full, full_rows, 0)
-            + Mux(ends[0], held[0], 0) + Mux(ends[1], held[1], 0))
-    for there, count in ((full, full_rows), (ends[0], held[0]), (ends[1], held[1])):
-        h.prove(implies(there, (count >= 1) & (count <= SMALL.rows)))
-    h.prove(left <= SMALL.rows)
+    h.prove(owed == sum(Mux(there, rows, 0) for there, rows in held))
+    for there, rows in held:
+        h.prove(implies(there, (rows >= 1) & (rows <= SMALL.rows)))
 
-    # Cycles since a row is owed and none is offered. `latency` counts from the last beat.
-    wait = h.ghost(4, "wait")
+    # Cycles since a row is owed and none is offered. `latency` counts from the last beat, after
+    # which the block goes one place on per cycle.
+    wait, bound = h.ghost(range(within + 1), "wait"), Signal(range(within))
     h.m.d.sync += wait.eq(Mux((owed != 0) & ~o.valid, wait + 1, 0))
-    h.prove(wait < MacTile.latency, implies((owed != 0) & ~o.valid, i.ready),
-            implies(~o.valid, wait <= Mux(full, 2, Mux(ends[1], 1, 0))))
+    for place, (there, _) in reversed(list(enumerate(held))):
+        with h.m.If(there):
+            h.m.d.comb += bound.eq(len(held) - 1 - place)
+    h.prove(wait < within, implies((owed != 0) & ~o.valid, i.ready),
+            implies(~o.valid, wait <= bound))
 
     # Cycles in which `i` waits, while every row that is offered is taken.
-    stall = h.ghost(4, "stall")
+    stall = h.ghost(range(SMALL.rows + 2), "stall")
     h.m.d.sync += stall.eq(Mux(i.ready, 0, stall + moved))
     h.prove(implies(~i.ready, o.valid), stall + left <= SMALL.rows,
             implies(~i.ready, stall < SMALL.rows))
@@ -87,15 +96,25 @@ def solver_progress() -> Harness:
     that is not zero becomes as large as the divisor.
     """
     h = Harness(ScaleSolver(SMALL))
-    i, o = h.dut.i, h.dut.o
-    h.assume(h.kept(i))
-    states = h.states("", ScaleSolver(SMALL))
-    x, y, z = h.net("x", signed(HALF + 3)), h.net("y", LONG), h.net("z", signed(HALF + 1))
-    steps, multiplier = h.net("steps", 7), h.net("multiplier", 16)
+    h.assume(h.kept(h.dut.i))
+    solving(h, "")
+    return h
+
+
+def solving(h: Harness, path: str):
+    """Proves `solver_progress` of the solver at `path`, whose request is kept; returns the cycles
+    that its request has waited, at most ANSWER."""
+    block = ScaleSolver(h.dut.config)
+    ports = h.inner(path, block)
+    i, o = ports.i, ports.o
+    states = h.states(path, block)
+    x, y, z = (h.net(f"{path}{name}", shape) for name, shape in (
+        ("x", signed(HALF + 3)), ("y", LONG), ("z", signed(HALF + 1))))
+    steps, multiplier = h.net(f"{path}steps", 7), h.net(f"{path}multiplier", 16)
     count = i.p.statistics.count
     is_sawb = i.p.mode == Mode.SAWB
 
-    code = h.net("fsm_state", range(len(states)))
+    code = h.net(f"{path}fsm_state", range(len(states)))
     same = code == h.past(code)
     stay = h.ghost(8, "stay")  # cycles in this state before this one
     before = h.ghost(8, "before")
@@ -111,13 +130,13 @@ def solver_progress() -> Harness:
             h.prove(implies(states[name], stay < WORST.get(name, 1)))
     h.prove(implies(~same, (rank > h.past(rank)) | states["IDLE"]),
             implies(states["IDLE"] & ~same, h.past(states["DONE"] & o.ready)))
-    age = h.ghost(12, "age")
-    with h.m.If(states["IDLE"]):
-        h.m.d.sync += age.eq(i.valid)
-    with h.m.Elif(~states["DONE"]):
+    age = h.ghost(range(ANSWER + 1), "age")
+    with h.m.If(~i.valid | (o.valid & o.ready)):
+        h.m.d.sync += age.eq(0)
+    with h.m.Elif(~o.valid):
         h.m.d.sync += age.eq(age + 1)
-    h.prove(implies(~states["IDLE"], age <= budget + Mux(states["DONE"], 0, stay)),
-            implies(states["DONE"], o.valid), implies(~states["IDLE"], i.valid))
+    h.prove(age <= budget + Mux(states["IDLE"] | states["DONE"], 0, stay),
+            states["DONE"] == o.valid, implies(~states["IDLE"], i.valid))
 
     # Zeros follow what a normalisation shifts up.
     for name in ("SQUARES", "EVEN", "DIVISOR"):
@@ -151,7 +170,7 @@ def solver_progress() -> Harness:
             implies(states["DIVIDE"], ~multiplier[-1]))
     for bit in range(15):
         h.prove(implies(states["DIVIDE"] & ~multiplier[bit:].any(), stay <= DIVIDE - 17 + bit))
-    return h
+    return age
 
 
 def low_bits(value, places):
@@ -167,25 +186,3 @@ def _halving(h: Harness, state, stay, x, y, factor: int):
                                ((1 << (HALF + 1)) >> (stay - used)[:7]) | (stay > used + HALF + 1)))
     h.prove(implies(state, (x >= -bound) & (x < bound)),
             implies(state, low_bits(y, (LONG - stay)[:7]) == (factor >> stay)))
-
-
-QUIET = 12  # cycles that the engine may take between two handshakes, its solver apart
-
-
-def engine_progress() -> Harness:
-    """Some stream moves within QUIET cycles in which every input is offered and every output taken,
-    after whatever stalls. Jobs are any that the engine does not refuse; the solver answers after
-    one cycle (`solver_progress` shows that it answers)."""
-    h = Harness(Engine(SMALL))
-    solving = h.states("adapt_unit.", AdaptUnit(SMALL))["SOLVE"]
-    answered = h.cut("adapt_unit.scale_solver.o__valid")
-    h.assume(answered == h.past(solving), ~h.net("bad"))
-    inputs, outputs = (streams_of(h.dut, flow).values() for flow in (In, Out))
-    h.assume(*(h.kept(stream) for stream in inputs))
-    fair = Cat(stream.valid for stream in inputs).all() & Cat(
-        stream.ready for stream in outputs).all()
-    moves = Cat(stream.valid & stream.ready for stream in (*inputs, *outputs)).any()
-    quiet = h.ghost(range(QUIET + 1), "quiet")
-    h.m.d.sync += quiet.eq(Mux(fair & ~moves, quiet + (quiet < QUIET), 0))
-    h.prove(quiet < QUIET)
-    return h

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from golden.config import PRESETS
+from hdl.adaptive import AdaptUnit
 from hdl.engine import Engine
 from hdl.mac_tile import MacTile
 from hdl.rescale import RescaleUnit
 from hdl.solver import ScaleSolver
-from verif.formal import arithmetic, progress, streams
+from verif.formal import arithmetic, engine, progress, streams
 from verif.formal.harness import SMALL, Harness
 from verif.formal.prover import Verdict, prove
 from verif.formal.structure import independent
@@ -22,61 +24,80 @@ class Property:
     Members
     -------
     name, block : what is proven, of which block. harness : makes what is to be proven by induction,
-    or for a structural property the block. fault : net -> constant or net that takes its place.
-    cycles : proven for so many cycles after reset only; 0 for always.
+    or for a structural property the block. faults : each net -> constant or net that takes its
+    place.
     """
 
     name: str
     block: str
     harness: Callable
-    fault: dict[str, str] = field(hash=False)
-    cycles: int = 0
+    faults: tuple[dict[str, str], ...] = field(hash=False)
 
-    def check(self, faults: dict[str, str] | None = None, trace: Path | None = None) -> Verdict:
+    def check(self, fault: dict[str, str] | None = None, trace: Path | None = None) -> Verdict:
         made = self.harness()
         if isinstance(made, Harness):
-            return prove(made, self.cycles or 1, faults, bool(self.cycles), trace)
-        return independent(made, faults)
+            return prove(made, 1, fault, trace=trace)
+        return independent(made, fault)
 
 
 def _of(block, fault: dict[str, str], harness=None):
     harness = harness or (lambda: streams.stable(block(SMALL)))
-    return Property("an offer holds until it is taken", block.__name__, harness, fault)
+    return Property("an offer holds until it is taken", block.__name__, harness, (fault,))
 
 
 def _shape(block, fault: dict[str, str]):
     return Property("valid does not look at ready; no loops", block.__name__,
-                    lambda: block(SMALL), fault)
+                    lambda: block(SMALL), (fault,))
 
+
+TINY = PRESETS["tiny"]
 
 PROPERTIES = (
     _of(MacTile, {"capture": "full"}),
     _of(RescaleUnit, {"advance": "1'b1"}),
     _of(ScaleSolver, {"unreachable": "last"}),
-    _of(Engine, {"adapt_unit.idle": "1'b1"}, streams.stable_engine),
+    _of(AdaptUnit, {"clipped": "first"}, engine.stable_report),
+    _of(Engine, {"adapt_unit.idle": "1'b1"}, engine.stable_engine),
     _shape(MacTile, {"o__valid": "capture"}),
     _shape(RescaleUnit, {"o__valid": "advance"}),
     _shape(ScaleSolver, {"o__valid": "i__ready"}),
+    _shape(AdaptUnit, {"report__valid": "report__ready"}),
     _shape(Engine, {"rescale_unit.o__valid": "result__ready"}),
     Property("no row is lost, none is late", "MacTile", progress.tile_progress,
-             {"capture": "1'b0"}),
+             ({"capture": "1'b0"}, {"full": "1'b0"})),
     Property("no row is lost, none is late", "RescaleUnit", progress.rescale_progress,
-             {"advance": "1'b0"}),
+             ({"advance": "1'b0"},)),
     Property(f"any request is answered in {progress.ANSWER} cycles", "ScaleSolver",
-             progress.solver_progress, {"last": "1'b0"}),
-    Property(f"something moves every {progress.QUIET} cycles", "Engine",
-             progress.engine_progress, {"mac_tile.capture": "1'b0"}, cycles=26),
+             progress.solver_progress, ({"last": "1'b0"},)),
+    Property(f"any job is reported in {engine.report_within()} cycles", "AdaptUnit",
+             engine.adapt_progress, (
+                 {"statistics_unit.done": "1'b0"},  # the end of the rows is missed
+                 {"scale_solver.o__valid": "1'b0"},  # the solver's answer is
+                 {"job_dataless": "1'b0"})),  # rows are awaited that nobody sends
+    Property(f"something moves every {engine.quiet_within()} cycles", "Engine",
+             engine.engine_progress, (
+                 {"mac_tile.capture": "1'b0"},  # a finished block stays where it is
+                 {"bias__ready": "1'b0"},  # a stream is left behind
+                 {"last_row": "1'b1"},  # the drainer takes one row per block
+                 {"drain_last": "1'b0"},  # and goes on after the last block
+                 {"feed_last_col": "1'b0"},  # the feeder takes more blocks than there are
+                 {"taken": "1'b0"},  # the queue is never read
+                 {"adapt_unit.idle": "1'b0"},  # adapting jobs never start
+                 {"adapt_unit.valid": "1'b0"})),  # a measured row is not counted
+    Property(f"something moves every {engine.quiet_within(TINY)} cycles, tiny", "Engine",
+             lambda: engine.engine_progress(TINY),
+             ({"feed_last": "feed_last_col"},)),  # the feeder stops after a row of blocks
     Property("no overflow up to max_k, 20 bits", "MacTile",
-             lambda: arithmetic.accumulator(arithmetic.NARROW), {"mac_cell_0_0.first": "1'b0"}),
+             lambda: arithmetic.accumulator(arithmetic.NARROW), ({"mac_cell_0_0.first": "1'b0"},)),
     Property("no overflow up to max_k, 32 bits", "MacTile",
-             lambda: arithmetic.accumulator(arithmetic.WIDE), {"mac_cell_0_0.first": "1'b0"}),
+             lambda: arithmetic.accumulator(arithmetic.WIDE), ({"mac_cell_0_0.first": "1'b0"},)),
     Property("an overflow raises the flag", "MacTile",
              lambda: arithmetic.overflow_flag(arithmetic.NARROW),
-             {"mac_cell_0_0.overflow": "1'b0"}),
+             ({"mac_cell_0_0.overflow": "1'b0"},)),
     Property("no sum wraps up to 2**32 elements", "StatisticsUnit", arithmetic.statistics,
-             {"first_1": "2'b00"}),
+             ({"first_1": "2'b00"},)),
     Property("magnitudes reach 2**31 at most", "RescaleUnit", arithmetic.magnitudes,
-             {"rescale_lane_0.magnitude_0": "32'hffffffff"}),
+             ({"rescale_lane_0.magnitude_0": "32'hffffffff"},)),
     Property("squares reach 2**62 at most", "Squarer", arithmetic.square,
-             {"square": "64'hffffffffffffffff"}),
+             ({"square": "64'hffffffffffffffff"},)),
 )

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The adapt unit and the engine: reports hold, and neither ever deadlocks.
+
+Both are proven whole, with the real tile, rescaling unit, statistics and solver inside: nothing is
+cut or assumed but the stream rule at the inputs.
+"""
+
+from itertools import pairwise
+from types import SimpleNamespace
+
+from amaranth.hdl import Cat, Mux, Signal
+from amaranth.lib import data
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+from hdl.adaptive import AdaptUnit
+from hdl.engine import Engine
+from hdl.job import Op, job_layout
+from hdl.layouts import tag_layout
+from hdl.mac_tile import MacTile
+from hdl.rescale import RescaleUnit
+from hdl.solver import ScaleSolver
+from hdl.statistics import StatisticsUnit
+from verif.formal.harness import SMALL, Harness, implies, latency
+from verif.formal.progress import ANSWER, blocks_held, solving
+from verif.formal.streams import stable, streams_of
+
+
+def report_within(config: Config = SMALL) -> int:
+    """Cycles from a job's last row to its report."""
+    return latency(StatisticsUnit, config) + ANSWER + 2
+
+
+def block_within(config: Config = SMALL) -> int:
+    """Cycles of a block through the engine, from its last beat to its first result."""
+    return latency(MacTile, config) + latency(RescaleUnit, config)
+
+
+def quiet_within(config: Config = SMALL) -> int:
+    """Cycles that the engine may take between two handshakes: the report of rows that are
+    discarded, the start of the next job, its first block."""
+    return latency(RescaleUnit, config) + report_within(config) + 1 + block_within(config)
+
+
+def stable_engine() -> Harness:
+    """The engine's results and reports; the report holds only because no measured row is in
+    flight while one waits."""
+    h = stable(Engine(SMALL))
+    measuring(h, "adapt_unit.", rows_on_their_way(h))
+    return h
+
+
+def stable_report() -> Harness:
+    """The adapt unit's report, in an environment that keeps the rules of `rows_expected`."""
+    h = stable(AdaptUnit(SMALL))
+    is_open, *rules = rows_expected(h, h.dut)
+    h.assume(*rules)
+    measuring(h, "", [(is_open, 0)])
+    return h
+
+
+def rows_expected(h: Harness, adapt):
+    """Whether the job in the adapt unit is owed rows; then the two rules that its environment
+    keeps: a job starts when the unit is idle, and a row comes only while one is owed."""
+    is_open = h.ghost(1, "open")
+    with h.m.If(adapt.start):
+        h.m.d.sync += is_open.eq(~adapt.dataless)
+    with h.m.Elif(adapt.valid & adapt.last):
+        h.m.d.sync += is_open.eq(0)
+    return is_open, implies(adapt.start, adapt.idle), implies(adapt.valid, is_open)
+
+
+def in_rescale(h: Harness):
+    """The stages of the engine's rescaling unit: whether a row is there, and its tag."""
+    unit, config = "rescale_unit.", h.dut.config
+    stages = latency(RescaleUnit, config)
+    return list(zip(h.net(f"{unit}valid", stages), (
+        h.net(f"{unit}tag_{stage}", tag_layout(config)) for stage in range(stages)), strict=True))
+
+
+def rows_on_their_way(h: Harness) -> list:
+    """Measured rows on their way to the engine's adapt unit, youngest first: whether one is there,
+    and whether it is its job's last. In the drainer, then in the rescaling unit."""
+    draining, job = h.net("draining"), h.net("drain_job", job_layout(h.dut.config))
+    h.prove(implies(draining, job.op != Op.TABLE))  # what runs in the drainer is data
+    return [(draining & job.adapt.enable, 0),
+            *((there & tag.measure, tag.last) for there, tag in in_rescale(h))]
+
+
+def measuring(h: Harness, path: str, ahead: list):
+    """Proves the life of a measured job in the adapt unit at `path`: its last row has none behind
+    it, in `ahead` or in the statistics unit. Returns the unit's states, and for each place that a
+    last row passes the cycles from there to `done`, and whether it is there.
+    """
+    config = h.dut.config
+    states = h.states(path, AdaptUnit(config))
+    unit, stages = f"{path}statistics_unit.", latency(StatisticsUnit, config) - 1
+    rows = [*ahead, *zip(h.net(f"{unit}valid_1", stages), h.net(f"{unit}last_1", stages),
+                         strict=True)]
+    done = h.net(f"{unit}done")
+    in_flight = Cat(there for there, _ in rows).any()
+    ends = [there & last for there, last in rows] + [done]
+    expected = states["MEASURE"] & ~h.net(f"{path}job_dataless")
+    h.prove(
+        implies(in_flight | done, expected),
+        implies(done, ~in_flight),
+        # the job in the unit will end: its last row is in flight, or still to come
+        implies(expected, rows[0][0] | Cat(ends).any()),
+        *(implies(end, ~Cat(there for there, _ in rows[:place]).any())
+          for place, end in enumerate(ends[:-1]) if place),
+    )
+    return states, list(zip(reversed(range(len(ends))), ends, strict=True))
+
+
+def reporting(h: Harness, path: str, ahead: list) -> Signal:
+    """Proves that the solver in the adapt unit at `path` is asked as it must be, and answers;
+    returns the most cycles until the unit reports, if the last row of its job is on its way."""
+    states, ends = measuring(h, path, ahead)
+    solver = f"{path}scale_solver."
+    request = h.inner(solver, ScaleSolver(h.dut.config)).i
+    waited = solving(h, solver)
+    h.prove(request.valid == states["SOLVE"], h.kept(request))
+    to_end, rest = Signal(range(len(ends))), Signal(range(ANSWER + len(ends) + 2))
+    for cycles, there in ends:
+        with h.m.If(there):
+            h.m.d.comb += to_end.eq(cycles)
+    with h.m.If(states["PRESET"]):
+        h.m.d.comb += rest.eq(1)
+    with h.m.Elif(states["SOLVE"]):
+        h.m.d.comb += rest.eq(ANSWER + 1 - waited)
+    with h.m.Elif(states["MEASURE"]):
+        h.m.d.comb += rest.eq(to_end + ANSWER + 2)
+    return rest
+
+
+def adapt_progress() -> Harness:
+    """A job is reported at most `report_within` cycles after its last row, or after its start if it
+    has no rows; the report waits for the host alone, and the unit is idle right after it.
+
+    In an environment that keeps the rules of `rows_expected`, as `engine_progress` shows of the
+    engine.
+    """
+    h = Harness(AdaptUnit(SMALL))
+    dut, within = h.dut, report_within()
+    is_open, *rules = rows_expected(h, dut)
+    h.assume(*rules)
+    rest = reporting(h, "", [(is_open, 0)])
+    ended = (dut.start & dut.dataless) | (dut.valid & dut.last)
+    waiting = ~dut.idle & ~is_open & ~dut.report.valid
+    since = h.ghost(range(within + 1), "since")  # cycles since the job's end
+    h.m.d.sync += since.eq(Mux(ended, 1, Mux(waiting, since + 1, 0)))
+    h.prove(implies(waiting, since + rest <= within), implies(waiting, since < within),
+            implies(is_open, ~dut.idle & ~dut.report.valid),
+            implies(h.past(dut.report.valid & dut.report.ready), dut.idle))
+    return h
+
+
+def engine_progress(config: Config = SMALL) -> Harness:
+    """Some stream moves within `quiet_within` cycles in which every input is offered and every
+    output taken, after whatever stalls and whatever jobs; while there is work, a job that is
+    refused does not count as one that moves.
+
+    `rest` bounds the cycles until then: it falls in each of them. That the drainer never waits for
+    rows that do not come is what `coupled` shows; that the engine waits for the adapt unit only
+    while that is about to report, `reporting`; that a step moves all its streams, `joined`.
+    """
+    h, block, within = Harness(Engine(config)), block_within(config), quiet_within(config)
+    inputs, outputs = (streams_of(h.dut, flow).values() for flow in (In, Out))
+    h.assume(*(h.kept(stream) for stream in inputs))
+    ahead = rows_on_their_way(h)
+    reported = reporting(h, "adapt_unit.", ahead)
+    adapt = h.inner("adapt_unit.", AdaptUnit(config))
+    is_open, *rules = rows_expected(h, adapt)  # what `adapt_progress` assumes is so
+    h.prove(*rules, is_open == Cat(there for there, _ in ahead).any())
+
+    drainer, queued, held = coupled(h)
+    joined(h, drainer)
+    to_rescale, rest = Signal(range(block)), Signal(range(within + 1))
+    rescaling = in_rescale(h)
+    for place, (there, _) in reversed(list(enumerate(held))):
+        with h.m.If(there):
+            h.m.d.comb += to_rescale.eq(len(rescaling) + place)
+    with h.m.If(drainer.valid):
+        h.m.d.comb += rest.eq(Mux(drainer.gemm, to_rescale, 0))
+    with h.m.Elif(queued.valid):
+        h.m.d.comb += rest.eq(Mux(queued.job.adapt.enable & ~adapt.idle, reported, 0) + block)
+    for stage, (there, tag) in enumerate(rescaling):
+        with h.m.If(there & ~tag.discard):
+            h.m.d.comb += rest.eq(len(rescaling) - 1 - stage)
+
+    refused = h.net("bad")
+    fair = (Cat(stream.valid for stream in inputs).all()
+            & Cat(stream.ready for stream in outputs).all()
+            & (drainer.valid | queued.valid | ~refused))
+    moves = Cat(moved(stream) & ~((stream is h.dut.job) & refused)
+                for stream in (*inputs, *outputs)).any()
+    quiet = h.ghost(range(within + 1), "quiet")
+    h.m.d.sync += quiet.eq(Mux(fair & ~moves, quiet + 1, 0))
+    h.prove(quiet + rest <= within, implies(fair & ~moves, rest > 0))
+    return h
+
+
+def coupled(h: Harness):
+    """Proves that the drainer's walk, taken on over the blocks that the tile holds, meets the
+    feeder's: the tile holds just the rows that the drainer waits for, or the feeder feeds them.
+    Returns the drainer, its queue, and the places in the tile."""
+    config = h.dut.config
+    shape, dim = job_layout(config), config.dim_width
+    position = data.StructLayout(dict.fromkeys(("n", "m_left", "n_left"), dim))  # as `BlockWalk`'s
+
+    def walk(name, valid):
+        at = Signal(position, name=f"{name}_at")
+        h.m.d.comb += [at[part].eq(h.net(f"{name}_{part}", dim)) for part, _ in position]
+        return SimpleNamespace(valid=h.net(valid), job=h.net(f"{name}_job", shape), at=at)
+
+    drainer, feeder = walk("drain", "draining"), walk("feed", "feeding")
+    queued = SimpleNamespace(valid=h.net("queue_valid"), job=h.net("queued", shape))
+    for station in (drainer, queued):
+        station.gemm = station.valid & (station.job.op == Op.GEMM)
+    row_index, k_left = h.net("row_index", range(config.rows)), h.net("k_left", dim)
+
+    def runs(job):
+        """What `refused` leaves of a descriptor, as far as progress needs it."""
+        sized = (job.m != 0) & (job.n != 0)
+        return (((job.op == Op.GEMM) & sized & (job.k != 0) & ~job.adapt.discard)
+                | ((job.op == Op.QUANTISE) & sized) | ((job.op == Op.TABLE) & job.adapt.enable))
+
+    def rows_of(at):
+        return Mux(at.m_left <= config.rows, at.m_left, config.rows)
+
+    h.prove(
+        implies(queued.valid, runs(queued.job)),
+        h.net("last_row") == (row_index + 1 == rows_of(drainer.at)),
+        implies(drainer.valid, runs(drainer.job) & (drainer.at.n != 0) & (drainer.at.m_left != 0)
+                & (drainer.at.n_left != 0) & (row_index < rows_of(drainer.at))),
+        implies(~drainer.valid, row_index == 0),
+        implies(feeder.valid, (k_left != 0) & (feeder.job.k != 0)),
+    )
+    # The next block to be drained: of the drainer's job, else of the queue's, else not known yet.
+    known, of_queue, at = drainer.gemm | queued.gemm, ~drainer.gemm, Signal(position)
+    begun = Mux(drainer.gemm, row_index, 0)
+    start = Signal(position)  # of the queue's job
+    h.m.d.comb += [start.n.eq(queued.job.n), start.m_left.eq(queued.job.m),
+                   start.n_left.eq(queued.job.n), at.eq(Mux(of_queue, start, drainer.at))]
+    held = blocks_held(h, "mac_tile.")
+    h.prove(implies(~held[0][0], begun == 0))  # only what is shifted out is drained in part
+    for (there, rows), block in zip(held, positions_held(h, feeder.at), strict=True):
+        h.prove(implies(there, known & (block == at) & (rows + begun == rows_of(at))))
+        after, last, begun = Signal(position), Signal(), 0
+        h.m.d.comb += after.eq(Mux(there, block, at))
+        with h.m.If(there & (block.n_left > config.cols)):
+            h.m.d.comb += after.n_left.eq(block.n_left - config.cols)
+        with h.m.Elif(there & (block.m_left > config.rows)):
+            h.m.d.comb += [after.n_left.eq(block.n), after.m_left.eq(block.m_left - config.rows)]
+        with h.m.Elif(there):  # the last block of its job
+            h.m.d.comb += [last.eq(1), after.eq(start)]
+        known, of_queue, at = Mux(last, queued.gemm & ~of_queue, known), of_queue | last, after
+    h.prove(feeder.valid == known,
+            implies(feeder.valid, (of_queue == queued.valid) & (feeder.at == at)))
+    return drainer, queued, held
+
+
+def moved(stream):
+    return stream.valid & stream.ready
+
+
+def joined(h: Harness, drainer):
+    """Proves that every stream that a beat or a row needs moves with it, and only then: none is
+    left behind."""
+    dut = h.dut
+    tile, rescale = (h.inner(f"{name}.", block(dut.config)) for name, block in (
+        ("mac_tile", MacTile), ("rescale_unit", RescaleUnit)))
+    fed, drained, job = moved(tile.i), moved(rescale.i), drainer.job
+    h.prove(
+        moved(dut.a) == fed, moved(dut.b) == fed,
+        moved(tile.o) == (drained & drainer.gemm), moved(dut.x) == (drained & ~drainer.gemm),
+        moved(dut.mask) == (drained & job.mask),
+        moved(dut.bias) == (drained & job.bias & h.net("last_row")),
+    )
+
+
+def positions_held(h: Harness, fed) -> list:
+    """Ghosts beside the places of `blocks_held`: where in its job's walk a block lies. `fed` is the
+    position of the block that is being fed."""
+    stages = latency(MacTile, h.dut.config) - 2
+    advance, capture = h.net("mac_tile.i__ready"), h.net("mac_tile.capture")
+    left, full, *staged = places = [
+        h.ghost(fed.shape(), f"position_{place}") for place in range(stages + 2)]
+    with h.m.If(capture):
+        h.m.d.sync += left.eq(full)
+    with h.m.If(advance & h.net("mac_tile.valid", stages)[-1]
+                & h.net("mac_tile.last", stages)[-1]):
+        h.m.d.sync += full.eq(staged[0])
+    with h.m.If(advance):
+        h.m.d.sync += [after.eq(before) for after, before in pairwise([*staged, fed])]
+    return places
