@@ -14,15 +14,7 @@ contributes is below a quarter of the sum's last place, and only that it is not 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from golden.minifloat import BINARY16, DLFLOAT16, FP8_143, FP8_152, MiniFloat
-from synth.baselines.arithmetic import (
-    add,
-    and_array,
-    compress,
-    named,
-    normalise,
-    prefix,
-    shift_right,
-)
+from synth.baselines.arithmetic import and_array, compress, named, normalise, prefix, shift_right
 from synth.baselines.pipeline import Mac, MacParameters, register
 
 
@@ -64,17 +56,16 @@ class FloatMac(Mac):
     b_format: MiniFloat
     format: MiniFloat
 
-    places = ("tree", "product", "distance", "align", "sum", "normalise", "round")
+    places = ("tree", "distance", "align", "sum", "normalise", "round")
     entry = "distance"
-    cuts = (
+    cuts = (  # the densest of those tried at each depth, by area and period
         (),
-        ("align",),
-        ("align", "normalise"),
-        ("product", "align", "normalise"),
-        ("product", "align", "sum", "round"),
-        ("product", "align", "sum", "normalise", "round"),
-        ("tree", "product", "align", "sum", "normalise", "round"),
-        ("tree", "product", "distance", "align", "sum", "normalise", "round"),
+        ("sum",),
+        ("distance", "sum"),
+        ("align", "sum", "normalise"),
+        ("tree", "align", "sum", "normalise"),
+        ("tree", "align", "sum", "normalise", "round"),
+        ("tree", "distance", "align", "sum", "normalise", "round"),
     )
 
     def __init__(self, config: MacParameters):
@@ -118,10 +109,6 @@ class FloatMac(Mac):
         rows = compress(m, and_array(significand, b.significand))
         *rows, exponent, live, nan, inf, sign, first = self.cut(
             m, "tree", *rows, exponent, live, nan, inf, sign, first)
-        if "product" in self.cuts[self.config.stages]:  # half as many registers
-            rows = [add(m, *rows)]
-        *rows, exponent, live, nan, inf, sign, first = self.cut(
-            m, "product", *rows, exponent, live, nan, inf, sign, first)
 
         # Distance: the sum of before comes in, here the loop begins.
         total = Signal(fmt.width, reset_less=True)
@@ -152,16 +139,16 @@ class FloatMac(Mac):
         # Align.
         aligned, sticky = shift_right(m, significand, amount, top)
         aligned = aligned ^ subtract.replicate(width)
-        *rows, aligned, sticky, leading, subtract, sign, special, nan = self.cut(
-            m, "align", *rows, aligned, sticky, leading, subtract, sign, special, nan)
-
-        # Sum and its magnitude: the carry out of product - addend says that the addend is the
-        # smaller, and completes its two's complement; without it the one's complement is right.
         columns = [[bit] for bit in named(m, aligned)]
         for row in rows:
             for weight, bit in enumerate(row, start=g):
                 columns[weight].append(bit)
-        half, generate, propagate = prefix(m, *compress(m, columns))
+        *rows, sticky, leading, subtract, sign, special, nan = self.cut(
+            m, "align", *compress(m, columns), sticky, leading, subtract, sign, special, nan)
+
+        # Sum and its magnitude: the carry out of product - addend says that the addend is the
+        # smaller, and completes its two's complement; without it the one's complement is right.
+        half, generate, propagate = prefix(m, *rows)
         carry = named(m, generate[-1] & subtract & ~sticky)
         invert = named(m, subtract & ~generate[-1])
         carries = [carry, *(x | (y & carry) for x, y in zip(generate, propagate, strict=True))]

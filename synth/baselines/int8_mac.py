@@ -27,9 +27,9 @@ def signed_array(a: Value, b: Value) -> Columns:
 class Int8Mac(Mac):
     """acc <- a b + acc of signed 8-bit operands, modulo 2^32. See `Mac` for the ports."""
 
-    places = ("tree", "product")
-    entry = None
-    cuts = ((), ("tree",), ("tree", "product"))
+    places = ("tree", "half")
+    entry = None  # the loop is the addition alone, or each half of it
+    cuts = ((), ("tree",), ("tree", "half"))
 
     def __init__(self, config: MacParameters):
         super().__init__(config, signed(WIDTH), signed(WIDTH), signed(SUM_WIDTH))
@@ -44,23 +44,29 @@ class Int8Mac(Mac):
         # Product.
         rows = compress(m, signed_array(a & enable.replicate(WIDTH), b))
         *rows, first = self.cut(m, "tree", *rows, first)
-        alone = "product" in self.cuts[self.config.stages]
-        if alone:
-            rows = [add(m, *rows)]
-        *rows, first = self.cut(m, "product", *rows, first)
 
-        # Accumulate.
+        # Accumulate: the product's offset is taken off again at its weight.
+        half = 2 * WIDTH - 1
+        split = "half" in self.cuts[self.config.stages]
         total = Signal(SUM_WIDTH, reset_less=True)
-        m.d.comb += self.acc.eq(total)
-        addend = named(m, Mux(first, 0, total))
-        sign = 2 * WIDTH - 1
-        if alone:
-            rows = [Cat(rows[0][:sign], (~rows[0][sign]).replicate(SUM_WIDTH - sign)), addend]
-        else:
-            columns: Columns = [[bit] for bit in addend]
-            for weight in range(SUM_WIDTH):
-                columns[weight] += [row[weight] for row in rows if weight < 2 * WIDTH]
-                columns[weight] += [Const(1, 1)] * (weight >= sign)  # less 2^(2n-1)
-            rows = compress(m, columns)
-        m.d.sync += total.eq(add(m, *rows))
+        width = half if split else SUM_WIDTH
+        columns: Columns = [[bit] for bit in named(m, Mux(first, 0, total[:width]))]
+        columns += [[] for _ in range(half + 2 - width)]  # two bits of carry
+        for row in rows:
+            for weight, bit in enumerate(row):
+                columns[weight].append(bit)
+        if not split:
+            for column in columns[half:]:
+                column.append(Const(1, 1))
+            m.d.sync += total.eq(add(m, *compress(m, columns)))
+            m.d.comb += self.acc.eq(total)
+            return m
+        lower = named(m, add(m, *compress(m, columns)))
+        m.d.sync += total[:half].eq(lower)
+        # the upper half adds the lower one's carry, 0..2, less the offset a cycle later
+        shown, carry, first = self.cut(m, "half", total[:half], lower[half:], first)
+        columns = [[bit, ~carry.any()] for bit in named(m, Mux(first, 0, total[half:]))]
+        columns[0].append(carry[1])
+        m.d.sync += total[half:].eq(add(m, *compress(m, columns)))
+        m.d.comb += self.acc.eq(Cat(shown, total[half:]))
         return m
