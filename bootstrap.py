@@ -80,10 +80,13 @@ def make_lock() -> None:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = project["project"]["dependencies"] + project["dependency-groups"]["test"]
+    groups = project["dependency-groups"]
+    wanted = project["project"]["dependencies"] + groups["test"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         install(folder, *wanted)
+        subprocess.run([str(folder / "bin" / "pip"), "install", "--disable-pip-version-check",
+                        "--no-deps", *groups["files"]], check=True)
         frozen = subprocess.run([str(folder / "bin" / "pip"), "freeze"], check=True, text=True,
                                 capture_output=True).stdout
     for pin in wanted:  # a freeze does not know which pins are for one processor only
