@@ -21,20 +21,22 @@ FILE ?=
 SEEDS ?= 10
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 LENGTH ?= 5
+# make synth
+QUICK ?=
 # make test
 TESTS ?= verif
 WORKERS ?= $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test regress formal wave replay lint verilog area bench lock clean
+.PHONY: help setup run test regress formal wave replay lint verilog area synth synth-check bench lock clean
 
 help: ## list every target
 	@echo "Tetra: an open 4-bit training core. Targets:"
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 	@echo "Settings, as in 'make run SEED=3': run: PRESET= BACKEND=rtl|golden CHECK=all|first|none"
 	@echo "QUANT=adaptive|hindsight|symmetric|range|stochastic|stochastic-all|luq|static"
 	@echo "SEED= EPOCHS= BATCH= TRACE=first:count OUT=;"
-	@echo "regress: BLOCK= SEEDS= SEED= JOBS= LENGTH="
+	@echo "regress: BLOCK= SEEDS= SEED= JOBS= LENGTH=; synth: QUICK=1 JOBS="
 
 setup: ## create .venv with the pinned tools (every target does it when needed)
 	@$(PYTHON) bootstrap.py
@@ -71,6 +73,12 @@ verilog: setup ## write Verilog and manifest.json for PRESET= to build/verilog
 
 area: setup ## estimate what each block of PRESET= costs, to build/area/summary.json
 	@$(PY) -m synth.area --preset $(PRESET)
+
+synth: setup ## map every design to cells, time it, compare: to build/synth (QUICK=1: a subset)
+	@$(PY) -m synth --jobs $(JOBS) $(if $(filter 1,$(QUICK)),--quick)
+
+synth-check: setup ## make synth QUICK=1, and fail if a density fell by more than 3 %
+	@$(PY) -m synth --jobs $(JOBS) --quick --check
 
 bench: setup ## measure speed and accuracy, to build/bench/summary.json
 	@$(PY) -m train.bench

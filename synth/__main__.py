@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make synth`: every design by every recipe, to build/synth/summary.json and report.html."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from synth.designs import designs, quick_designs, second_library_designs
+from synth.libraries import NANGATE45, OSU180
+from synth.recipes import QUICK, SWEEP
+from synth.report import render
+from synth.summary import HEADLINE, TOLERANCE, figures, regressions, summarise
+from synth.sweep import Outcome, sweep
+from verif.cache import ROOT
+from verif.files import write_atomically
+
+FOLDER = ROOT / "build" / "synth"
+FIGURES = ROOT / "synth" / "figures.json"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make synth", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few designs, a few recipes")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--check", action="store_true",
+                        help=f"fail if a density fell by more than {TOLERANCE:.0%}")
+    parser.add_argument("--update", action="store_true", help=f"write {FIGURES.name} anew")
+    o = parser.parse_args()
+    if o.jobs < 1:
+        print(f"error: --jobs {o.jobs}: expected 1 or more", file=sys.stderr)
+        return 2
+    console = Console()
+    try:
+        outcomes = run(o.quick, o.jobs, console)
+    except KeyboardInterrupt:
+        print("\ninterrupted: the next run goes on from here", file=sys.stderr)
+        return 130
+    summary = summarise(outcomes, o.quick)
+    write_atomically(FOLDER / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
+    write_atomically(FOLDER / "report.html", render(summary).encode())
+    show(summary, console)
+    return compare(summary, "quick" if o.quick else "full", o.check, o.update)
+
+
+def run(quick: bool, workers: int, console: Console) -> dict[str, Outcome]:
+    """The sweep of each library, with a bar for each step."""
+    plan = [(NANGATE45, quick_designs() if quick else designs(), QUICK if quick else SWEEP)]
+    if not quick:
+        plan.append((OSU180, second_library_designs(), SWEEP))
+    outcomes = {}
+    with Progress(TextColumn("{task.description:24}"), BarColumn(bar_width=32),
+                  MofNCompleteColumn(), TimeRemainingColumn(compact=True), console=console,
+                  disable=not console.is_terminal) as bars:
+        for library, chosen, recipes in plan:
+            steps: dict = {}
+
+            def progress(step: str, done: int, total: int, library=library, steps=steps):
+                title = {"map": "mapping", "time": "timing"}[step] + f" to {library.name}"
+                if step not in steps:
+                    steps[step] = bars.add_task(title, total=total)
+                bars.update(steps[step], completed=done)
+                if not console.is_terminal and (done == total or done % 50 == 0):
+                    console.print(f"{title}: {done} of {total}", highlight=False)
+
+            outcomes[library.name] = sweep(chosen, recipes, library, workers, progress)
+    return outcomes
+
+
+def show(summary: dict, console: Console) -> None:
+    """The best point of every design, the ratios, and what is absent."""
+    table = Table(title=f"{summary['title']}: best points, before layout", title_justify="left")
+    for heading in ("design", "depth", "um2", "MHz", "GMAC/s per mm2", "recipe"):
+        table.add_column(heading, justify="left" if heading in ("design", "recipe") else "right")
+    for design in summary["designs"]:
+        best = design["best"]
+        density = f"{best['density']['training'] * 1000:,.0f}" if design["macs_per_cycle"] else ""
+        table.add_row(f"{design['block']}, {design['preset']}", str(design["depth"]),
+                      f"{best['area_um2']:,.0f}", f"{best['fmax_mhz']:,.0f}", density,
+                      "; ".join(dict.fromkeys(best["recipes"].values())))
+    console.print(table)
+    for found in (summary, *summary["second_libraries"]):
+        for level in HEADLINE:
+            ratio = found["ratios"][level]
+            if ratio:
+                console.print(
+                    f"{found['library']}: {level} {ratio['design']}: {ratio['training']:.2f} times "
+                    f"the density of {found['ratios']['against']} in training", highlight=False)
+    for text in summary["missing"]:
+        console.print(f"absent: {text}", highlight=False)
+    for failure in summary["failures"]:
+        console.print(f"failed: {failure['design']} {failure['block']} by {failure['recipe']}: "
+                      f"{failure['message']} ({failure['log']})", highlight=False)
+    console.print(f"{(FOLDER / 'report.html').relative_to(ROOT)}", highlight=False)
+
+
+def compare(summary: dict, mode: str, check: bool, update: bool) -> int:
+    """The exit code: 1 if `check` finds a regression, 2 if there is nothing to compare."""
+    known = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    now = figures(summary)
+    if update:
+        known[mode] = now
+        write_atomically(FIGURES, (json.dumps(known, indent=1) + "\n").encode())
+    if not check:
+        return 0
+    if summary["missing"] or mode not in known:
+        print("error: nothing to compare: " + ("; ".join(summary["missing"]) or
+              f"no {mode} figures in {Path(FIGURES).name}, write them with --update"),
+              file=sys.stderr)
+        return 2
+    worse = regressions(now, known[mode])
+    for text in worse:
+        print(f"regression: {text}", file=sys.stderr)
+    print(f"{len(known[mode])} figures compared, {len(worse)} more than {TOLERANCE:.0%} worse")
+    return 1 if worse else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

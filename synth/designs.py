@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is synthesised: every block of the core for every preset, and what it is compared with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from importlib import import_module
+
+from amaranth.lib import wiring
+
+from golden.config import PRESETS, Config
+from hdl.adaptive import AdaptUnit
+from hdl.dot_product import DotProduct
+from hdl.engine import Engine
+from hdl.library import Library, module_name
+from hdl.mac_tile import MacCell, MacTile
+from hdl.multiplier import Multiplier
+from hdl.rescale import RescaleUnit
+from hdl.solver import ScaleSolver
+from hdl.statistics import StatisticsUnit
+from synth.asic import Netlist
+
+GEMMS = ("fprop", "dgrad", "wgrad")
+# Blocks that are mapped once and placed often, or large enough to be mapped on their own.
+BOUNDARIES = frozenset({
+    "tetra_mac_cell", "tetra_mac_tile", "tetra_rescale_lane", "tetra_rescale_unit",
+    "tetra_statistics_unit", "tetra_scale_solver", "tetra_adapt_unit"})
+BASELINES = {  # class -> module of synth.baselines
+    "Fp16Mac": "float_mac", "Dlfloat16Mac": "float_mac", "Fp8Mac": "float_mac",
+    "Int8Mac": "int8_mac"}
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """One point of the comparison.
+
+    Members
+    -------
+    block, preset : what it is; baselines have the preset whose grid they fill. depth : pipeline
+        stages. ours : whether it belongs to the core.
+    build : makes the component. macs : multiply-accumulates per cycle of each GEMM, empty where
+        that means nothing.
+    shared : per-MAC share of operand registers that a grid saves, in flip-flops: a baseline's own
+        registers less those of its row and column, spread over the grid.
+    """
+
+    block: str
+    preset: str
+    depth: int
+    ours: bool
+    build: Callable[[], wiring.Component]
+    macs: dict[str, int]
+    shared: float = 0.0
+
+    def __str__(self):
+        return f"{self.block}/{self.preset}/{self.depth}"
+
+    def netlist(self) -> Netlist:
+        component = _look(self.build())
+        library = Library()
+        top = library.convert(type(component), component.config)
+        return Netlist(library.text, top, BOUNDARIES)
+
+
+def designs() -> list[Design]:
+    """Every design of the full sweep."""
+    return [*(d for name in PRESETS for d in core(name)), *baselines("base")]
+
+
+def quick_designs() -> list[Design]:
+    """The subset of `make synth QUICK=1`."""
+    chosen = {"tetra_mac_cell", "tetra_mac_tile"}
+    return [*(d for d in core("base") if d.block in chosen), *baselines("base", every=2)]
+
+
+def second_library_designs() -> list[Design]:
+    """What is mapped to the second library too: whatever the headline compares."""
+    blocks = {"tetra_mac_tile", "tetra_engine"}
+    return [*(d for d in core("base") if d.block in blocks), *baselines("base")]
+
+
+def core(name: str) -> list[Design]:
+    """The blocks of a preset, those of the tile in every pipeline depth."""
+    config = PRESETS[name]
+    found = []
+    for variant in pipelines(config):
+        per_cell = dict.fromkeys(GEMMS, config.lanes)
+        per_tile = dict.fromkeys(GEMMS, config.macs_per_cycle)
+        tile = ((DotProduct, per_cell), (MacCell, per_cell), (MacTile, per_tile),
+                (Engine, per_tile))
+        rest = ((Multiplier, dict.fromkeys(GEMMS, 1)), (RescaleUnit, {}), (StatisticsUnit, {}),
+                (ScaleSolver, {}), (AdaptUnit, {}))
+        depth = getattr(variant, "pipeline", 0)
+        for block, macs in (*tile, *(rest if variant == config else ())):
+            found.append(Design(module_name(block), name, depth, True,
+                                partial(block, variant), macs))
+    return found
+
+
+def pipelines(config: Config) -> list[Config]:
+    """The preset in every depth that it takes, itself first."""
+    if "pipeline" not in {f.name for f in fields(Config)}:
+        return [config]
+    others = []
+    for depth in range(1, 10):
+        try:
+            others.append(replace(config, pipeline=depth))
+        except ValueError:  # deeper than there are places for registers
+            break
+    return [config, *(c for c in others if c != config)]
+
+
+def baselines(name: str, every: int = 1) -> list[Design]:
+    """The baselines in the grid of a preset; `every` so many depths, the deepest always."""
+    config = PRESETS[name]
+    found = []
+    for block, module in BASELINES.items():
+        try:
+            kind = getattr(import_module(f"synth.baselines.{module}"), block)
+            parameters = import_module("synth.baselines.pipeline").MacParameters
+        except ModuleNotFoundError:
+            continue
+        depths = range(len(kind.cuts))
+        for depth in sorted({*depths[::every], depths[-1]}):
+            build = partial(kind, parameters(depth))
+            mac = _look(build())
+            bits = len(mac.a) * (1 - 1 / config.cols) + len(mac.b) * (1 - 1 / config.rows)
+            found.append(Design(module_name(kind), name, depth, False, build,
+                                dict.fromkeys(GEMMS, 1), bits))
+    return found
+
+
+def _look(component: wiring.Component) -> wiring.Component:
+    """The component, looked at only: no warning that it is not elaborated."""
+    component._MustUse__used = True
+    return component

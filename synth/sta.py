@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Static timing with OpenSTA: ideal clock, no wire load, a stated driver and load."""
+
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from synth.libraries import CellLibrary, MissingError
+
+ASSUMPTIONS = ("ideal clock (clock gates too), no wires, inputs at the clock edge from the "
+               "library's driver, outputs loaded with four inverters, typical corner")
+PERIOD = 10.0  # nanoseconds; any one does, since the slack is what counts
+_SCRIPT = """read_liberty {liberty}
+{read}
+link_design {top}
+create_clock -name clock -period {period}{pins}
+set inputs {{}}
+foreach port [all_inputs] {{
+  if {{[get_property $port full_name] ne "clk"}} {{ lappend inputs $port }}
+}}
+if {{[llength $inputs]}} {{
+  set_input_delay 0 -clock clock $inputs
+  set_driving_cell -lib_cell {driver} $inputs
+}}
+set_output_delay 0 -clock clock [all_outputs]
+set_load {load} [all_outputs]
+puts "inputs: [llength $inputs]"
+check_setup -no_clock -unconstrained_endpoints
+report_checks -path_delay max -digits 4 -fields {{slew cap}}
+exit
+"""
+
+
+@cache
+def tool() -> str:
+    """The program; MissingError that says how to install it."""
+    found = shutil.which("sta")
+    if not found:
+        raise MissingError("OpenSTA (sta): not installed; apt install opensta")
+    return found
+
+
+@cache
+def version() -> str:
+    return subprocess.run([tool(), "-version"], capture_output=True, text=True).stdout.strip()
+
+
+def shortest_period(netlists: list[Path], top: str, library: CellLibrary, clocked: bool,
+                    work: Path) -> float:
+    """Nanoseconds from clock edge to clock edge that the slowest path of `top` needs.
+
+    The script and the report of that path are left in `work` as sta.tcl and sta.log. Without a
+    clock the longest path from an input to an output counts. RuntimeError with the tool's words if
+    it reports no path, or anything that it could not read.
+    """
+    script = _SCRIPT.format(
+        liberty=library.path, read="\n".join(f"read_verilog {path}" for path in netlists), top=top,
+        period=PERIOD, pins=" [get_ports clk]" if clocked else "", driver=library.driver,
+        load=f"{library.load / library.load_unit:g}")
+    (work / "sta.tcl").write_text(script)
+    done = subprocess.run([tool(), "-no_init", "-exit", str(work / "sta.tcl")], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    (work / "sta.log").write_text(done.stdout)
+    slack = re.search(r"^\s*(-?[\d.]+)\s+slack", done.stdout, re.M)
+    trouble = re.search(r"^(?:Error|Warning).*$", done.stdout, re.M)  # whatever it complains of
+    if not slack or trouble:
+        raise RuntimeError(f"OpenSTA: {trouble[0] if trouble else 'no path found'}\n"
+                           f"{done.stdout[-2000:]}")
+    return PERIOD - float(slack[1])

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The figures of a sweep: each design's best point, and the ratios to the toughest baseline.
+
+Density is MACs per second and square micrometre. Training is three GEMMs of equal size one after
+the other, so its density is the harmonic mean of theirs. A baseline is counted in the same grid as
+the core's tile, its operand registers shared by a row or column as there; the routing and the load
+that this costs are not counted, to the baseline's advantage.
+"""
+
+import importlib.metadata
+from collections import defaultdict
+
+from golden.config import VERSION
+from synth import sta
+from synth.designs import GEMMS, Design
+from synth.libraries import LIBRARIES, CellLibrary, MissingError
+from synth.sweep import Outcome, Point
+
+MEASURES = (*GEMMS, "training")
+TOUGHEST = ("tetra_fp16_mac", "tetra_dlfloat16_mac")  # the headline's baseline is one of these
+HEADLINE = {"tile": "tetra_mac_tile", "engine": "tetra_engine"}
+PRESET = "base"  # of the headline
+TOLERANCE = 0.03
+PUBLISHED = (  # what, on which basis, density against 16 bits
+    ("INT4 x FP4 four-way inner product (Sun et al., NeurIPS 2020)",
+     "estimate of the datapath alone, no chip", "7.3"),
+    ("the same, weight gradients in FP8", "estimate", "3.9"),
+    ("INT4 forward, FP8 backward", "estimate", "2.7"),
+    ("FP8 forward and backward", "estimate", "2.0"),
+    ("INT4 forward, FP16 backward", "estimate", "1.4"),
+)
+NO_ENERGY = "not measured: needs gate-level simulation of operands of a training run"
+
+
+def training(per_gemm: dict[str, float]) -> float:
+    """The harmonic mean over the three GEMMs."""
+    return len(per_gemm) / sum(1 / value for value in per_gemm.values())
+
+
+def densities(point: Point, library: CellLibrary, shared: bool = True) -> dict[str, float]:
+    """Per GEMM and in training; `shared` : a baseline's operand registers are the grid's."""
+    saved = point.design.shared * library.areas[library.flip_flop] if shared else 0.0
+    found = {gemm: point.density(gemm, point.area - saved) for gemm in GEMMS}
+    return found | {"training": training(found)}
+
+
+def best(points: list[Point], library: CellLibrary) -> Point:
+    """The densest in training; of blocks without MACs the one with the most Fmax per area."""
+    return max(points, key=lambda point: densities(point, library)["training"])
+
+
+def ratios(points: list[Point], library: CellLibrary) -> dict:
+    """Density over that of the toughest baseline, of tile and engine; None where either lacks."""
+    def densest(*blocks: str) -> Point | None:
+        found = [p for p in points if p.design.block in blocks and p.design.preset == PRESET]
+        return best(found, library) if found else None
+
+    against = densest(*TOUGHEST)
+    result: dict = {"against": str(against.design) if against else None}
+    for level, block in HEADLINE.items():
+        ours = densest(block)
+        result[level] = None
+        if ours and against:
+            one, other = densities(ours, library), densities(against, library)
+            alone = densities(against, library, shared=False)
+            result[level] = {m: one[m] / other[m] for m in MEASURES} | {
+                "design": str(ours.design),
+                "training_without_shared_registers": one["training"] / alone["training"]}
+    return result
+
+
+def summarise(outcomes: dict[str, Outcome], quick: bool) -> dict:
+    """What is written to summary.json; the first library is the one that counts."""
+    main, *others = outcomes
+    found = _library(main, outcomes[main])
+    headline = found["ratios"]["tile"]
+    return {
+        "version": VERSION, "quick": quick, "preset": PRESET,
+        "tools": {"pyosys": importlib.metadata.version("pyosys"), "opensta": _sta()},
+        "timing": sta.ASSUMPTIONS,
+        "density_ratio": {m: headline and headline[m] for m in MEASURES},
+        "energy_ratio": dict.fromkeys(MEASURES) | {"reason": NO_ENERGY},
+        **found,
+        "second_libraries": [_library(name, outcomes[name]) for name in others],
+        "missing": sorted({text for outcome in outcomes.values() for text in outcome.missing}),
+        "failures": [vars(failure) for outcome in outcomes.values()
+                     for failure in outcome.failures],
+    }
+
+
+def figures(summary: dict) -> dict:
+    """What a later run is compared with: the best density of every design, and the ratios."""
+    found = {design["name"]: design["best"]["density"]["training"]
+             for design in summary["designs"]}
+    for level in HEADLINE:
+        if summary["ratios"][level]:
+            found[f"{level} / toughest baseline"] = summary["ratios"][level]["training"]
+    return found
+
+
+def regressions(now: dict, before: dict) -> list[str]:
+    """What fell by more than `TOLERANCE`, or is gone."""
+    found = []
+    for name, old in before.items():
+        if name not in now:
+            found.append(f"{name}: gone (was {old:.4g})")
+        elif now[name] < old * (1 - TOLERANCE):
+            found.append(f"{name}: {now[name]:.4g}, {1 - now[name] / old:.1%} below {old:.4g}")
+    return found
+
+
+def _library(name: str, outcome: Outcome) -> dict:
+    library = LIBRARIES[name]
+    by_design: dict[Design, list[Point]] = defaultdict(list)
+    for point in outcome.points:
+        by_design[point.design].append(point)
+    return {
+        "library": library.name, "title": library.title,
+        "ratios": ratios(outcome.points, library),
+        "designs": [_design(design, points, library) for design, points in by_design.items()],
+    }
+
+
+def _design(design: Design, points: list[Point], library: CellLibrary) -> dict:
+    chosen = best(points, library)
+    return {
+        "name": str(design), "block": design.block, "preset": design.preset,
+        "depth": design.depth, "ours": design.ours, "macs_per_cycle": design.macs,
+        "flip_flops_shared": design.shared,
+        "best": _point(chosen, library) | {"blocks": chosen.blocks},
+        "fastest_mhz": max(point.fmax for point in points),
+        "smallest_um2": min(point.area for point in points),
+        "points": [_point(point, library) for point in points],
+    }
+
+
+def _point(point: Point, library: CellLibrary) -> dict:
+    return {"recipes": point.recipes, "area_um2": point.area, "fmax_mhz": point.fmax,
+            "gate_equivalents": point.area / library.areas[library.gate],
+            "density": densities(point, library)}
+
+
+def _sta() -> str | None:
+    try:
+        return sta.version()
+    except MissingError:
+        return None

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every design by every recipe, in parallel; what was done before is taken from the cache.
+
+Blocks are mapped first, each with each recipe. A design of one block then has a point per recipe. A
+design of several blocks may map each by another recipe: the block with the largest share sets the
+pace, the others are as small as that pace allows, and the most promising choices are timed whole.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from synth.asic import Job, MappedBlock, assembled_period, jobs
+from synth.designs import Design
+from synth.libraries import CellLibrary, MissingError
+from synth.recipes import Recipe
+from verif.cache import ROOT
+from verif.files import write_atomically
+
+FAILED = ROOT / "build" / "synth" / "failed"
+ASSEMBLED = ((10, 6), (100, 3), (10_000, 2))  # up to so many instances: choices timed whole
+
+
+@dataclass(frozen=True)
+class Point:
+    """A design, mapped: square micrometres, nanoseconds, and what each block has of it."""
+
+    design: Design
+    library: str
+    recipes: dict[str, str]
+    area: float
+    period: float
+    blocks: dict[str, dict]
+
+    @property
+    def fmax(self) -> float:
+        """Megahertz."""
+        return 1000 / self.period
+
+    def density(self, gemm: str = "fprop", area: float | None = None) -> float:
+        """MACs per second and square micrometre, in millions; blocks without MACs count as one."""
+        return (self.design.macs or {gemm: 1})[gemm] * self.fmax / (area or self.area)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What did not work, and where its log is."""
+
+    design: str
+    block: str
+    recipe: str
+    library: str
+    log: str
+    message: str
+
+
+@dataclass
+class Outcome:
+    """All that a sweep found."""
+
+    points: list[Point] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def sweep(chosen: list[Design], recipes: list[Recipe], library: CellLibrary, workers: int,
+          progress: Callable[[str, int, int], None]) -> Outcome:
+    """Points and failures of the designs in one library; `progress(what, done, of)` as they come.
+
+    Nothing but a note of what is missing where the library or a tool is not installed.
+    """
+    outcome = Outcome()
+    netlists = {design: design.netlist() for design in chosen}
+    try:
+        todo = {design: jobs(netlists[design], recipes, library) for design in chosen}
+        unique = {job.key: job for design in todo.values() for per_block in design.values()
+                  for job in per_block}
+    except MissingError as error:
+        outcome.missing.append(str(error))
+        return outcome
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            mapped = _run(pool, unique, Job.run, lambda n: progress("map", n, len(unique)))
+            for design, per_block in todo.items():
+                for name, tried in per_block.items():
+                    outcome.failures += [
+                        _failure(design, name, str(job.recipe), job.key, library, mapped[job.key])
+                        for job in tried if isinstance(mapped[job.key], Exception)]
+            plans = {}
+            for design, per_block in todo.items():
+                good = {name: [found for job in tried
+                               if isinstance(found := mapped[job.key], MappedBlock)]
+                        for name, tried in per_block.items()}
+                if all(good.values()):
+                    for i, choice in enumerate(choices(netlists[design].blocks, good)):
+                        plans[design, i] = (design, choice)
+            timed = _run(pool, plans, lambda plan: assembled_period(
+                netlists[plan[0]], list(plan[1].values()), library),
+                lambda n: progress("time", n, len(plans)))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    for key, (design, choice) in plans.items():
+        found = {name: str(block.recipe) for name, block in choice.items()}
+        if isinstance(timed[key], Exception):
+            outcome.failures.append(_failure(design, design.block, "; ".join(found.values()),
+                                             "-".join(map(str, key)), library, timed[key]))
+            continue
+        instances = netlists[design].blocks
+        blocks = {name: {"instances": instances[name], "area": block.area, "cells": block.cells}
+                  for name, block in choice.items()}
+        outcome.points.append(Point(
+            design, library.name, found,
+            sum(b["instances"] * b["area"] for b in blocks.values()), timed[key], blocks))
+    return outcome
+
+
+def choices(instances: dict[str, int], mapped: dict[str, list[MappedBlock]],
+            ) -> list[dict[str, MappedBlock]]:
+    """Which mapping each block has: all of a single block's, else the most promising.
+
+    A block that is not timed on its own (it has others in it) is taken as small as it gets, and as
+    the block that sets the pace is made.
+    """
+    if len(mapped) == 1:
+        return [{name: block} for name, found in mapped.items() for block in found]
+    leaves = [name for name, found in mapped.items() if found[0].period is not None]
+    leader = max(leaves, key=lambda name: instances[name] * min(b.area for b in mapped[name]))
+    found = []
+    for pace in pareto(mapped[leader]):
+        for glue in ("small", "alike"):
+            choice = {}
+            for name, options in mapped.items():
+                if name == leader:
+                    choice[name] = pace
+                elif name in leaves:
+                    quick = [b for b in options if b.period <= pace.period]
+                    choice[name] = (min(quick, key=lambda b: b.area) if quick
+                                    else min(options, key=lambda b: b.period))
+                else:
+                    alike = [b for b in options if b.recipe == pace.recipe]
+                    choice[name] = (alike[0] if alike and glue == "alike"
+                                    else min(options, key=lambda b: b.area))
+            if choice not in found:
+                found.append(choice)
+
+    def promise(choice):
+        return (max(b.period or 0 for b in choice.values())
+                * sum(instances[name] * b.area for name, b in choice.items()))
+
+    size = sum(instances.values())
+    return sorted(found, key=promise)[:next(few for limit, few in ASSEMBLED if size <= limit)]
+
+
+def pareto(options: Iterable[MappedBlock]) -> list[MappedBlock]:
+    """Those of which no other is both smaller and faster, the smallest first."""
+    kept: list[MappedBlock] = []
+    for block in sorted(options, key=lambda b: (b.area, b.period)):
+        if not kept or block.period < kept[-1].period:
+            kept.append(block)
+    return kept
+
+
+def _run(pool, tasks: dict, work: Callable, progress: Callable[[int], None]) -> dict:
+    """The result of every task, or the RuntimeError that it ended with."""
+    futures = {pool.submit(work, task): key for key, task in tasks.items()}
+    results = {}
+    for future in _as_completed(futures):
+        error = future.exception()
+        if error is not None and not isinstance(error, RuntimeError):
+            raise error
+        results[futures[future]] = error or future.result()
+        progress(len(results))
+    return results
+
+
+def _as_completed(futures) -> Iterator:
+    waiting = set(futures)
+    while waiting:
+        done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+        yield from done
+
+
+def _failure(design: Design, block: str, recipe: str, key: str, library: CellLibrary,
+             error: Exception) -> Failure:
+    log = FAILED / f"{str(key).replace('/', '-')}.log"
+    write_atomically(log, f"{design} {block}\n{recipe}\n{library.name}\n\n{error}\n".encode())
+    lines = [line for line in str(error).splitlines() if "ERROR" in line or "OpenSTA:" in line]
+    return Failure(str(design), block, recipe, library.name, str(Path(log).relative_to(ROOT)),
+                   (lines or str(error).splitlines())[0])

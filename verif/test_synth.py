@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The synthesis flow: recipes, full adders, figures, and what happens where things are absent."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+from hdl.engine import Engine
+from hdl.library import Library, place
+from hdl.verilog import yosys
+from synth import __main__ as program
+from synth import asic, sta, sweep
+from synth.asic import MappedBlock, Netlist, jobs
+from synth.designs import BOUNDARIES, GEMMS, Design, designs, quick_designs
+from synth.libraries import LIBRARIES, NANGATE45, MissingError
+from synth.recipes import (
+    ADDER_PORTS,
+    ADDER_RULES,
+    CARRY_SAVE,
+    QUICK,
+    SWEEP,
+    Recipe,
+    adder_cells,
+    adder_rows,
+)
+from synth.report import render
+from synth.summary import densities, figures, ratios, regressions, summarise, training
+from synth.sweep import Outcome, Point, choices, pareto
+from verif import cache
+
+needs_sta = pytest.mark.skipif(not shutil.which("sta"), reason="OpenSTA: apt install opensta")
+
+
+class Counter(wiring.Component):
+    """A design small enough to map in a second: a register that adds its input."""
+
+    def __init__(self, config: Config):
+        self.config = config
+        super().__init__({"step": In(4), "enable": In(1), "total": Out(6)})
+
+    def elaborate(self, platform):
+        m = Module()
+        with m.If(self.enable):
+            m.d.sync += self.total.eq(self.total + self.step)
+        return m
+
+
+class Pair(Counter):
+    """Two counters, a block each, and a register of its own."""
+
+    def elaborate(self, platform):
+        m = Module()
+        both = [place(m, platform, f"counter_{i}", Counter(self.config)) for i in range(2)]
+        m.d.comb += [both[0].step.eq(self.step), both[1].step.eq(both[0].total)]
+        m.d.comb += [c.enable.eq(self.enable) for c in both]
+        m.d.sync += self.total.eq(both[1].total)
+        return m
+
+
+CONFIG = Config(2, 2, 4)
+ROW = f"""
+module {CARRY_SAVE}3(a, b, c, total, carry);
+  input [2:0] a, b, c; output [2:0] total, carry;
+  assign total = a ^ b ^ c; assign carry = (a & b) | (a & c) | (b & c);
+endmodule
+module top(x, y, z, o);
+  input [2:0] x, y, z; output [11:0] o;
+  wire [2:0] t, u;
+  {CARRY_SAVE}3 r0(.a(x), .b({{y[1:0], 1'b0}}), .c({{1'b0, z[1], 1'b1}}), .total(t), .carry(u));
+  {CARRY_SAVE}3 r1(.a(t), .b({{u[1:0], 1'b0}}), .c({{z[0], 2'b00}}), .total(o[2:0]),
+                   .carry(o[5:3]));
+  {CARRY_SAVE}3 r2(.a(x), .b(y), .c(z), .total(o[8:6]), .carry(o[11:9]));
+endmodule
+"""
+
+
+def design(build=Counter, macs=1, **changes) -> Design:
+    described = {"block": "counter", "preset": "base", "depth": 0, "ours": True,
+                 "build": lambda: build(CONFIG),
+                 "macs": macs if isinstance(macs, dict) else dict.fromkeys(GEMMS, macs)}
+    return Design(**(described | changes))
+
+
+def netlist(build, boundaries=frozenset()) -> Netlist:
+    library = Library()
+    top = library.convert(build, CONFIG)
+    return Netlist(library.text, top, boundaries)
+
+
+def test_every_design_elaborates_once_named():
+    found = [str(d) for d in designs()]
+    assert len(found) == len(set(found))
+    assert {str(d) for d in quick_designs()} < set(found)
+    assert {d.ours for d in quick_designs()} == {True, False}
+
+
+def test_boundaries_exist():
+    """A block that was renamed would silently be flattened into a tile of 64."""
+    library = Library()
+    top = library.convert(Engine, CONFIG)
+    blocks = Netlist(library.text, top, BOUNDARIES).blocks
+    assert set(blocks) == BOUNDARIES | {top}
+    assert blocks["tetra_mac_cell"] == CONFIG.rows * CONFIG.cols
+
+
+def test_recipes():
+    assert len(set(map(str, SWEEP))) == len(SWEEP)
+    assert set(QUICK) <= set(SWEEP)
+    with pytest.raises(ValueError, match="script = 'slow': expected one of 'area', 'speed', 'keep"):
+        Recipe(600, "slow")
+    with pytest.raises(ValueError, match=r"target = 5 is out of range: expected 100..20000 ps"):
+        Recipe(5)
+
+
+@pytest.mark.parametrize("library", LIBRARIES.values(), ids=LIBRARIES)
+def test_full_adders_are_equivalent(library, tmp_path):
+    """Rows as cells of the library, constants and all, compute what the rows do."""
+    cells = "".join(
+        f"module {adder.cell}({', '.join(adder.pins)});\n input {', '.join(adder.pins[:-2])};\n"
+        f" output {', '.join(adder.pins[-2:])};\n"
+        f" assign {{{adder.pins[-1]}, {adder.pins[-2]}}} = {' + '.join(adder.pins[:-2])};\n"
+        "endmodule\n" for adder in (library.full_adder, library.half_adder))
+    files = {"row": ROW, "ports": ADDER_PORTS, "rows": adder_rows({3}), "rules": ADDER_RULES,
+             "cells": adder_cells(library), "models": cells}
+    for name, text in files.items():
+        (tmp_path / f"{name}.v").write_text(text)
+    log = yosys([
+        f"read_verilog {tmp_path}/ports.v {tmp_path}/row.v", f"blackbox {CARRY_SAVE}3", "proc",
+        "rename top gate", f"techmap -map {tmp_path}/rows.v", "opt -full",
+        *[f"techmap -max_iter 1 -map {tmp_path}/rules.v", "opt -full"] * 3,
+        f"techmap -map {tmp_path}/cells.v", "opt_clean", "stat gate",
+        "select gate", f"write_rtlil -selected {tmp_path}/gate.il"])
+    yosys([f"read_rtlil {tmp_path}/gate.il", f"read_verilog {tmp_path}/models.v {tmp_path}/row.v",
+           "proc", "flatten gate top", "miter -equiv -flatten top gate miter",
+           "sat -verify -prove trigger 0 miter"])
+    found = {name: int(count) for count, name in re.findall(
+        r"^\s+(\d+)\s+(\S+)$", log[log.rindex("=== gate ==="):], re.M)}
+    # r0: an inverter, a full and a half adder; r1: a wire, a half and a full adder; r2: three full
+    assert found[library.full_adder.cell] == 5 and found[library.half_adder.cell] == 2
+
+
+def test_blocks_and_their_text():
+    found = netlist(Pair, frozenset({"tetra_counter"}))
+    assert found.blocks == {"tetra_pair": 1, "tetra_counter": 2}
+    assert found.clocked("tetra_pair") and found.below("tetra_pair") == ["tetra_counter"]
+    glue, leaf = found.block("tetra_pair", False), found.block("tetra_counter", False)
+    assert "blackbox" in glue and "$add" not in glue
+    assert "blackbox" not in leaf and "$add" in leaf
+    assert netlist(Pair).blocks == {"tetra_pair": 1}
+    assert "blackbox" not in netlist(Pair).block("tetra_pair", False)
+
+
+def test_key_is_of_the_content(monkeypatch):
+    def key(build, recipe, library=NANGATE45):
+        found = jobs(netlist(build), [recipe], library)
+        return next(iter(found.values()))[0].key
+
+    monkeypatch.setattr(sta, "version", lambda: "1")
+    monkeypatch.setattr(asic.CellLibrary, "digest", "liberty")
+    one = key(Counter, Recipe(600))
+    assert one == key(Counter, Recipe(600))
+    others = [key(Counter, Recipe(700)), key(Counter, Recipe(600, "keep")), key(Pair, Recipe(600)),
+              key(Counter, Recipe(600, full_adders=False)),
+              key(Counter, Recipe(600), replace(NANGATE45, load=1.0))]
+    monkeypatch.setattr(sta, "version", lambda: "2")
+    others.append(key(Counter, Recipe(600)))
+    assert len({one, *others}) == len(others) + 1
+
+
+def mapped(name="block", area=1.0, period=1.0, recipe=SWEEP[0]) -> MappedBlock:
+    return MappedBlock(name, recipe, None, area, 1, period)
+
+
+def test_choices():
+    """The block with the largest share sets the pace; the others are as small as it allows."""
+    fast, small = mapped("cell", 4, 1), mapped("cell", 3, 2, SWEEP[1])
+    worse = mapped("cell", 5, 3)
+    assert pareto([worse, fast, small]) == [small, fast]
+    quick, slow = mapped("lane", 2, 0.5), mapped("lane", 1, 1.5)
+    glue, alike = mapped("top", 1, None, SWEEP[2]), mapped("top", 2, None)
+    found = choices({"top": 1, "cell": 4, "lane": 1},
+                    {"top": [glue, alike], "cell": [worse, fast, small], "lane": [quick, slow]})
+    assert found[0] == {"top": glue, "cell": fast, "lane": quick}
+    assert {"top": alike, "cell": fast, "lane": quick} in found
+    assert {"top": glue, "cell": small, "lane": slow} in found
+    assert choices({"cell": 1}, {"cell": [fast, worse]}) == [{"cell": fast}, {"cell": worse}]
+
+
+def point(area, period, **changes) -> Point:
+    return Point(design(**changes), "nangate45", {"b": "r"}, area, period,
+                 {"b": {"instances": 1, "area": area, "cells": 9}})
+
+
+def outcome() -> Outcome:
+    """A tile of 64 MACs, an engine with slower gradients, two baselines."""
+    macs = {"fprop": 64, "dgrad": 32, "wgrad": 16}
+    return Outcome(points=[
+        point(6400.0, 1.0, block="tetra_mac_tile", macs=dict.fromkeys(GEMMS, 64)),
+        point(12800.0, 2.0, block="tetra_mac_tile", macs=dict.fromkeys(GEMMS, 64), depth=1),
+        point(6400.0, 1.0, block="tetra_engine", macs=macs),
+        point(1000.0, 1.0, block="tetra_fp16_mac", ours=False),
+        point(4000.0, 0.5, block="tetra_dlfloat16_mac", ours=False)])
+
+
+@pytest.fixture
+def liberty(monkeypatch):
+    """The libraries need not be installed for arithmetic about them."""
+    monkeypatch.setattr(asic.CellLibrary, "areas", {
+        library.flip_flop: 5.0 for library in LIBRARIES.values()} | {
+        library.gate: 1.0 for library in LIBRARIES.values()})
+
+
+def test_figures(liberty):
+    assert training({"fprop": 1.0, "dgrad": 0.5, "wgrad": 0.25}) == pytest.approx(3 / 7)
+    found = ratios(outcome().points, NANGATE45)
+    assert found["against"] == "tetra_fp16_mac/base/0"  # 1 per 1000 and ns, the other 0.5
+    assert found["tile"]["design"] == "tetra_mac_tile/base/0"
+    assert found["tile"]["training"] == pytest.approx(64 / 6400 * 1000)
+    engine = found["engine"]
+    assert engine["dgrad"] == pytest.approx(5) and engine["training"] == pytest.approx(30 / 7)
+    assert ratios(outcome().points[:3], NANGATE45)["tile"] is None
+
+
+def test_shared_registers(liberty):
+    """20 flip-flops of 5 um2 are saved."""
+    one = point(1000.0, 1.0, shared=20.0)
+    assert densities(one, NANGATE45)["fprop"] == pytest.approx(1000 / 900)
+    assert densities(one, NANGATE45, shared=False)["fprop"] == pytest.approx(1.0)
+
+
+def test_regressions(liberty):
+    before = figures(summarise({"nangate45": outcome()}, True))
+    assert before["tile / toughest baseline"] == pytest.approx(10)
+    assert regressions(before, before) == []
+    for change, count in ((0.98, 0), (0.96, 1)):
+        now = before | {"tetra_mac_tile/base/0": before["tetra_mac_tile/base/0"] * change}
+        assert len(regressions(now, before)) == count
+    assert regressions({}, {"a": 1.0}) == ["a: gone (was 1)"]
+
+
+def test_check_exits(liberty, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(program, "FIGURES", tmp_path / "figures.json")
+    summary = summarise({"nangate45": outcome()}, True)
+    assert program.compare(summary, "quick", True, False) == 2
+    assert "no quick figures in figures.json, write them with --update" in capsys.readouterr().err
+    assert program.compare(summary, "quick", True, True) == 0
+    known = json.loads((tmp_path / "figures.json").read_text())
+    known["quick"]["tetra_engine/base/0"] *= 1.05
+    (tmp_path / "figures.json").write_text(json.dumps(known))
+    assert program.compare(summary, "quick", True, False) == 1
+    assert "regression: tetra_engine/base/0: " in capsys.readouterr().err
+
+
+def test_report(liberty):
+    found = outcome()
+    found.missing.append("OpenSTA (sta): not installed; apt install opensta")
+    found.points[0].blocks["c"] = {"instances": 4, "area": 10.0, "cells": 1}
+    page = render(summarise({"nangate45": found, "osu180": Outcome()}, True))
+    assert page.count("data:image/png") == 3
+    assert "apt install opensta" in page and "<td>10.00</td>" in page
+    assert "Absent" in render(summarise({"nangate45": Outcome(missing=["it"])}, False))
+
+
+@pytest.mark.parametrize("absent", ["library", "tool"])
+def test_what_is_missing_is_named(absent, monkeypatch):
+    """With the command that installs it; the flow goes on."""
+    library = replace(NANGATE45, package="no-such-package") if absent == "library" else NANGATE45
+    monkeypatch.setattr(sta.shutil, "which", lambda _: None)
+    sta.tool.cache_clear()
+    sta.version.cache_clear()
+    if absent == "library":
+        monkeypatch.setattr(sta, "version", lambda: "1")
+    try:
+        found = sweep.sweep([design()], [SWEEP[0]], library, 1, lambda *_: None)
+    finally:
+        sta.tool.cache_clear()
+    assert found.points == found.failures == []
+    way_out = "make setup" if absent == "library" else "apt install opensta"
+    assert len(found.missing) == 1 and "not installed; " + way_out in found.missing[0]
+
+
+def test_a_failed_recipe_is_listed(monkeypatch, tmp_path):
+    monkeypatch.setattr(sta, "version", lambda: "1")
+    monkeypatch.setattr(asic.CellLibrary, "digest", "liberty")
+    monkeypatch.setattr(asic.CellLibrary, "path", "nowhere")
+    monkeypatch.setattr(cache, "CACHE", tmp_path)
+    monkeypatch.setattr(sweep, "FAILED", cache.ROOT / "build" / "synth" / "failed")
+    found = sweep.sweep([design()], SWEEP[:2], NANGATE45, 2, lambda *_: None)
+    assert found.points == []
+    assert [f.recipe for f in found.failures] == [str(r) for r in SWEEP[:2]]
+    assert all("nowhere" in f.message for f in found.failures)
+    assert "nowhere" in (cache.ROOT / found.failures[0].log).read_text()
+    assert not list(tmp_path.glob("*/netlist.v"))
+
+
+@pytest.fixture
+def installed(monkeypatch, tmp_path):
+    """A cache of its own; skips where there is no library."""
+    try:
+        _ = NANGATE45.path
+    except MissingError as error:
+        pytest.skip(str(error))
+    monkeypatch.setattr(cache, "CACHE", tmp_path)
+
+
+@needs_sta
+def test_maps_and_times(installed):
+    """Blocks alone and one in another; a damaged result is made anew."""
+    whole = netlist(Pair, frozenset({"tetra_counter"}))
+    found = jobs(whole, [SWEEP[0]], NANGATE45)
+    blocks = {name: found[name][0].run() for name in found}
+    counter, pair = blocks["tetra_counter"], blocks["tetra_pair"]
+    flip_flop = NANGATE45.areas["DFF_X1"]
+    assert counter.area > 6 * flip_flop and counter.period > 0.1 and pair.period is None
+    assert 6 * flip_flop <= pair.area < 8 * flip_flop  # without the counters in it
+    period = asic.assembled_period(whole, list(blocks.values()), NANGATE45)
+    assert counter.period * 0.8 < period < 2 * counter.period
+    text = counter.netlist.read_text()
+    counter.netlist.write_text("module tetra_counter(); endmodule")
+    assert found["tetra_counter"][0].run() == counter
+    assert counter.netlist.read_text() == text
+
+
+@needs_sta
+def test_an_unclocked_register_is_noticed(installed, tmp_path):
+    block = jobs(netlist(Counter), [SWEEP[0]], NANGATE45)["tetra_counter"][0].run()
+    with pytest.raises(RuntimeError, match="unclocked register"):
+        sta.shortest_period([block.netlist], "tetra_counter", NANGATE45, False, tmp_path)
