@@ -20,6 +20,8 @@ SCRIPTS = {
     "area": ["strash", "ifraig", "scorr", "dc2", "dc2", "strash", "&get -n", "&dch -f", "&nf",
              "&put", *_SIZE],
     "speed": ["strash", "ifraig", "dc2", "strash", "dch -f", "map -B 0.9 -D {D}", "topo", *_SIZE],
+    "twice": ["strash", "ifraig", "scorr", "dch -f", "map -B 0.9 -D {D}", "topo", "strash",
+              "dch -f", "map -B 0.9 -D {D}", "topo", *_SIZE],
     # leaves the structure of adders as it is drawn
     "keep": ["strash", "ifraig", "map -B 0.9 -D {D}", "topo", *_SIZE],
     "lean": ["strash", "ifraig", "&get -n", "&nf", "&put", *_SIZE],
@@ -39,6 +41,7 @@ class Recipe:
     full_adders : carry-save rows become the library's full and half adders before ABC, which never
         finds those by itself; otherwise they are logic like any other.
     extract : full adders are looked for in the logic too, for designs that draw theirs as gates.
+    generic : ABC first restructures for generic gates.
     gating : registers with a common enable get a clock gate in place of multiplexers, where the
         library has one.
     """
@@ -50,6 +53,7 @@ class Recipe:
     trees: bool = False
     full_adders: bool = True
     extract: bool = False
+    generic: bool = False
     gating: bool = True
 
     def __post_init__(self):
@@ -62,7 +66,7 @@ class Recipe:
 
     def __str__(self):
         flags = [name.replace("_", "-") for name in ("booth", "trees", "full_adders", "extract",
-                                                              "gating")
+                                                              "generic", "gating")
                  if getattr(self, name)]
         return "+".join([self.script, *([self.adders] if self.adders else []), *flags,
                          f"{self.target}ps"])
@@ -74,7 +78,7 @@ class Recipe:
         """
         options = "".join(f" -{name}" for name, wanted in
                           (("booth", self.booth), ("arith_tree", self.trees)) if wanted)
-        synth = f"synth -noabc -top {top}{options}"
+        synth = f"synth {'' if self.generic else '-noabc '}-top {top}{options}"
         extra = f" -extra-map +/choices/{self.adders}.v" if self.adders else ""
         rows = f"techmap -map {folder}/rows.v"
         rules = [f"techmap -max_iter 1 -map {folder}/rules.v", "opt -full"] * LEVELS
@@ -222,13 +226,18 @@ def carry_save_widths(text: str) -> set[int]:
 # Each was the best of some design, or close to it, in a wider search; every design gets all.
 SWEEP = [
     *(Recipe(600, "keep", adders) for adders in ADDERS),
+    Recipe(300, "keep", "sklansky"),
     Recipe(1200, "keep"),
     Recipe(600, "keep", full_adders=False),
     Recipe(600, "keep", booth=True),
+    Recipe(300, "twice"),
+    Recipe(600, "twice", "sklansky"),
+    Recipe(300, "twice", generic=True),
+    Recipe(600, "twice", generic=True),
     Recipe(600, "speed"),
     Recipe(600, "speed", extract=True),
     Recipe(600, "lean"),
     Recipe(600, "area"),
 ]
-QUICK = [Recipe(600, "keep"), Recipe(600, "keep", "sklansky"), Recipe(600, "speed"),
-         Recipe(600, "area")]
+QUICK = [Recipe(600, "keep"), Recipe(600, "keep", "sklansky"), Recipe(300, "twice"),
+         Recipe(600, "twice", generic=True)]
