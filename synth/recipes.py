@@ -108,7 +108,7 @@ class Recipe:
             "opt_clean -purge",
             "check -assert -mapped",
             f"tee -q -o {folder}/stat.json stat -json -liberty {library.path}",
-            f"write_verilog -noattr -noexpr -nohex {folder}/netlist.v",
+            f"write_verilog -noattr -noexpr -nohex -simple-lhs {folder}/netlist.v",
         ]
 
     def files(self, library: CellLibrary, widths: set[int]) -> dict[str, str]:
