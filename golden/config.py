@@ -21,6 +21,7 @@ class Config:
     radices : log-FP4 radices that the multipliers and encoders take: (4,), (2,) or (4, 2).
     stochastic : whether the rescaling unit can round stochastically.
     tensors : entries of the table of adaptive scales, 1..256.
+    pipeline : register stages of a dot product, 1..3; changes speed and latency, not results.
 
     Raises ValueError that names the value and the allowed range.
     """
@@ -33,6 +34,7 @@ class Config:
     radices: tuple[int, ...] = (4, 2)
     stochastic: bool = True
     tensors: int = 16
+    pipeline: int = 2
 
     def __post_init__(self):
         for name in ("rows", "cols", "lanes"):
@@ -46,6 +48,7 @@ class Config:
         self._check_int("accumulator_width", 20, 32)
         self._check_int("dim_width", 4, 16)
         self._check_int("tensors", 1, 256)
+        self._check_int("pipeline", 1, 3)
         if not self.radices or len(set(self.radices)) != len(self.radices) or (
             not set(self.radices) <= {FP4_R4.radix, FP4_R2.radix}
         ):

@@ -1,58 +1,138 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sum of `lanes` products, registered."""
+"""Sum of `lanes` products, pipelined."""
 
 from amaranth.hdl import Cat, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
+from hdl.carry_save import reduce_rows
+from hdl.layouts import BFormat
 from hdl.library import place
-from hdl.multiplier import DIGIT_WIDTH, DigitMultiplier, shift_width
+from hdl.multiplier import (
+    A_WIDTH,
+    DigitMultiplier,
+    OperandDecoder,
+    digits_layout,
+    joined,
+    offset_binary,
+    row_width,
+)
+
+# per `Config.pipeline`: the heights at which the tree of rows is cut by registers, before its sum
+CUTS = {1: (), 2: (4,), 3: (6, 2)}
 
 
-class DotProduct(wiring.Component):
-    """`sum = sum over lanes of (a * digit << shift)` of decoded operands.
+def row_sum_width(config: Config) -> int:
+    """Bits of the sum of a row per lane."""
+    return (config.lanes * (2**row_width(config) - 1)).bit_length()
+
+
+class RowSum(wiring.Component):
+    """The sum of the rows of `lanes` products: what a cell of the tile adds up.
 
     Members
     -------
-    a : In, `lanes` codes. a_sign : In, one sign-extension bit per lane (`code[3] & signed`).
-    digit, shift : In, `lanes` values from `OperandDecoder`.
-    enable : In(1), the register holds while 0.
-    sum : Out(signed), exact: product width + log2(lanes).
+    a : In, `lanes` operands, offset binary. digits : In, `lanes` decoded operands.
+    enable : In(latency), one per stage: its registers hold while 0.
+    sum : Out(unsigned), see `hdl.multiplier` for what it is worth.
 
-    Latency: `latency` cycles. Throughput: one per cycle.
+    Latency: `latency(config)` cycles. Throughput: one per cycle.
     """
-
-    latency = 1
 
     def __init__(self, config: Config):
         self.config = config
-        lanes = config.lanes
         super().__init__({
-            "a": In(data.ArrayLayout(4, lanes)),
-            "a_sign": In(lanes),
-            "digit": In(data.ArrayLayout(signed(DIGIT_WIDTH), lanes)),
-            "shift": In(data.ArrayLayout(shift_width(config), lanes)),
-            "enable": In(1),
-            "sum": Out(signed(config.dot_width)),
+            "a": In(data.ArrayLayout(A_WIDTH, config.lanes)),
+            "digits": In(data.ArrayLayout(digits_layout(config), config.lanes)),
+            "enable": In(self.latency(config)),
+            "sum": Out(row_sum_width(config)),
         })
+
+    @staticmethod
+    def latency(config: Config) -> int:
+        return config.pipeline
 
     def elaborate(self, platform):
         m = Module()
-        terms = []
+        width, rows = row_sum_width(self.config), []
         for lane in range(self.config.lanes):
             multiplier = place(
                 m, platform, f"digit_multiplier_{lane}", DigitMultiplier(self.config))
             m.d.comb += [
-                multiplier.a.eq(Cat(self.a[lane], self.a_sign[lane]).as_signed()),
-                multiplier.digit.eq(self.digit[lane]),
-                multiplier.shift.eq(self.shift[lane]),
+                multiplier.a.eq(self.a[lane]),
+                multiplier.digits.eq(self.digits[lane]),
             ]
-            terms.append(multiplier.product)
-        while len(terms) > 1:  # balanced tree; one bit more per level
-            terms = [left + right for left, right in zip(terms[::2], terms[1::2], strict=True)]
-        total = Signal.like(self.sum, reset_less=True)
-        with m.If(self.enable):
-            m.d.sync += total.eq(terms[0])
+            rows.append(multiplier.row)
+        for stage, height in enumerate(CUTS[self.config.pipeline]):
+            # Cycle `stage`: fewer rows
+            rows = reduce_rows(m, platform, rows, height, width, f"adder_{stage}")
+            held = [Signal(len(row), name=f"row_{stage}_{i}", reset_less=True)
+                    for i, row in enumerate(rows)]
+            with m.If(self.enable[stage]):
+                m.d.sync += [register.eq(row) for register, row in zip(held, rows, strict=True)]
+            rows = held
+        # Last cycle: two rows, one sum
+        rows = reduce_rows(m, platform, rows, 2, width, "adder")
+        total = Signal(width, reset_less=True)
+        with m.If(self.enable[-1]):
+            m.d.sync += total.eq(sum(rows))
         m.d.comb += self.sum.eq(total)
+        return m
+
+
+class DotProduct(wiring.Component):
+    """`sum = sum over lanes of a * b`, for those who want one dot product alone.
+
+    Members
+    -------
+    a, b : In, `lanes` codes each. a_signed : In(1), a is INT4 rather than UINT4.
+    b_format : In(BFormat).
+    enable : In(1), everything holds while 0.
+    sum : Out(signed), exact: product width + log2(lanes).
+
+    Latency: `latency(config)` cycles, counted while `enable` is 1. Throughput: one per cycle.
+    Arithmetic: `golden.gemm.gemm`.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        codes = data.ArrayLayout(4, config.lanes)
+        super().__init__({
+            "a": In(codes),
+            "a_signed": In(1),
+            "b": In(codes),
+            "b_format": In(BFormat),
+            "enable": In(1),
+            "sum": Out(signed(config.dot_width)),
+        })
+
+    @staticmethod
+    def latency(config: Config) -> int:
+        return config.pipeline
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        products = place(m, platform, "products", RowSum(config))
+        zeros = place(m, platform, "zeros", RowSum(config))
+        for lane in range(config.lanes):
+            decoder = place(m, platform, f"operand_decoder_{lane}", OperandDecoder(config))
+            m.d.comb += [
+                decoder.code.eq(self.b[lane]),
+                decoder.format.eq(self.b_format),
+                products.a[lane].eq(offset_binary(self.a[lane], self.a_signed)),
+                zeros.a[lane].eq(offset_binary(Cat(0, 0, 0, 0), self.a_signed)),
+                products.digits[lane].eq(decoder.digits),
+                zeros.digits[lane].eq(decoder.digits),
+            ]
+        split = Signal(self.latency(config), reset_less=True)
+        with m.If(self.enable):
+            m.d.sync += split.eq(Cat(self.b_format == BFormat.INT4, split))
+        m.d.comb += [
+            products.enable.eq(self.enable.replicate(self.latency(config))),
+            zeros.enable.eq(self.enable.replicate(self.latency(config))),
+            self.sum.eq(sum(joined(products.sum, split[-1], config))
+                        - sum(joined(zeros.sum, split[-1], config))),
+        ]
         return m

@@ -75,13 +75,11 @@ class Engine(wiring.Component):
     clear : In(1), clears `flags` but those set in the same cycle.
     flags : Out(FLAGS_LAYOUT), sticky.
 
-    Latency: `latency` cycles from the last operand beat of a block to its first result row.
+    Latency: `latency(config)` cycles from the last operand beat of a block to its first result row.
     Throughput: one beat per cycle; a block's rows drain while the next block computes. The next
     job's operands are taken while the last block of the one before drains.
     Arithmetic: `golden.engine.GoldenBackend.run`.
     """
-
-    latency = MacTile.latency + RescaleUnit.latency
 
     def __init__(self, config: Config):
         self.config = config
@@ -98,6 +96,10 @@ class Engine(wiring.Component):
             "clear": In(1),
             "flags": Out(FLAGS_LAYOUT),
         })
+
+    @staticmethod
+    def latency(config: Config) -> int:
+        return MacTile.latency(config) + RescaleUnit.latency
 
     def elaborate(self, platform):
         m = Module()

@@ -17,9 +17,11 @@ from amaranth.lib.wiring import In
 from golden.config import Config
 
 
-def module_name(block: type[wiring.Component]) -> str:
-    """`MacTile` is `tetra_mac_tile`."""
-    return "tetra" + re.sub(r"(?=[A-Z])", "_", block.__name__).lower()
+def module_name(block: type[wiring.Component], config: Config | int | None = None) -> str:
+    """`MacTile` is `tetra_mac_tile`; a block that is configured by its width alone is called after
+    it."""
+    name = "tetra" + re.sub(r"(?=[A-Z])", "_", block.__name__).lower()
+    return f"{name}_{config}" if isinstance(config, int) else name
 
 
 class Library:
@@ -28,9 +30,9 @@ class Library:
     def __init__(self):
         self._texts = {}
 
-    def convert(self, block: type[wiring.Component], config: Config) -> str:
+    def convert(self, block: type[wiring.Component], config: Config | int) -> str:
         """Convert a block and all that it places, each once; returns its module name."""
-        name = module_name(block)
+        name = module_name(block, config)
         if name not in self._texts:
             text = rtlil.convert(block(config), name=name, platform=self)
             self._texts[name] = text.replace("attribute \\top 1\n", "")

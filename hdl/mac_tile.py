@@ -1,76 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tile: rows x cols dot products with exact accumulators, double-buffered for draining."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from hdl.dot_product import DotProduct
-from hdl.layouts import beat_layout, row_layout
+from hdl.dot_product import RowSum
+from hdl.layouts import BFormat, beat_layout, codes_layout, row_layout
 from hdl.library import place
-from hdl.multiplier import DIGIT_WIDTH, OperandDecoder, shift_width
-
-
-class MacCell(wiring.Component):
-    """One dot product, its accumulator, and the drain register behind it.
-
-    Members
-    -------
-    a, a_sign, digit, shift, enable : as `DotProduct`.
-    accumulate : In(1), take the dot product's sum; first : In(1), start from 0.
-    capture : In(1), drain <= accumulator; move : In(1), drain <= below.
-    below : In(signed), the drain register of the next row. drain : Out(signed).
-    overflow : Out(1), the sum taken now leaves the accumulator's width.
-    """
-
-    def __init__(self, config: Config):
-        self.config = config
-        width = signed(config.accumulator_width)
-        super().__init__({
-            "a": In(data.ArrayLayout(4, config.lanes)),
-            "a_sign": In(config.lanes),
-            "digit": In(data.ArrayLayout(signed(DIGIT_WIDTH), config.lanes)),
-            "shift": In(data.ArrayLayout(shift_width(config), config.lanes)),
-            "enable": In(1),
-            "accumulate": In(1),
-            "first": In(1),
-            "capture": In(1),
-            "move": In(1),
-            "below": In(width),
-            "drain": Out(width),
-            "overflow": Out(1),
-        })
-
-    def elaborate(self, platform):
-        m = Module()
-        dot = place(m, platform, "dot_product", DotProduct(self.config))
-        m.d.comb += [
-            dot.a.eq(self.a),
-            dot.a_sign.eq(self.a_sign),
-            dot.digit.eq(self.digit),
-            dot.shift.eq(self.shift),
-            dot.enable.eq(self.enable),
-        ]
-        accumulator = Signal.like(self.drain, reset_less=True)
-        drain = Signal.like(self.drain, reset_less=True)
-        # wide enough for any sum, however narrow the accumulator: it fits where the bits from the
-        # accumulator's sign upwards are all the same
-        width = self.config.accumulator_width
-        total = Signal(signed(max(width, self.config.dot_width) + 1))
-        upper = total[width - 1:]
-        m.d.comb += [
-            total.eq(Mux(self.first, 0, accumulator) + dot.sum),
-            self.overflow.eq(self.accumulate & upper.any() & ~upper.all()),
-            self.drain.eq(drain),
-        ]
-        with m.If(self.accumulate):
-            m.d.sync += accumulator.eq(total[:width].as_signed())
-        with m.If(self.capture):
-            m.d.sync += drain.eq(accumulator)
-        with m.Elif(self.move):
-            m.d.sync += drain.eq(self.below)
-        return m
+from hdl.mac_cell import MacCell, ZeroCell
+from hdl.multiplier import OperandDecoder, digits_layout, offset_binary
 
 
 class MacTile(wiring.Component):
@@ -79,16 +19,15 @@ class MacTile(wiring.Component):
     Members
     -------
     i : In(stream of `beat_layout`). o : Out(stream of `row_layout`), `rows` rows per block.
-    clear : In(1), clears `overflow` unless it is set in the same cycle. overflow : Out(1), sticky.
+    clear : In(1), clears `overflow` unless it is set in the same cycle. overflow : Out(1), sticky:
+        a result that was drained does not fit its width, or a block was so long that none can tell.
 
-    Latency: `latency` cycles from a block's last beat to its first row.
+    Latency: `latency(config)` cycles from a block's last beat to its first row.
     Throughput: one beat per cycle; one row per cycle, drained while the next block computes, so a
     block of at least `rows` beats never waits for draining.
     Backpressure: a stalled `o` stops `i` only when a second block is complete behind the first.
     Arithmetic: `golden.gemm.gemm`, exact.
     """
-
-    latency = DotProduct.latency + 3  # and operand register, accumulator, drain register
 
     def __init__(self, config: Config):
         self.config = config
@@ -99,103 +38,106 @@ class MacTile(wiring.Component):
             "overflow": Out(1),
         })
 
+    @staticmethod
+    def latency(config: Config) -> int:
+        # operand register, sum of rows, accumulator, drain register, output register
+        return 1 + RowSum.latency(config) + 3
+
     def elaborate(self, platform):
         m = Module()
         config, beat = self.config, self.i.p
+        stages = 1 + RowSum.latency(config)  # from the operand registers to the accumulators
 
-        # Cycle 0: operands, with the lanes beyond K forced to zero (a zero a makes a zero product).
         advance = Signal()
-        valid, first, last = (Signal(2, name=name) for name in ("valid", "first", "last"))
-        rows = [Signal.like(beat.rows, name=f"rows_{stage}") for stage in range(2)]
-        a = Signal(beat_layout(config)["a"].shape, reset_less=True)
-        a_sign = [Signal(config.lanes, name=f"a_sign_{r}", reset_less=True)
-                  for r in range(config.rows)]
-        b = Signal(beat_layout(config)["b"].shape, reset_less=True)
-        b_format = Signal.like(beat.b_format, reset_less=True)
+        valid, first, last, split = (
+            Signal(stages, name=name) for name in ("valid", "first", "last", "split"))
+        rows = [Signal.like(beat.rows, name=f"rows_{stage}") for stage in range(stages)]
         m.d.comb += self.i.ready.eq(advance)
         with m.If(advance):
             m.d.sync += [
-                valid.eq(Cat(self.i.valid, valid[0])),
-                first.eq(Cat(beat.first, first[0])),
-                last.eq(Cat(beat.last, last[0])),
-                rows[0].eq(beat.rows),
-                rows[1].eq(rows[0]),
+                valid.eq(Cat(self.i.valid, valid)),
+                first.eq(Cat(beat.first, first)),
+                last.eq(Cat(beat.last, last)),
+                split.eq(Cat(beat.b_format == BFormat.INT4, split)),
+                *(there.eq(here) for here, there in zip([beat.rows, *rows], rows, strict=False)),
             ]
-            with m.If(self.i.valid):
-                for r in range(config.rows):
-                    for lane in range(config.lanes):
-                        code = Mux(lane < beat.lanes, beat.a[r][lane], 0)
-                        m.d.sync += [
-                            a[r][lane].eq(code),
-                            a_sign[r][lane].eq(code[3] & beat.a_signed),
-                        ]
-                m.d.sync += [b.eq(beat.b), b_format.eq(beat.b_format)]
 
-        # Cycle 1: decode operand b once per column, multiply, add up (inside the cells).
-        digit, shift = [], []
-        for c in range(config.cols):
-            digit.append(Signal(data.ArrayLayout(signed(DIGIT_WIDTH), config.lanes),
-                                name=f"digit_{c}"))
-            shift.append(Signal(data.ArrayLayout(shift_width(config), config.lanes),
-                                name=f"shift_{c}"))
-            for lane in range(config.lanes):
-                decoder = place(
-                    m, platform, f"operand_decoder_{c}_{lane}", OperandDecoder(config))
-                m.d.comb += [
-                    decoder.code.eq(b[c][lane]),
-                    decoder.format.eq(b_format),
-                    digit[c][lane].eq(decoder.digit),
-                    shift[c][lane].eq(decoder.shift),
-                ]
+        # Cycle 0: operands. Those of a row are made offset binary, zero in the lanes beyond K (a
+        # zero a makes a zero product); those of a column are decoded once for all rows.
+        a = Signal(codes_layout(config, config.rows), reset_less=True)
+        a_signed = Signal(reset_less=True)
+        digits = Signal(data.ArrayLayout(
+            data.ArrayLayout(digits_layout(config), config.lanes), config.cols), reset_less=True)
+        take = self.i.valid & advance
+        for lane in range(config.lanes):
+            exists = (lane < beat.lanes).replicate(4)
+            for r in range(config.rows):
+                with m.If(take):
+                    m.d.sync += a[r][lane].eq(
+                        offset_binary(beat.a[r][lane] & exists, beat.a_signed))
+            for c in range(config.cols):
+                decoder = place(m, platform, f"operand_decoder_{c}_{lane}", OperandDecoder(config))
+                m.d.comb += [decoder.code.eq(beat.b[c][lane]), decoder.format.eq(beat.b_format)]
+                with m.If(take):
+                    m.d.sync += digits[c][lane].eq(decoder.digits)
+        with m.If(take):
+            m.d.sync += a_signed.eq(beat.a_signed)
 
-        # Cycle 2: accumulate. `full`: the accumulators hold a finished block.
+        # Cycles 1 and on: sums of rows (inside the cells).
+        # Then accumulate. `full`: the accumulators hold a finished block.
         full = Signal()
         full_rows = Signal.like(beat.rows)
         capture = Signal()
         accumulate = Signal()
         m.d.comb += [
-            advance.eq(~(valid[1] & full & ~capture)),
-            accumulate.eq(valid[1] & advance),
+            advance.eq(~(valid[-1] & full & ~capture)),
+            accumulate.eq(valid[-1] & advance),
         ]
         with m.If(capture):
             m.d.sync += full.eq(0)
-        with m.If(accumulate & last[1]):
-            m.d.sync += [full.eq(1), full_rows.eq(rows[1])]
+        with m.If(accumulate & last[-1]):
+            m.d.sync += [full.eq(1), full_rows.eq(rows[-1])]
 
-        # Cycle 3: capture the block in the drain registers, then shift it out row by row.
+        # Next cycle: capture the block in the drain registers, then shift it out row by row.
         left = Signal.like(beat.rows)
-        moved = self.o.valid & self.o.ready
+        room, moved = Signal(), Signal()
         m.d.comb += [
-            self.o.valid.eq(left != 0),
-            self.o.p.last.eq(left == 1),
-            capture.eq(full & ((left == 0) | ((left == 1) & self.o.ready))),
+            room.eq(~self.o.valid | self.o.ready),
+            moved.eq((left != 0) & room),
+            capture.eq(full & ((left == 0) | ((left == 1) & room))),
         ]
         with m.If(capture):
             m.d.sync += left.eq(full_rows)
         with m.Elif(moved):
             m.d.sync += left.eq(left - 1)
 
-        overflows = []
-        below = [0] * config.cols
-        for r in reversed(range(config.rows)):
-            for c in range(config.cols):
+        lost = []
+        control = {"enable": valid[:-1] & advance.replicate(stages - 1), "accumulate": accumulate,
+                   "first": first[-1], "split": split[-1], "capture": capture}
+        for c in range(config.cols):
+            zero = place(m, platform, f"zero_cell_{c}", ZeroCell(config))
+            m.d.comb += zero.a_signed.eq(a_signed)
+            cells, below = [zero], 0
+            for r in reversed(range(config.rows)):
                 cell = place(m, platform, f"mac_cell_{r}_{c}", MacCell(config))
-                m.d.comb += [
-                    cell.a.eq(a[r]),
-                    cell.a_sign.eq(a_sign[r]),
-                    cell.digit.eq(digit[c]),
-                    cell.shift.eq(shift[c]),
-                    cell.enable.eq(advance & valid[0]),
-                    cell.accumulate.eq(accumulate),
-                    cell.first.eq(first[1]),
-                    cell.capture.eq(capture),
-                    cell.move.eq(moved),
-                    cell.below.eq(below[c]),
-                ]
-                overflows.append(cell.overflow)
-                below[c] = cell.drain
-        m.d.comb += [self.o.p.values[c].eq(below[c]) for c in range(config.cols)]
-        with m.If(Cat(overflows).any()):
+                m.d.comb += [cell.a.eq(a[r]), cell.move.eq(moved), cell.below.eq(below)]
+                cells.append(cell)
+                below = cell.drain
+            for cell in cells:
+                m.d.comb += cell.digits.eq(digits[c])
+                m.d.comb += [getattr(cell, name).eq(value) for name, value in control.items()]
+                lost.append(cell.overflow)
+
+            # Last cycle: take off what is too much.
+            width = config.accumulator_width
+            exact = Signal(signed(width + 1), name=f"exact_{c}")
+            m.d.comb += exact.eq(below - zero.drain)
+            with m.If(moved):
+                m.d.sync += self.o.p.values[c].eq(exact[:width])
+            lost.append(moved & (exact[width] ^ exact[width - 1]))
+        with m.If(room):
+            m.d.sync += [self.o.valid.eq(moved), self.o.p.last.eq(left == 1)]
+        with m.If(Cat(lost).any()):
             m.d.sync += self.overflow.eq(1)
         with m.Elif(self.clear):
             m.d.sync += self.overflow.eq(0)

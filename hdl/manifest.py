@@ -34,10 +34,16 @@ def manifest(config: Config, preset: str) -> dict:
         "clock": "clk, rising edge; rst is synchronous, active high",
         "encodings": {name: {member.name: member.value for member in kind}
                       for name, kind in ENUMS.items()},
-        "tops": {name: {"latency": getattr(block, "latency", None),
+        "tops": {name: {"latency": latency(block, config),
                         "contract": inspect.getdoc(block), "ports": ports(block, config)}
                  for name, block in TOPS.items()},
     }
+
+
+def latency(block, config: Config) -> int | None:
+    """Cycles; None for a combinational block."""
+    found = getattr(block, "latency", None)
+    return found(config) if callable(found) else found
 
 
 def ports(block, config: Config) -> list[dict]:

@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One multiplier for both operand formats: `a * digit << shift`.
+"""One multiplier for both operand formats: operand b is at most two signed digits.
 
-An INT4 operand b is its own digit with shift 0; a log-FP4 operand is the digit +1, 0 or -1 with
-the shift of its level. Sharing the multiplier array is smaller than an INT4 multiplier beside a
-shifter and a result mux, and the decoding is shared by a whole column of the tile.
+An INT4 operand b is two radix-4 digits -2..2 (Booth); a log-FP4 operand is one digit, +1 or -1, at
+one of seven positions. A digit places operand a at its position, or its complement if the digit is
+negative: no carry, no sign extension. What that leaves too much does not depend on a, so it is
+subtracted once per column of a tile instead of in every multiplier:
+
+    a is offset binary: u = a, or a + 8 if a is signed, 0..15
+    row(u) = sum over digits of |digit| * (u, or 15 - u if the digit is negative) * weight
+           = b * u + 15 * (sum over negative digits of |digit| * weight)
+    a * b  = row(u) - row(zero),    zero = the u of a = 0
 """
 
-from amaranth.hdl import Cat, Module, Mux, signed
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Const, Module, Mux, signed
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
@@ -15,12 +21,8 @@ from golden.formats import A_FORMATS, FP4_R2, FP4_R4, max_product
 from hdl.layouts import BFormat
 from hdl.library import place
 
-DIGIT_WIDTH = 4  # INT4, or -1, 0, 1
-
-
-def shift_width(config: Config) -> int:
-    """Bits of the largest shift: 12 for radix 4, 6 for radix 2."""
-    return max(f.magnitude.bit_length() - 1 for f in config.log_formats).bit_length()
+A_WIDTH = 4
+DIGIT_TOP = 2 * (2**A_WIDTH - 1)  # what a digit of an INT4 adds to a row at most, at its position
 
 
 def product_width(config: Config) -> int:
@@ -29,12 +31,50 @@ def product_width(config: Config) -> int:
     return max(max_product(a, b) for a in A_FORMATS for b in formats).bit_length() + 1
 
 
+def high_position(config: Config) -> int:
+    """Where a row holds the second digit of an INT4: above what the first digits of all lanes add
+    up to, so that one row carries both and a sum of rows falls apart into two sums (`joined`)."""
+    return (DIGIT_TOP * config.lanes).bit_length()
+
+
+def positions(config: Config) -> list[int]:
+    """Every position that a digit of +-1 can have in a row; a digit of +-2 is one of +-1 a bit
+    higher."""
+    high = high_position(config)
+    levels = {level * fmt.log2_radix for fmt in config.log_formats for level in range(fmt.LEVELS)}
+    return sorted(levels | {0, 1, high, high + 1})
+
+
+def row_width(config: Config) -> int:
+    return positions(config)[-1] + A_WIDTH
+
+
+def digits_layout(config: Config) -> data.StructLayout:
+    """Operand b, decoded."""
+    return data.StructLayout({
+        "at": len(positions(config)),  # one bit per position: a digit is there
+        "negative": 2,  # of the first digit and of the second; a log-FP4 has both the same
+    })
+
+
+def offset_binary(code, is_signed):
+    """Operand a as `DigitMultiplier` takes it: the code, plus 8 if it is signed."""
+    return Cat(code[:-1], code[-1] ^ is_signed)
+
+
+def joined(total, split, config: Config) -> tuple:
+    """The two addends of a sum of rows: itself and 0, or if `split` its first and second digits."""
+    high = high_position(config)
+    low, top = total[:high], total[high:]
+    return Cat(low, top & ~split.replicate(len(top))), Cat(0, 0, top & split.replicate(len(top)))
+
+
 class OperandDecoder(wiring.Component):
-    """Decodes one 4-bit code of operand b into the digit and shift of `DigitMultiplier`.
+    """Decodes one 4-bit code of operand b into digits.
 
     Members
     -------
-    code : In(4). format : In(BFormat). digit : Out(signed 4). shift : Out(unsigned).
+    code : In(4). format : In(BFormat). digits : Out(digits_layout).
 
     Combinational, no latency. A radix that the configuration lacks reads as INT4.
     """
@@ -44,49 +84,70 @@ class OperandDecoder(wiring.Component):
         super().__init__({
             "code": In(4),
             "format": In(BFormat),
-            "digit": Out(signed(DIGIT_WIDTH)),
-            "shift": Out(shift_width(config)),
+            "digits": Out(digits_layout(config)),
         })
 
     def elaborate(self, platform):
         m = Module()
-        level, negative = self.code[:3], self.code[3]
-        nonzero = level.any()
-        unit = Cat(nonzero, (nonzero & negative).replicate(DIGIT_WIDTH - 1))  # -1, 0 or 1
-        exponent = (level - 1)[:3]  # of no consequence where the digit is 0
-        digit, shift = self.code, 0
-        for fmt, name in ((FP4_R4, BFormat.FP4_R4), (FP4_R2, BFormat.FP4_R2)):
-            if fmt in self.config.log_formats:
-                chosen = self.format == name
-                digit = Mux(chosen, unit, digit)
-                shift = Mux(chosen, exponent * fmt.log2_radix, shift)
-        m.d.comb += [self.digit.eq(digit), self.shift.eq(shift)]
+        places = positions(self.config)
+        is_log = Cat(self.format == name for name in self._log_formats()).any()
+        at = {position: Const(0, 1) for position in places}
+
+        # Booth: first digit -2 * code[1] + code[0], second -2 * code[3] + code[2] + code[1]
+        low, below = self.code[:2], Const(0, 1)
+        for position in (0, high_position(self.config)):
+            single = low[0] ^ below
+            double = (low[1] & ~low[0] & ~below) | (~low[1] & low[0] & below)
+            at[position] |= ~is_log & single
+            at[position + 1] |= ~is_log & double
+            low, below = self.code[2:], self.code[1]
+        negative = Cat(self.code[1], self.code[3] & ~self.code[1:3].all())
+
+        for name, fmt in self._log_formats().items():
+            for level in range(fmt.LEVELS):
+                at[level * fmt.log2_radix] |= (
+                    (self.format == name) & (self.code[:3] == level + 1))
+        m.d.comb += [
+            self.digits.at.eq(Cat(at[position] for position in places)),
+            self.digits.negative.eq(Mux(is_log, self.code[3].replicate(2), negative)),
+        ]
         return m
+
+    def _log_formats(self) -> dict:
+        formats = {BFormat.FP4_R4: FP4_R4, BFormat.FP4_R2: FP4_R2}
+        return {name: fmt for name, fmt in formats.items() if fmt in self.config.log_formats}
 
 
 class DigitMultiplier(wiring.Component):
-    """`product = a * digit << shift`, with operand b decoded.
+    """The row of one product: operand a, or its complement, at the positions of b's digits.
 
     Members
     -------
-    a : In(signed 5), -8..15. digit : In(signed 4). shift : In(unsigned), see `OperandDecoder`.
-    product : Out(signed), exact.
+    a : In(4), offset binary. digits : In(digits_layout), see `OperandDecoder`. row : Out(unsigned).
 
-    Combinational, no latency. Arithmetic: `golden.gemm.products`.
+    Combinational, no latency.
     """
 
     def __init__(self, config: Config):
         self.config = config
         super().__init__({
-            "a": In(signed(5)),
-            "digit": In(signed(DIGIT_WIDTH)),
-            "shift": In(shift_width(config)),
-            "product": Out(signed(product_width(config))),
+            "a": In(A_WIDTH),
+            "digits": In(digits_layout(config)),
+            "row": Out(row_width(config)),
         })
 
     def elaborate(self, platform):
         m = Module()
-        m.d.comb += self.product.eq((self.a * self.digit) << self.shift)
+        high, width = high_position(self.config), row_width(self.config)
+        first, second = (self.a ^ negative.replicate(A_WIDTH) for negative in self.digits.negative)
+        low, top = Const(0, high), Const(0, width)
+        for chosen, position in zip(self.digits.at, positions(self.config), strict=True):
+            chosen = chosen.replicate(A_WIDTH)
+            if position < high:
+                low |= (first & chosen) << position
+            if position + A_WIDTH > high:  # one that lies across is a log-FP4's: both agree
+                top |= (second & chosen) << position
+        m.d.comb += self.row.eq(Cat(low[:high], top[high:width]))
         return m
 
 
@@ -114,13 +175,15 @@ class Multiplier(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         decoder = place(m, platform, "operand_decoder", OperandDecoder(self.config))
-        multiplier = place(m, platform, "digit_multiplier", DigitMultiplier(self.config))
-        m.d.comb += [
-            decoder.code.eq(self.b),
-            decoder.format.eq(self.b_format),
-            multiplier.a.eq(Cat(self.a, self.a[3] & self.a_signed).as_signed()),
-            multiplier.digit.eq(decoder.digit),
-            multiplier.shift.eq(decoder.shift),
-            self.product.eq(multiplier.product),
-        ]
+        m.d.comb += [decoder.code.eq(self.b), decoder.format.eq(self.b_format)]
+        sums = []
+        for name, code in (("digit_multiplier", self.a), ("zero_multiplier", Const(0, A_WIDTH))):
+            multiplier = place(m, platform, name, DigitMultiplier(self.config))
+            m.d.comb += [
+                multiplier.a.eq(offset_binary(code, self.a_signed)),
+                multiplier.digits.eq(decoder.digits),
+            ]
+            one, other = joined(multiplier.row, self.b_format == BFormat.INT4, self.config)
+            sums.append(one + other)
+        m.d.comb += self.product.eq(sums[0] - sums[1])
         return m

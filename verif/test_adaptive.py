@@ -159,4 +159,4 @@ def test_measuring_never_stalls_the_tile(pair, fmt):
     both(pair, job)
     busy = job.macs // config.macs_per_cycle
     epilogue = StatisticsUnit.latency + ScaleSolver.latencies[SolveMode.GRADSCALE] + 8
-    assert rtl.cycles[job.phase] <= busy + Engine.latency + config.rows + epilogue
+    assert rtl.cycles[job.phase] <= busy + Engine.latency(config) + config.rows + epilogue

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The dot product against exact sums, with corners and a held register."""
 
+from collections import deque
+
 import cocotb
 import numpy as np
 import pytest
@@ -11,24 +13,10 @@ from golden.config import Config
 from golden.formats import A_FORMATS, INT4, LogFormat
 from golden.gemm import gemm
 from hdl.dot_product import DotProduct
-from hdl.multiplier import DIGIT_WIDTH, shift_width
+from hdl.layouts import BFormat
 from verif.benches import BENCHES, run_bench
 from verif.runner import Settings
 from verif.stimuli import random_codes
-
-
-def decoded(codes, fmt, config: Config) -> tuple[int, int]:
-    """Operand b as the packed digits and shifts that the decoder would make."""
-    digits, shifts = 0, 0
-    for lane, code in enumerate(codes.tolist()):
-        digit, shift = code, 0
-        if isinstance(fmt, LogFormat):
-            level = code & 7
-            digit = 0 if level == 0 else -1 if code & 8 else 1
-            shift = max(level - 1, 0) * fmt.log2_radix
-        digits |= (digit & (2**DIGIT_WIDTH - 1)) << lane * DIGIT_WIDTH
-        shifts |= shift << lane * shift_width(config)
-    return digits, shifts
 
 
 def vectors(rng, config: Config, count: int):
@@ -47,26 +35,31 @@ def vectors(rng, config: Config, count: int):
 
 @cocotb.test()
 async def randomised(dut):
+    """A pair per cycle, now and then held up: the sums come in order, `latency` cycles later."""
     settings = Settings.current()
     config, rng = settings.config, np.random.default_rng(settings.seed)
     Clock(dut.clk, 10, unit="ns").start()
     dut.rst.value = 0
-    held = None  # what the register must show
-    for a, a_fmt, b, b_fmt in vectors(rng, config, 100 * settings.length):
+    expected = deque([None] * DotProduct.latency(config))  # before the first sum: anything
+    cases = deque(vectors(rng, config, 100 * settings.length))
+    while cases:
         enable = rng.random() < 0.8
-        digits, shifts = decoded(b, b_fmt, config)
+        a, a_fmt, b, b_fmt = cases[0]
         dut.a.value = sum((int(c) & 15) << 4 * i for i, c in enumerate(a))
-        dut.a_sign.value = sum((int(c) < 0) << i for i, c in enumerate(a))
-        dut.digit.value, dut.shift.value, dut.enable.value = digits, shifts, int(enable)
-        for _ in range(DotProduct.latency):
-            await RisingEdge(dut.clk)
+        dut.b.value = sum((int(c) & 15) << 4 * i for i, c in enumerate(b))
+        dut.a_signed.value, dut.b_format.value = int(a_fmt.signed), BFormat.of(b_fmt).value
+        dut.enable.value = int(enable)
+        await RisingEdge(dut.clk)
         await FallingEdge(dut.clk)
         if enable:
-            held = int(gemm(a[None], a_fmt, b[None], b_fmt)[0, 0])
-        if held is not None:
+            cases.popleft()
+            expected.append((int(gemm(a[None], a_fmt, b[None], b_fmt)[0, 0]), a, a_fmt, b, b_fmt))
+            expected.popleft()
+        if expected[0] is not None:
+            held, *inputs = expected[0]
             actual = dut.sum.value.to_signed()
-            assert actual == held, (f"expected {held}, got {actual} for {a} ({a_fmt.name}) . {b} "
-                                    f"({b_fmt.name}); repeat with: {settings.repeat}")
+            assert actual == held, (f"expected {held}, got {actual} for {inputs}; "
+                                    f"repeat with: {settings.repeat}")
 
 
 @pytest.mark.parametrize("config", BENCHES["dot_product"].configs, ids=repr)

@@ -196,7 +196,7 @@ async def full_utilisation(dut):
     bench.add(job)
     await bench.finish()
     utilisation = job.macs / (bench.cycle - start) / config.macs_per_cycle
-    overhead = 2 + Engine.latency + config.rows  # job accepted, pipeline, last block's rows
+    overhead = 2 + Engine.latency(config) + config.rows  # job accepted, pipeline, last block's rows
     assert bench.cycle - start <= job.macs // config.macs_per_cycle + overhead, utilisation
 
 

@@ -94,7 +94,7 @@ async def full_speed(dut):
     await single.reset()
     single.add(1)
     await single.run(lambda: single.sink.taken == 1)
-    assert single.cycle == 1 + MacTile.latency
+    assert single.cycle == 1 + MacTile.latency(single.config)
 
 
 @cocotb.test()
@@ -111,13 +111,13 @@ async def overflow_is_sticky(dut):
     for r, c, top in cases if fit < 100 else cases[-1:]:  # wide accumulators take long to fill
         beat = {"a": [[15 * (i == r)] * config.lanes for i in range(config.rows)],
                 "b": [[top * (i == c)] * config.lanes for i in range(config.cols)],
-                "a_signed": 0, "b_format": BFormat.of(fmt), "lanes": config.lanes, "rows": 1}
+                "a_signed": 0, "b_format": BFormat.of(fmt), "lanes": config.lanes, "rows": config.rows}
         for beats in (fit, fit + 1):
             bench.source.queue.extend(
                 layout.const({**beat, "first": int(i == 0), "last": int(i == beats - 1)}).as_bits()
                 for i in range(beats))
             await bench.run(lambda: not bench.source.queue)
-            await bench.run(lambda: False, limit=MacTile.latency + config.rows)
+            await bench.run(lambda: False, limit=MacTile.latency(config) + config.rows)
             assert dut.overflow.value == int(beats > fit), (r, c, top, beats)
         dut.clear.value = 1
         await bench.run(lambda: False, limit=1)
@@ -137,7 +137,7 @@ async def overflow_outranks_clear(dut):
     layout = beat_layout(config)
     beats = 2 ** (config.accumulator_width - 1) // (config.lanes * max_product(UINT4, fmt)) + 1
     top = {"a": [[15] * config.lanes] * config.rows, "b": [[7] * config.lanes] * config.cols,
-           "a_signed": 0, "b_format": BFormat.of(fmt), "lanes": config.lanes, "rows": 1}
+           "a_signed": 0, "b_format": BFormat.of(fmt), "lanes": config.lanes, "rows": config.rows}
     bench.source.queue.extend(
         layout.const({**top, "first": int(i == 0), "last": int(i == beats - 1)}).as_bits()
         for i in range(beats))

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cell of the tile: a sum of rows, its accumulator, and the drain register behind it."""
+
+from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+from hdl.dot_product import RowSum
+from hdl.library import place
+from hdl.multiplier import A_WIDTH, digits_layout, joined, offset_binary
+
+
+ZERO = Const(0, A_WIDTH)
+
+
+def _members(config: Config) -> dict:
+    return {
+        "digits": In(data.ArrayLayout(digits_layout(config), config.lanes)),
+        "enable": In(RowSum.latency(config)),
+        "accumulate": In(1),
+        "first": In(1),
+        "split": In(1),
+        "capture": In(1),
+        "drain": Out(config.accumulator_width),
+        "overflow": Out(1),
+    }
+
+
+class MacCell(wiring.Component):
+    """Accumulates rows; what it holds is the block's sum plus that of the column's `ZeroCell`.
+
+    Members
+    -------
+    a, digits, enable : as `RowSum`.
+    accumulate : In(1), take the sum of rows; first : In(1), start from 0; split : In(1), the rows
+        hold two digits each (INT4).
+    capture : In(1), drain <= accumulator; move : In(1), drain <= below.
+    below : In(unsigned), the drain register of the next row. drain : Out(unsigned).
+    overflow : Out(1), the sum taken now leaves the accumulator's width.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        super().__init__({
+            "a": In(data.ArrayLayout(A_WIDTH, config.lanes)),
+            **_members(config),
+            "move": In(1),
+            "below": In(config.accumulator_width),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        rows = place(m, platform, "row_sum", RowSum(self.config))
+        m.d.comb += [rows.a.eq(self.a), rows.digits.eq(self.digits), rows.enable.eq(self.enable)]
+        accumulator = Signal.like(self.drain, reset_less=True)
+        drain = Signal.like(self.drain, reset_less=True)
+        # wide enough for any sum, however narrow the accumulator
+        width = self.config.accumulator_width
+        total = Signal(max(width, len(rows.sum) + 2) + 1)
+        one, other = joined(rows.sum, self.split, self.config)
+        m.d.comb += [
+            total.eq(Mux(self.first, 0, accumulator) + one + other),
+            self.overflow.eq(self.accumulate & total[width:].any()),
+            self.drain.eq(drain),
+        ]
+        with m.If(self.accumulate):
+            m.d.sync += accumulator.eq(total)
+        with m.If(self.capture):
+            m.d.sync += drain.eq(accumulator)
+        with m.Elif(self.move):
+            m.d.sync += drain.eq(self.below)
+        return m
+
+
+class ZeroCell(wiring.Component):
+    """What every cell of a column holds too much: a cell whose operand a is zero.
+
+    Members: a_signed : In(1); the others as `MacCell`. What it captures stays until the next block.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        super().__init__({"a_signed": In(1), **_members(config)})
+
+    def elaborate(self, platform):
+        m = Module()
+        cell = place(m, platform, "mac_cell", MacCell(self.config))
+        m.d.comb += [cell.a[lane].eq(offset_binary(ZERO, self.a_signed))
+                     for lane in range(self.config.lanes)]
+        for name, member in _members(self.config).items():
+            here, there = getattr(self, name), getattr(cell, name)
+            m.d.comb += there.eq(here) if member.flow == In else here.eq(there)
+        return m
