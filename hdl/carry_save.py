@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Carry-save addition: many rows become few without a carry that travels."""
 
-from amaranth.hdl import Cat, Module, Value
+from amaranth.hdl import Cat, Const, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -31,22 +31,41 @@ class CarrySaveAdder(wiring.Component):
         return m
 
 
-def reduce_rows(m: Module, platform, rows: list, height: int, width: int, name: str) -> list:
-    """At most `height` (2 or more) rows with the same sum as `rows`, modulo 2**width.
+def reduce_rows(m: Module, platform, rows: list, height: int, name: str) -> list:
+    """At most `height` (2 or more) rows with the same sum as `rows`.
 
-    Rows are unsigned values; their submodules of `m` are called `name`_0 and on.
+    A row is a pair: the column of its lowest bit, and an unsigned value. The adders become
+    submodules of `m` called `name`_0 and on.
     """
-    rows = [(0, row) for row in rows]  # with the number of carries on the way: rows of an age align
     count = 0
     while len(rows) > height:
-        rows.sort(key=lambda row: row[0])
+        rows = sorted(rows, key=lambda row: row[0])  # rows that begin alike fit together
         groups = min(len(rows) // 3, len(rows) - height)
         after = rows[3 * groups:]
         for i in range(groups):
-            (_, a), (_, b), (age, c) = rows[3 * i:3 * i + 3]
-            adder = place(m, platform, f"{name}_{count}", CarrySaveAdder(width))
-            m.d.comb += [adder.a.eq(a), adder.b.eq(b), adder.c.eq(c)]
-            after += [(age, adder.total), (age + 1, Cat(0, adder.carry)[:width])]
+            after += _add(m, platform, rows[3 * i:3 * i + 3], f"{name}_{count}")
             count += 1
         rows = after
-    return [Value.cast(row) for _, row in rows]
+    return rows
+
+
+def add_rows(rows: list):
+    """The sum of rows, as one value."""
+    return sum(Cat(Const(0, low), value) for low, value in rows)
+
+
+def _add(m: Module, platform, rows: list, name: str) -> list:
+    """Three rows, lowest first, as two: full adders only from where the third begins to where but
+    one has ended."""
+    (low, a), (middle, b), (start, _) = rows
+    stop = max(sorted(low + len(value) for low, value in rows)[1], start)
+    adder = place(m, platform, name, CarrySaveAdder(stop - start))
+    for port, (begin, value) in zip((adder.a, adder.b, adder.c), rows, strict=True):
+        m.d.comb += port.eq(value[start - begin:stop - begin])
+    above = Cat(value[stop - begin:] for begin, value in rows)  # of the longest
+    total = low, Cat(a[:start - low], adder.total, above)
+    if middle < start:
+        carry = middle, Cat(b[:start - middle], Const(0, 1), adder.carry)
+    else:
+        carry = start + 1, adder.carry
+    return [total, carry]

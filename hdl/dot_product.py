@@ -6,7 +6,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from hdl.carry_save import reduce_rows
+from hdl.carry_save import add_rows, reduce_rows
 from hdl.layouts import BFormat
 from hdl.library import place
 from hdl.multiplier import (
@@ -20,7 +20,7 @@ from hdl.multiplier import (
 )
 
 # per `Config.pipeline`: the heights at which the tree of rows is cut by registers, before its sum
-CUTS = {1: (), 2: (4,), 3: (6, 2)}
+CUTS = {1: (), 2: (3,), 3: (6, 2)}
 
 
 def row_sum_width(config: Config) -> int:
@@ -55,7 +55,7 @@ class RowSum(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        width, rows = row_sum_width(self.config), []
+        rows = []
         for lane in range(self.config.lanes):
             multiplier = place(
                 m, platform, f"digit_multiplier_{lane}", DigitMultiplier(self.config))
@@ -63,20 +63,19 @@ class RowSum(wiring.Component):
                 multiplier.a.eq(self.a[lane]),
                 multiplier.digits.eq(self.digits[lane]),
             ]
-            rows.append(multiplier.row)
+            rows.append((0, multiplier.row))
         for stage, height in enumerate(CUTS[self.config.pipeline]):
             # Cycle `stage`: fewer rows
-            rows = reduce_rows(m, platform, rows, height, width, f"adder_{stage}")
-            held = [Signal(len(row), name=f"row_{stage}_{i}", reset_less=True)
-                    for i, row in enumerate(rows)]
-            with m.If(self.enable[stage]):
-                m.d.sync += [register.eq(row) for register, row in zip(held, rows, strict=True)]
-            rows = held
+            rows = reduce_rows(m, platform, rows, height, f"adder_{stage}")
+            for i, (low, row) in enumerate(rows):
+                register = Signal(len(row), name=f"row_{stage}_{i}", reset_less=True)
+                with m.If(self.enable[stage]):
+                    m.d.sync += register.eq(row)
+                rows[i] = low, register
         # Last cycle: two rows, one sum
-        rows = reduce_rows(m, platform, rows, 2, width, "adder")
-        total = Signal(width, reset_less=True)
+        total = Signal.like(self.sum, reset_less=True)
         with m.If(self.enable[-1]):
-            m.d.sync += total.eq(sum(rows))
+            m.d.sync += total.eq(add_rows(reduce_rows(m, platform, rows, 2, "adder")))
         m.d.comb += self.sum.eq(total)
         return m
 
@@ -132,7 +131,7 @@ class DotProduct(wiring.Component):
         m.d.comb += [
             products.enable.eq(self.enable.replicate(self.latency(config))),
             zeros.enable.eq(self.enable.replicate(self.latency(config))),
-            self.sum.eq(sum(joined(products.sum, split[-1], config))
-                        - sum(joined(zeros.sum, split[-1], config))),
+            self.sum.eq(add_rows(joined(products.sum, split[-1], config))
+                        - add_rows(joined(zeros.sum, split[-1], config))),
         ]
         return m

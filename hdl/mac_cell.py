@@ -1,17 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cell of the tile: a sum of rows, its accumulator, and the drain register behind it."""
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from itertools import product
+
+from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
+from golden.formats import INT4, UINT4, IntFormat, LogFormat
+from hdl.carry_save import add_rows, reduce_rows
 from hdl.dot_product import RowSum
 from hdl.library import place
 from hdl.multiplier import A_WIDTH, digits_layout, joined, offset_binary
 
-
 ZERO = Const(0, A_WIDTH)
+INT4_DIGITS = 10  # |first digit| + 4 * |second| at most: 6 is -2 + 4 * 2
+
+
+def row_worth(b: IntFormat | LogFormat) -> int:
+    """The most that a row of a product with an operand b of this format is worth."""
+    return (2**A_WIDTH - 1) * (b.magnitude if isinstance(b, LogFormat) else INT4_DIGITS)
+
+
+def held_width(config: Config) -> int:
+    """Bits of the sums of rows up to K = `max_k`, whatever the formats."""
+    pairs = product((INT4, UINT4), (INT4, *config.log_formats))
+    return max(config.max_k(a, b) * row_worth(b) for a, b in pairs).bit_length()
 
 
 def _members(config: Config) -> dict:
@@ -22,7 +37,7 @@ def _members(config: Config) -> dict:
         "first": In(1),
         "split": In(1),
         "capture": In(1),
-        "drain": Out(config.accumulator_width),
+        "drain": Out(held_width(config)),
         "overflow": Out(1),
     }
 
@@ -37,7 +52,7 @@ class MacCell(wiring.Component):
         hold two digits each (INT4).
     capture : In(1), drain <= accumulator; move : In(1), drain <= below.
     below : In(unsigned), the drain register of the next row. drain : Out(unsigned).
-    overflow : Out(1), the sum taken now leaves the accumulator's width.
+    overflow : Out(1), the sum taken now leaves the accumulator: the block is longer than `max_k`.
     """
 
     def __init__(self, config: Config):
@@ -46,7 +61,7 @@ class MacCell(wiring.Component):
             "a": In(data.ArrayLayout(A_WIDTH, config.lanes)),
             **_members(config),
             "move": In(1),
-            "below": In(config.accumulator_width),
+            "below": In(held_width(config)),
         })
 
     def elaborate(self, platform):
@@ -56,11 +71,12 @@ class MacCell(wiring.Component):
         accumulator = Signal.like(self.drain, reset_less=True)
         drain = Signal.like(self.drain, reset_less=True)
         # wide enough for any sum, however narrow the accumulator
-        width = self.config.accumulator_width
+        width = len(accumulator)
         total = Signal(max(width, len(rows.sum) + 2) + 1)
-        one, other = joined(rows.sum, self.split, self.config)
+        held = accumulator & (~self.first).replicate(width)
+        addends = [(0, held), *joined(rows.sum, self.split, self.config)]
         m.d.comb += [
-            total.eq(Mux(self.first, 0, accumulator) + one + other),
+            total.eq(add_rows(reduce_rows(m, platform, addends, 2, "adder"))),
             self.overflow.eq(self.accumulate & total[width:].any()),
             self.drain.eq(drain),
         ]

@@ -9,7 +9,7 @@ from golden.config import Config
 from hdl.dot_product import RowSum
 from hdl.layouts import BFormat, beat_layout, codes_layout, row_layout
 from hdl.library import place
-from hdl.mac_cell import MacCell, ZeroCell
+from hdl.mac_cell import MacCell, ZeroCell, held_width
 from hdl.multiplier import OperandDecoder, digits_layout, offset_binary
 
 
@@ -62,22 +62,24 @@ class MacTile(wiring.Component):
                 *(there.eq(here) for here, there in zip([beat.rows, *rows], rows, strict=False)),
             ]
 
-        # Cycle 0: operands. Those of a row are made offset binary, zero in the lanes beyond K (a
-        # zero a makes a zero product); those of a column are decoded once for all rows.
+        # Cycle 0: operands. Those of a row are made offset binary; those of a column are decoded
+        # once for all rows, as zero in the lanes beyond K.
         a = Signal(codes_layout(config, config.rows), reset_less=True)
         a_signed = Signal(reset_less=True)
         digits = Signal(data.ArrayLayout(
             data.ArrayLayout(digits_layout(config), config.lanes), config.cols), reset_less=True)
         take = self.i.valid & advance
         for lane in range(config.lanes):
+            with m.If(take):
+                m.d.sync += [a[r][lane].eq(offset_binary(beat.a[r][lane], beat.a_signed))
+                             for r in range(config.rows)]
             exists = (lane < beat.lanes).replicate(4)
-            for r in range(config.rows):
-                with m.If(take):
-                    m.d.sync += a[r][lane].eq(
-                        offset_binary(beat.a[r][lane] & exists, beat.a_signed))
             for c in range(config.cols):
                 decoder = place(m, platform, f"operand_decoder_{c}_{lane}", OperandDecoder(config))
-                m.d.comb += [decoder.code.eq(beat.b[c][lane]), decoder.format.eq(beat.b_format)]
+                m.d.comb += [
+                    decoder.code.eq(beat.b[c][lane] & exists),
+                    decoder.format.eq(beat.b_format),
+                ]
                 with m.If(take):
                     m.d.sync += digits[c][lane].eq(decoder.digits)
         with m.If(take):
@@ -130,11 +132,12 @@ class MacTile(wiring.Component):
 
             # Last cycle: take off what is too much.
             width = config.accumulator_width
-            exact = Signal(signed(width + 1), name=f"exact_{c}")
+            exact = Signal(signed(held_width(config) + 1), name=f"exact_{c}")
+            fits = exact[width - 1:].all() | ~exact[width - 1:].any()
             m.d.comb += exact.eq(below - zero.drain)
             with m.If(moved):
                 m.d.sync += self.o.p.values[c].eq(exact[:width])
-            lost.append(moved & (exact[width] ^ exact[width - 1]))
+            lost.append(moved & ~fits)
         with m.If(room):
             m.d.sync += [self.o.valid.eq(moved), self.o.p.last.eq(left == 1)]
         with m.If(Cat(lost).any()):

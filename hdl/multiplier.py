@@ -18,6 +18,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from golden.formats import A_FORMATS, FP4_R2, FP4_R4, max_product
+from hdl.carry_save import add_rows
 from hdl.layouts import BFormat
 from hdl.library import place
 
@@ -62,11 +63,17 @@ def offset_binary(code, is_signed):
     return Cat(code[:-1], code[-1] ^ is_signed)
 
 
-def joined(total, split, config: Config) -> tuple:
-    """The two addends of a sum of rows: itself and 0, or if `split` its first and second digits."""
+def joined(total, split, config: Config) -> list:
+    """A sum of rows as two rows (`hdl.carry_save`): itself and 0, or if `split` its first and its
+    second digits.
+
+    They overlap as little as they can: what lies above the first digits is never theirs.
+    """
     high = high_position(config)
     low, top = total[:high], total[high:]
-    return Cat(low, top & ~split.replicate(len(top))), Cat(0, 0, top & split.replicate(len(top)))
+    beside = top[:high - 2]  # what of the second digits, at weight 4, lies beside the first
+    return [(0, Cat(low, Mux(split, top[len(beside):], top))),
+            (2, beside & split.replicate(len(beside)))]
 
 
 class OperandDecoder(wiring.Component):
@@ -183,7 +190,7 @@ class Multiplier(wiring.Component):
                 multiplier.a.eq(offset_binary(code, self.a_signed)),
                 multiplier.digits.eq(decoder.digits),
             ]
-            one, other = joined(multiplier.row, self.b_format == BFormat.INT4, self.config)
-            sums.append(one + other)
+            sums.append(add_rows(
+                joined(multiplier.row, self.b_format == BFormat.INT4, self.config)))
         m.d.comb += self.product.eq(sums[0] - sums[1])
         return m

@@ -6,8 +6,9 @@ import shutil
 
 import pytest
 
-from golden.config import PRESETS, Config
+from golden.config import PRESETS
 from golden.formats import INT4, UINT4, max_product
+from hdl.mac_cell import held_width, row_worth
 from hdl.statistics import Squarer
 from verif.formal import __main__ as command
 from verif.formal import arithmetic, prover
@@ -47,11 +48,12 @@ def test_the_reach_of_a_block_is_max_k():
                 k = config.max_k(a, b)
                 assert k * max_product(a, b) <= limit
                 assert k == config.max_dim or (k + 1) * max_product(a, b) > limit
+                assert k * row_worth(b) < 2**held_width(config)
 
 
 def test_a_longer_block_overflows():
     """One step above the bound there is a real run, from reset, that overflows."""
-    verdict = prover.prove(arithmetic.accumulator(Config(1, 1, 2, accumulator_width=20),
+    verdict = prover.prove(arithmetic.accumulator(arithmetic.NARROW,
                                                   beyond=2**17), 9, bounded=True)
     assert not verdict.proven
     assert "cycles after reset" in verdict.detail

@@ -111,7 +111,8 @@ async def overflow_is_sticky(dut):
     for r, c, top in cases if fit < 100 else cases[-1:]:  # wide accumulators take long to fill
         beat = {"a": [[15 * (i == r)] * config.lanes for i in range(config.rows)],
                 "b": [[top * (i == c)] * config.lanes for i in range(config.cols)],
-                "a_signed": 0, "b_format": BFormat.of(fmt), "lanes": config.lanes, "rows": config.rows}
+                "a_signed": 0, "b_format": BFormat.of(fmt), "lanes": config.lanes,
+                "rows": config.rows}
         for beats in (fit, fit + 1):
             bench.source.queue.extend(
                 layout.const({**beat, "first": int(i == 0), "last": int(i == beats - 1)}).as_bits()

@@ -1,31 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
 """No overflow: the accumulators up to `max_k`, the statistics up to MAX_ELEMENTS."""
 
-from amaranth.hdl import Cat, Mux, Signal, signed
-from amaranth.lib import data
+from amaranth.hdl import Cat, Const, Mux, Signal, Value, signed
 
 from golden.config import Config
 from golden.formats import INT4, INT32, UINT4, max_product
 from golden.statistics import MAX_ELEMENTS
+from hdl.carry_save import add_rows
+from hdl.dot_product import DotProduct, row_sum_width
 from hdl.layouts import WORD, BFormat
+from hdl.mac_cell import held_width, row_worth
 from hdl.mac_tile import MacTile
+from hdl.multiplier import joined
 from hdl.rescale import RescaleUnit
 from hdl.statistics import STATISTICS_LAYOUT, Squarer, StatisticsUnit
 from verif.formal.harness import SMALL, Harness, implies
 
 # One cell, whose neighbours are copies of it; the narrowest accumulator and the widest.
-NARROW = Config(1, 1, 2, accumulator_width=20)
-WIDE = Config(1, 1, 2, accumulator_width=32, dim_width=16)
+NARROW = Config(1, 1, 2, accumulator_width=20, pipeline=1)
+WIDE = Config(1, 1, 2, accumulator_width=32, dim_width=16, pipeline=1)
 LARGEST = -INT32.lo  # the greatest magnitude of a 32-bit word
 
 
 def accumulator(config: Config, beyond: int = 0) -> Harness:
-    """No overflow, and no flag, in any block whose `reach` stays within the accumulator.
+    """No overflow, and no flag, in any block whose `reach` and `weight` stay within bounds.
 
-    A block's reach is the largest product of its formats times its steps, K * max_product: at most
-    2**(accumulator_width - 1) - 1 exactly if K <= max_k. |accumulator| <= reach so far, at every
-    stage of the tile. The first beat after a block's last is a first one.
-    `beyond` widens the bound, to see that it is needed.
+    A block's reach is the largest product of its formats times its steps, K * max_product, at most
+    2**(accumulator_width - 1) - 1; its weight is K * row_worth, at most 2**held_width - 1. Both
+    hold if K <= max_k (`test_the_reach_of_a_block_is_max_k`). At every stage of the tile, what a
+    cell holds and what the zero cell holds is at most the weight so far, and they differ by the
+    reach so far at most. The first beat after a block's last is a first one. The sums of rows are
+    replaced by what `sums_of_rows` proves of them.
+    `beyond` widens the first bound, to see that it is needed.
     """
     h = Harness(MacTile(config))
     m, i = h.m, h.dut.i
@@ -33,84 +39,133 @@ def accumulator(config: Config, beyond: int = 0) -> Harness:
     kinds = [(a, b) for a in (UINT4, INT4) for b in (INT4, *config.log_formats)]
     offered_kind = [(beat.b_format == BFormat.of(b)) & (beat.a_signed == (a is INT4))
                     for a, b in kinds]
-    limit = 2**(config.accumulator_width - 1) - 1 + beyond
-    reach_width = config.accumulator_width + 1
-    # ghosts of the stages: reach of the block so far, of this beat, its lanes and its formats
-    reach = [h.ghost(reach_width, f"reach_{stage}") for stage in range(3)]
-    own = [h.ghost(config.dot_width, f"own_{stage}") for stage in range(2)]
+    limits = (2**(config.accumulator_width - 1) - 1 + beyond, 2**held_width(config) - 1)
+    worths = ([max_product(a, b) for a, b in kinds], [row_worth(b) for _, b in kinds])
+    valid, first, split = h.net("valid", 2), h.net("first", 2), h.net("split", 2)
     lanes, kind = h.ghost(beat.lanes.shape(), "lanes"), h.ghost(len(kinds), "kind")
-    so_far = h.ghost(reach_width, "so_far")  # of the block that is being sent
     begun = h.ghost(1, "begun")  # a block is being sent: the next beat may go on with it
-    active = h.ghost(1, "active")  # the accumulator holds sums since reset
-    valid, first = h.net("valid", 2), h.net("first", 2)
-    beat_reach, offered = Signal(config.dot_width), Signal(reach_width)
-    m.d.comb += [beat_reach.eq(_reach(beat.lanes, offered_kind, kinds)),
-                 offered.eq(beat_reach + Mux(beat.first, 0, so_far))]
+    active = h.ghost(1, "active")  # the accumulators hold sums since reset
     with m.If(i.valid & i.ready):
-        m.d.sync += [so_far.eq(offered), begun.eq(~beat.last)]
+        m.d.sync += begun.eq(~beat.last)
     with m.If(i.ready):
-        m.d.sync += [reach[0].eq(offered), reach[1].eq(reach[0]), own[0].eq(beat_reach),
-                     own[1].eq(own[0]), lanes.eq(beat.lanes), kind.eq(Cat(offered_kind))]
+        m.d.sync += [lanes.eq(beat.lanes), kind.eq(Cat(offered_kind))]
         with m.If(valid[1]):
-            m.d.sync += [reach[2].eq(reach[1]), active.eq(1)]
+            m.d.sync += active.eq(1)
     h.assume(implies(i.valid, Cat(offered_kind).any() & (beat.lanes >= 1)
-                     & (beat.lanes <= config.lanes) & (beat.first | begun) & (offered <= limit)))
+                     & (beat.lanes <= config.lanes) & (beat.first | begun)))
+    h.prove(implies(begun, valid.any() | active))
 
-    # The chain of reaches through the stages, youngest first.
-    newest = Mux(valid[0], reach[0], Mux(valid[1], reach[1], reach[2]))
-    h.prove(implies(begun, so_far == newest), implies(begun, valid.any() | active),
-            implies(active, reach[2] <= limit))
-    older = (Mux(valid[1], reach[1], reach[2]), reach[2])
-    exists = (valid[1] | active, active)
-    for stage in range(2):
-        h.prove(implies(valid[stage], reach[stage] == own[stage] + Mux(
-                    first[stage], 0, older[stage])),
-                implies(valid[stage] & ~first[stage], exists[stage]),
-                implies(valid[stage], reach[stage] <= limit))
+    measures = []  # (of the beat in each stage, of its block so far in each stage)
+    for name, limit, worth in zip(("reach", "weight"), limits, worths, strict=True):
+        width = config.accumulator_width + 2
+        so_far = h.ghost(width, f"{name}_so_far")  # of the block that is being sent
+        block = [h.ghost(width, f"{name}_{stage}") for stage in range(3)]
+        own = [h.ghost(width, f"own_{name}_{stage}") for stage in range(2)]
+        now, offered = Signal(width), Signal(width)
+        m.d.comb += [now.eq(_measure(beat.lanes, offered_kind, worth)),
+                     offered.eq(now + Mux(beat.first, 0, so_far))]
+        with m.If(i.valid & i.ready):
+            m.d.sync += so_far.eq(offered)
+        with m.If(i.ready):
+            m.d.sync += [block[0].eq(offered), block[1].eq(block[0]), own[0].eq(now),
+                         own[1].eq(own[0])]
+            with m.If(valid[1]):
+                m.d.sync += block[2].eq(block[1])
+        h.assume(implies(i.valid, offered <= limit))
 
-    # The operands behind stage 0, the sum behind stage 1, the accumulator.
-    a = h.net("a", data.ArrayLayout(data.ArrayLayout(4, config.lanes), 1))[0]
-    a_sign = h.net("a_sign_0", config.lanes)
-    b_format = h.net("b_format", BFormat)
-    is_signed = Cat(kind[n] for n, (x, _) in enumerate(kinds) if x is INT4).any()
-    h.prove(implies(valid[0], (own[0] == _reach(lanes, kind, kinds))
-                    & Cat(kind == 1 << n for n in range(len(kinds))).any()
-                    & (lanes <= config.lanes)))
-    for n, (_, b) in enumerate(kinds):
-        h.prove(implies(valid[0] & kind[n], b_format == BFormat.of(b)))
-    for lane in range(config.lanes):
-        h.prove(implies(valid[0], a_sign[lane] == (a[lane][3] & is_signed)),
-                implies(valid[0] & (lane >= lanes), a[lane] == 0))
-    cell = "mac_cell_0_0."
-    total = h.net(f"{cell}dot_product.total", signed(config.dot_width))
-    held = h.net(f"{cell}accumulator", signed(config.accumulator_width))
-    h.prove(implies(valid[1], (total <= own[1]) & (total >= -own[1])),
-            implies(active, (held <= reach[2]) & (held >= -reach[2])),
-            ~h.net(f"{cell}overflow"), ~h.dut.overflow)
+        # The chain through the stages, youngest first.
+        newest = Mux(valid[0], block[0], Mux(valid[1], block[1], block[2]))
+        h.prove(implies(begun, so_far == newest), implies(active, block[2] <= limit))
+        older = (Mux(valid[1], block[1], block[2]), block[2])
+        exists = (valid[1] | active, active)
+        for stage in range(2):
+            h.prove(implies(valid[stage], block[stage] == own[stage] + Mux(
+                        first[stage], 0, older[stage])),
+                    implies(valid[stage] & ~first[stage], exists[stage]),
+                    implies(valid[stage], block[stage] <= limit))
+        h.prove(implies(valid[0], own[0] == _measure(lanes, kind, worth)))
+        measures.append((own, block))
+    (own_reach, reach), (own_weight, weight) = measures
+
+    h.prove(implies(valid[0], Cat(kind == 1 << n for n in range(len(kinds))).any()
+                    & (lanes <= config.lanes)
+                    & (split[0] == Cat(kind[n] for n, (_, b) in enumerate(kinds)
+                                       if b is INT4).any())))
+
+    # The sums of rows behind stage 1, the accumulators, the drain registers.
+    cells = ("mac_cell_0_0.", "zero_cell_0.mac_cell.")
+    totals = [h.cut(f"{cell}row_sum.sum", row_sum_width(config)) for cell in cells]
+    sums = [add_rows(joined(total, split[1], config)) for total in totals]
+    held, drain = ([h.net(f"{cell}{name}", held_width(config)) for cell in cells]
+                   for name in ("accumulator", "drain"))
+    full, left = h.net("full"), h.net("left", beat.rows.shape())
+    h.assume(implies(valid[1], _within(sums, own_reach[1])))
+    for n in range(2):
+        h.assume(implies(valid[1], sums[n] <= own_weight[1]))
+        h.prove(implies(active, held[n] <= weight[2]), ~h.net(f"{cells[n]}overflow"))
+    h.prove(implies(active, _within(held, reach[2])), implies(full, active),
+            implies(left != 0, _within(drain, limits[0])), ~h.dut.overflow)
     return h
 
 
-def _reach(lanes, chosen, kinds):
-    """Lanes times the largest product of the formats that are chosen."""
-    reach = 0
-    for condition, (a, b) in zip(chosen, kinds, strict=True):
-        reach = Mux(condition, lanes * max_product(a, b), reach)
-    return reach
+def sums_of_rows(config: Config) -> Harness:
+    """What rows add up to, and what rows of zeros do, is at most the lanes times `row_worth`; they
+    differ by the lanes times the largest product at most. Lanes beyond K have a code b of zero."""
+    h = Harness(DotProduct(config))
+    dut = h.dut
+    lanes = h.ghost(range(config.lanes + 1), "lanes")
+    count = Signal(range(config.lanes + 1))
+    for n in range(1, config.lanes + 1):
+        with h.m.If(Value.cast(dut.b)[4 * n - 4:] != 0):
+            h.m.d.comb += count.eq(n)
+    h.m.d.sync += lanes.eq(count)
+    rows = [h.net(f"{name}.total", row_sum_width(config)) for name in ("products", "zeros")]
+    for a in (UINT4, INT4):
+        for b in (INT4, *config.log_formats):
+            taken = h.past(dut.enable & (dut.a_signed == (a is INT4))
+                           & (dut.b_format == BFormat.of(b)))
+            sums = [add_rows(joined(total, Const(b is INT4, 1), config)) for total in rows]
+            h.prove(implies(taken, _within(sums, lanes * max_product(a, b))),
+                    *(implies(taken, value <= lanes * row_worth(b)) for value in sums))
+    return h
+
+
+def _within(pair, bound):
+    """The two values differ by at most the bound."""
+    difference = pair[0] - pair[1]
+    return (difference <= bound) & (-difference <= bound)
+
+
+def _measure(lanes, chosen, worths):
+    """Lanes times the worth of the formats that are chosen."""
+    found = 0
+    for condition, worth in zip(chosen, worths, strict=True):
+        found = Mux(condition, lanes * worth, found)
+    return found
 
 
 def overflow_flag(config: Config) -> Harness:
-    """A sum that the accumulator cannot hold raises the flag, which stays until it is cleared."""
+    """A sum that the accumulator cannot hold, or a result that does not fit, raises the flag, which
+    stays until it is cleared."""
     h = Harness(MacTile(config))
-    cell = "mac_cell_0_0."
-    taken, first = h.net("accumulate"), h.net("first", 2)
-    total = h.net(f"{cell}dot_product.total", signed(config.dot_width))
-    held = h.net(f"{cell}accumulator", signed(config.accumulator_width))
-    exact = Signal(signed(config.accumulator_width + 8))
-    h.m.d.comb += exact.eq(Mux(first[1], 0, held) + total)
-    lost = h.past(taken) & (h.past(exact) != held)
+    lost = []
+    taken, first, split = h.net("accumulate"), h.net("first", 2), h.net("split", 2)
+    for cell in ("mac_cell_0_0.", "zero_cell_0.mac_cell."):
+        total = h.net(f"{cell}row_sum.total", row_sum_width(config))
+        held = h.net(f"{cell}accumulator", held_width(config))
+        exact = Signal(held_width(config) + 8, name=f"sum_{len(lost)}")
+        h.m.d.comb += exact.eq(Mux(first[1], 0, held) + add_rows(joined(total, split[1], config)))
+        lost.append(h.past(taken) & (h.past(exact) != held))
+    left, result = h.net("left", h.dut.i.p.rows.shape()), h.dut.o
+    drain = [h.net(f"{cell}drain", held_width(config))
+             for cell in ("mac_cell_0_0.", "zero_cell_0.mac_cell.")]
+    exact = Signal(signed(held_width(config) + 1), name="result")
+    h.m.d.comb += exact.eq(drain[0] - drain[1])
+    moved = h.past((left != 0) & (~result.valid | result.ready))
+    lost.append(moved & (h.past(exact) != result.p.values[0]))
     flag = h.dut.overflow
-    h.prove(implies(lost, flag), implies(h.past(flag & ~h.dut.clear), flag),
-            implies(flag & ~h.past(flag), lost))
+    h.prove(implies(Cat(lost).any(), flag), implies(h.past(flag & ~h.dut.clear), flag),
+            implies(flag & ~h.past(flag), Cat(lost).any()))
     return h
 
 
