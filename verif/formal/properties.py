@@ -88,7 +88,7 @@ PROPERTIES = (
              lambda: engine.engine_progress(TINY),
              ({"feed_last": "feed_last_col"},)),  # the feeder stops after a row of blocks
     Property("rows are worth what their products are", "DotProduct",
-             lambda: arithmetic.sums_of_rows(arithmetic.NARROW), {"products.a": "8'h0f"}),
+             lambda: arithmetic.sums_of_rows(arithmetic.NARROW), ({"products.a": "8'h0f"},)),
     Property("no overflow up to max_k, 20 bits", "MacTile",
              lambda: arithmetic.accumulator(arithmetic.NARROW), ({"mac_cell_0_0.first": "1'b0"},)),
     Property("no overflow up to max_k, 32 bits", "MacTile",
