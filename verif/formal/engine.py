@@ -14,9 +14,10 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from hdl.adaptive import AdaptUnit
+from hdl.dot_product import RowSum
 from hdl.engine import Engine
 from hdl.job import Op, job_layout
-from hdl.layouts import tag_layout
+from hdl.layouts import beat_layout, tag_layout
 from hdl.mac_tile import MacTile
 from hdl.rescale import RescaleUnit
 from hdl.solver import ScaleSolver
@@ -174,12 +175,14 @@ def engine_progress(config: Config = SMALL) -> Harness:
     h.prove(*rules, is_open == Cat(there for there, _ in ahead).any())
 
     drainer, queued, held = coupled(h)
-    joined(h, drainer)
+    offered = joined(h, drainer)
     to_rescale, rest = Signal(range(block)), Signal(range(within + 1))
     rescaling = in_rescale(h)
     for place, (there, _) in reversed(list(enumerate(held))):
         with h.m.If(there):
             h.m.d.comb += to_rescale.eq(len(rescaling) + place)
+    with h.m.If(offered):
+        h.m.d.comb += to_rescale.eq(len(rescaling))
     with h.m.If(drainer.valid):
         h.m.d.comb += rest.eq(Mux(drainer.gemm, to_rescale, 0))
     with h.m.Elif(queued.valid):
@@ -243,10 +246,10 @@ def coupled(h: Harness):
     h.m.d.comb += [start.n.eq(queued.job.n), start.m_left.eq(queued.job.m),
                    start.n_left.eq(queued.job.n), at.eq(Mux(of_queue, start, drainer.at))]
     held = blocks_held(h, "mac_tile.")
-    h.prove(implies(~held[0][0], begun == 0))  # only what is shifted out is drained in part
+    h.prove(implies(~held[0][0] & ~held[1][0], begun == 0))  # only what comes out is so in part
     for (there, rows), block in zip(held, positions_held(h, feeder.at), strict=True):
         h.prove(implies(there, known & (block == at) & (rows + begun == rows_of(at))))
-        after, last, begun = Signal(position), Signal(), 0
+        after, last, begun = Signal(position), Signal(), Mux(there, 0, begun)
         h.m.d.comb += after.eq(Mux(there, block, at))
         with h.m.If(there & (block.n_left > config.cols)):
             h.m.d.comb += after.n_left.eq(block.n_left - config.cols)
@@ -266,7 +269,7 @@ def moved(stream):
 
 def joined(h: Harness, drainer):
     """Proves that every stream that a beat or a row needs moves with it, and only then: none is
-    left behind."""
+    left behind. Returns whether the tile offers a row."""
     dut = h.dut
     tile, rescale = (h.inner(f"{name}.", block(dut.config)) for name, block in (
         ("mac_tile", MacTile), ("rescale_unit", RescaleUnit)))
@@ -277,15 +280,20 @@ def joined(h: Harness, drainer):
         moved(dut.mask) == (drained & job.mask),
         moved(dut.bias) == (drained & job.bias & h.net("last_row")),
     )
+    return tile.o.valid
 
 
 def positions_held(h: Harness, fed) -> list:
     """Ghosts beside the places of `blocks_held`: where in its job's walk a block lies. `fed` is the
     position of the block that is being fed."""
-    stages = latency(MacTile, h.dut.config) - 2
-    advance, capture = h.net("mac_tile.i__ready"), h.net("mac_tile.capture")
-    left, full, *staged = places = [
-        h.ghost(fed.shape(), f"position_{place}") for place in range(stages + 2)]
+    stages = 1 + latency(RowSum, h.dut.config)
+    advance, capture, moves = (
+        h.net(f"mac_tile.{name}") for name in ("i__ready", "capture", "moved"))
+    rows = beat_layout(h.dut.config)["rows"].shape
+    row, left, full, *staged = places = [
+        h.ghost(fed.shape(), f"position_{place}") for place in range(stages + 3)]
+    with h.m.If(moves & (h.net("mac_tile.left", rows) == 1)):
+        h.m.d.sync += row.eq(left)
     with h.m.If(capture):
         h.m.d.sync += left.eq(full)
     with h.m.If(advance & h.net("mac_tile.valid", stages)[-1]

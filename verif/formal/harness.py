@@ -5,13 +5,14 @@ from amaranth.hdl import Assert, Assume, Elaboratable, Fragment, Module, Signal,
 from amaranth.lib.wiring import In
 
 from golden.config import Config
+from hdl import manifest
 
 SMALL = Config(2, 2, 2, dim_width=4, tensors=2)
 
 
 def latency(block: type, config: Config = SMALL) -> int:
     """That of a block of this configuration."""
-    return ports_of(block(config)).latency
+    return manifest.latency(block, config)
 
 
 def ports_of(block):
@@ -50,9 +51,9 @@ class Harness(Elaboratable):
     def inner(self, path: str, block):
         """The ports of the `block` that is found at `path`, as nets; of the block under proof
         itself (an empty path) its own."""
+        ports_of(block)
         if not path:
             return self.dut
-        ports_of(block)
         ports = block.signature.create(path=(f"net_{len(self.nets)}",))
         for names, _, value in block.signature.flatten(ports):
             signal = Value.cast(value)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """No deadlock: nothing is lost, and what is owed comes within a stated number of cycles."""
 
-from amaranth.hdl import Cat, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Mux, Signal, signed
 
 from golden.solver import SAWB_SLOPE
+from hdl.dot_product import RowSum
 from hdl.layouts import beat_layout
 from hdl.mac_tile import MacTile
 from hdl.rescale import RescaleUnit
@@ -29,25 +30,29 @@ def rescale_progress() -> Harness:
 
 def blocks_held(h: Harness, path: str) -> list:
     """The places in the tile at `path` that may hold a block whose last beat is in, oldest first:
-    whether there is one, and its rows that are still to come."""
+    whether there is one, and its rows that are still to come. A block's last row in the output
+    register is a place of its own: the drain registers may hold the next block behind it."""
     config = h.dut.config
     rows = beat_layout(config)["rows"].shape
-    stages = latency(MacTile, config) - 2  # the other two: full, and being shifted out
+    stages = 1 + latency(RowSum, config)
     valid, last = h.net(f"{path}valid", stages), h.net(f"{path}last", stages)
-    left = h.net(f"{path}left", rows)
-    return [(left != 0, left), (h.net(f"{path}full"), h.net(f"{path}full_rows", rows)),
+    left, row = h.net(f"{path}left", rows), h.inner(path, MacTile(config)).o
+    behind = row.valid & ~row.p.last
+    h.prove(implies(behind, left != 0))
+    return [(row.valid & row.p.last, Const(1)), (left != 0, left + behind),
+            (h.net(f"{path}full"), h.net(f"{path}full_rows", rows)),
             *((valid[stage] & last[stage], h.net(f"{path}rows_{stage}", rows))
               for stage in reversed(range(stages)))]
 
 
 def tile_progress() -> Harness:
     """As many rows come out as the blocks announce; the first row of a finished block within
-    `latency` cycles; `i` waits for at most `rows` rows that are taken."""
+    `latency` cycles; `i` waits for at most `rows` rows that are taken, the first of them offered a
+    cycle later at most."""
     h = Harness(MacTile(SMALL))
-    i, o, within = h.dut.i, h.dut.o, h.dut.latency
+    i, o, within = h.dut.i, h.dut.o, latency(MacTile)
     h.assume(h.kept(i), implies(i.valid, (i.p.rows >= 1) & (i.p.rows <= SMALL.rows)))
     held = blocks_held(h, "")
-    left = held[0][1]
 
     owed = h.ghost(range((len(held) + 1) * SMALL.rows + 1), "owed")  # rows of finished blocks
     moved = o.valid & o.ready
@@ -56,21 +61,20 @@ def tile_progress() -> Harness:
     for there, rows in held:
         h.prove(implies(there, (rows >= 1) & (rows <= SMALL.rows)))
 
-    # Cycles since a row is owed and none is offered. `latency` counts from the last beat, after
+    # Cycles in which a row is owed and none is offered. `latency` counts from the last beat, after
     # which the block goes one place on per cycle.
-    wait, bound = h.ghost(range(within + 1), "wait"), Signal(range(within))
+    wait, rest = h.ghost(range(within + 1), "wait"), Signal(range(within + 1))
     h.m.d.sync += wait.eq(Mux((owed != 0) & ~o.valid, wait + 1, 0))
     for place, (there, _) in reversed(list(enumerate(held))):
         with h.m.If(there):
-            h.m.d.comb += bound.eq(len(held) - 1 - place)
-    h.prove(wait < within, implies((owed != 0) & ~o.valid, i.ready),
-            implies(~o.valid, wait <= bound))
+            h.m.d.comb += rest.eq(place)
+    h.prove(implies((owed != 0) & ~o.valid, 1 + wait + rest <= within))
 
-    # Cycles in which `i` waits, while every row that is offered is taken.
-    stall = h.ghost(range(SMALL.rows + 2), "stall")
+    # Rows that are taken while `i` waits.
+    left, stall = h.net("left", i.p.rows.shape()), h.ghost(range(SMALL.rows + 2), "stall")
     h.m.d.sync += stall.eq(Mux(i.ready, 0, stall + moved))
-    h.prove(implies(~i.ready, o.valid), stall + left <= SMALL.rows,
-            implies(~i.ready, stall < SMALL.rows))
+    h.prove(implies(~i.ready, left != 0), implies(h.past(~i.ready), o.valid),
+            stall + left <= SMALL.rows, implies(~i.ready, stall < SMALL.rows))
     return h
 
 
