@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from golden.config import Config
 from golden.formats import INT4, UINT4, IntFormat, LogFormat
 from hdl.carry_save import add_rows, reduce_rows
-from hdl.dot_product import RowSum
+from hdl.dot_product import RowSum, row_sum_width
 from hdl.library import place
 from hdl.multiplier import A_WIDTH, digits_layout, joined, offset_binary
 
@@ -27,6 +27,11 @@ def held_width(config: Config) -> int:
     """Bits of the sums of rows up to K = `max_k`, whatever the formats."""
     pairs = product((INT4, UINT4), (INT4, *config.log_formats))
     return max(config.max_k(a, b) * row_worth(b) for a, b in pairs).bit_length()
+
+
+def total_width(config: Config) -> int:
+    """Bits of any sum of a cell, however narrow its accumulator."""
+    return max(held_width(config), row_sum_width(config) + 2) + 1
 
 
 def _members(config: Config) -> dict:
@@ -70,9 +75,8 @@ class MacCell(wiring.Component):
         m.d.comb += [rows.a.eq(self.a), rows.digits.eq(self.digits), rows.enable.eq(self.enable)]
         accumulator = Signal.like(self.drain, reset_less=True)
         drain = Signal.like(self.drain, reset_less=True)
-        # wide enough for any sum, however narrow the accumulator
         width = len(accumulator)
-        total = Signal(max(width, len(rows.sum) + 2) + 1)
+        total = Signal(total_width(self.config))
         held = accumulator & (~self.first).replicate(width)
         addends = [(0, held), *joined(rows.sum, self.split, self.config)]
         m.d.comb += [

@@ -8,6 +8,7 @@ import pytest
 
 from golden.config import PRESETS
 from golden.formats import INT4, UINT4, max_product
+from hdl.layouts import BFormat
 from hdl.mac_cell import held_width, row_worth
 from hdl.statistics import Squarer
 from verif.formal import __main__ as command
@@ -52,9 +53,12 @@ def test_the_reach_of_a_block_is_max_k():
 
 
 def test_a_longer_block_overflows():
-    """One step above the bound there is a real run, from reset, that overflows."""
-    verdict = prover.prove(arithmetic.accumulator(arithmetic.NARROW,
-                                                  beyond=2**17), 9, bounded=True)
+    """Some steps above the bound there is a real run, from reset, that overflows."""
+    harness = arithmetic.accumulator(arithmetic.NARROW, beyond=2**17)
+    i, o = harness.dut.i, harness.dut.o
+    harness.assume(i.valid, i.p.lanes == arithmetic.NARROW.lanes, o.ready,
+                   i.p.b_format == BFormat.FP4_R4, ~i.p.a_signed)  # is found sooner: the steepest
+    verdict = prover.prove(harness, 12, bounded=True)
     assert not verdict.proven
     assert "cycles after reset" in verdict.detail
 

@@ -9,7 +9,7 @@ from golden.statistics import MAX_ELEMENTS
 from hdl.carry_save import add_rows
 from hdl.dot_product import DotProduct, row_sum_width
 from hdl.layouts import WORD, BFormat
-from hdl.mac_cell import held_width, row_worth
+from hdl.mac_cell import MacCell, held_width, row_worth, total_width
 from hdl.mac_tile import MacTile
 from hdl.multiplier import joined
 from hdl.rescale import RescaleUnit
@@ -29,8 +29,8 @@ def accumulator(config: Config, beyond: int = 0) -> Harness:
     2**(accumulator_width - 1) - 1; its weight is K * row_worth, at most 2**held_width - 1. Both
     hold if K <= max_k (`test_the_reach_of_a_block_is_max_k`). At every stage of the tile, what a
     cell holds and what the zero cell holds is at most the weight so far, and they differ by the
-    reach so far at most. The first beat after a block's last is a first one. The sums of rows are
-    replaced by what `sums_of_rows` proves of them.
+    reach so far at most. The first beat after a block's last is a first one. What a cell adds is
+    replaced by what `exact_total` and `sums_of_rows` prove of it.
     `beyond` widens the first bound, to see that it is needed.
     """
     h = Harness(MacTile(config))
@@ -92,19 +92,33 @@ def accumulator(config: Config, beyond: int = 0) -> Harness:
                     & (split[0] == Cat(kind[n] for n, (_, b) in enumerate(kinds)
                                        if b is INT4).any())))
 
-    # The sums of rows behind stage 1, the accumulators, the drain registers.
+    # What the cells are about to hold, the accumulators, the drain registers.
     cells = ("mac_cell_0_0.", "zero_cell_0.mac_cell.")
-    totals = [h.cut(f"{cell}row_sum.sum", row_sum_width(config)) for cell in cells]
-    sums = [add_rows(joined(total, split[1], config)) for total in totals]
+    totals = [h.cut(f"{cell}total", total_width(config)) for cell in cells]
     held, drain = ([h.net(f"{cell}{name}", held_width(config)) for cell in cells]
                    for name in ("accumulator", "drain"))
     full, left = h.net("full"), h.net("left", beat.rows.shape())
-    h.assume(implies(valid[1], _within(sums, own_reach[1])))
-    for n in range(2):
-        h.assume(implies(valid[1], sums[n] <= own_weight[1]))
-        h.prove(implies(active, held[n] <= weight[2]), ~h.net(f"{cells[n]}overflow"))
-    h.prove(implies(active, _within(held, reach[2])), implies(full, active),
-            implies(left != 0, _within(drain, limits[0])), ~h.dut.overflow)
+    apart = held[0] - held[1]
+    added = totals[0] - totals[1] - Mux(first[1], 0, apart)
+    h.assume(implies(valid[1], _at_most(added, own_reach[1])))
+    for total, value in zip(totals, held, strict=True):
+        added = total - Mux(first[1], 0, value)
+        h.assume(implies(valid[1], (added >= 0) & (added <= own_weight[1])))
+    for cell, value in zip(cells, held, strict=True):
+        h.prove(implies(active, value <= weight[2]), ~h.net(f"{cell}overflow"))
+    h.prove(implies(active, _at_most(apart, reach[2])), implies(full, active),
+            implies(left != 0, _at_most(drain[0] - drain[1], limits[0])), ~h.dut.overflow)
+    return h
+
+
+def exact_total(config: Config) -> Harness:
+    """What a cell is about to hold is what it holds, from 0 if `first`, plus its sum of rows."""
+    h = Harness(MacCell(config))
+    dut = h.dut
+    held = h.net("accumulator", held_width(config))
+    rows = h.net("row_sum.total", row_sum_width(config))
+    h.prove(h.net("total", total_width(config)) == Mux(dut.first, 0, held)
+            + add_rows(joined(rows, dut.split, config)))
     return h
 
 
@@ -125,15 +139,14 @@ def sums_of_rows(config: Config) -> Harness:
             taken = h.past(dut.enable & (dut.a_signed == (a is INT4))
                            & (dut.b_format == BFormat.of(b)))
             sums = [add_rows(joined(total, Const(b is INT4, 1), config)) for total in rows]
-            h.prove(implies(taken, _within(sums, lanes * max_product(a, b))),
+            h.prove(implies(taken, _at_most(sums[0] - sums[1], lanes * max_product(a, b))),
                     *(implies(taken, value <= lanes * row_worth(b)) for value in sums))
     return h
 
 
-def _within(pair, bound):
-    """The two values differ by at most the bound."""
-    difference = pair[0] - pair[1]
-    return (difference <= bound) & (-difference <= bound)
+def _at_most(value, bound):
+    """The magnitude of the value is at most the bound."""
+    return (value <= bound) & (-value <= bound)
 
 
 def _measure(lanes, chosen, worths):

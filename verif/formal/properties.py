@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from golden.config import PRESETS
@@ -53,7 +54,7 @@ def _shape(block, fault: dict[str, str]):
 TINY = PRESETS["tiny"]
 
 PROPERTIES = (
-    _of(MacTile, {"capture": "full"}),
+    _of(MacTile, {"moved": "1'b1"}),
     _of(RescaleUnit, {"advance": "1'b1"}),
     _of(ScaleSolver, {"unreachable": "last"}),
     _of(AdaptUnit, {"clipped": "first"}, engine.stable_report),
@@ -88,11 +89,17 @@ PROPERTIES = (
              lambda: engine.engine_progress(TINY),
              ({"feed_last": "feed_last_col"},)),  # the feeder stops after a row of blocks
     Property("rows are worth what their products are", "DotProduct",
-             lambda: arithmetic.sums_of_rows(arithmetic.NARROW), ({"products.a": "8'h0f"},)),
-    Property("no overflow up to max_k, 20 bits", "MacTile",
-             lambda: arithmetic.accumulator(arithmetic.NARROW), ({"mac_cell_0_0.first": "1'b0"},)),
-    Property("no overflow up to max_k, 32 bits", "MacTile",
-             lambda: arithmetic.accumulator(arithmetic.WIDE), ({"mac_cell_0_0.first": "1'b0"},)),
+             lambda: arithmetic.sums_of_rows(arithmetic.NARROW), (
+                 {"zeros.digit_multiplier_0.row": "16'h0000"},)),
+    *(prop for bits, config in ((20, arithmetic.NARROW), (32, arithmetic.WIDE)) for prop in (
+        Property(f"a cell adds up exactly, {bits} bits", "MacCell",
+                 partial(arithmetic.exact_total, config),
+                 ({"adder_0.carry": "adder_0.total"},)),
+        Property(f"no overflow up to max_k, {bits} bits", "MacTile",
+                 partial(arithmetic.accumulator, config), (
+                     {"accumulate": "1'b1"},  # of beats that are not there
+                     {"first": "2'b00"})),  # blocks are added up
+    )),
     Property("an overflow raises the flag", "MacTile",
              lambda: arithmetic.overflow_flag(arithmetic.NARROW),
              ({"mac_cell_0_0.overflow": "1'b0"},)),
