@@ -3,7 +3,7 @@
 
 from itertools import product
 
-from amaranth.hdl import Const, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -70,25 +70,8 @@ class MacCell(wiring.Component):
         })
 
     def elaborate(self, platform):
-        m = Module()
-        rows = place(m, platform, "row_sum", RowSum(self.config))
-        m.d.comb += [rows.a.eq(self.a), rows.digits.eq(self.digits), rows.enable.eq(self.enable)]
-        accumulator = Signal.like(self.drain, reset_less=True)
-        drain = Signal.like(self.drain, reset_less=True)
-        width = len(accumulator)
-        total = Signal(total_width(self.config))
-        held = accumulator & (~self.first).replicate(width)
-        addends = [(0, held), *joined(rows.sum, self.split, self.config)]
-        m.d.comb += [
-            total.eq(add_rows(reduce_rows(m, platform, addends, 2, "adder"))),
-            self.overflow.eq(self.accumulate & total[width:].any()),
-            self.drain.eq(drain),
-        ]
-        with m.If(self.accumulate):
-            m.d.sync += accumulator.eq(total)
-        with m.If(self.capture):
-            m.d.sync += drain.eq(accumulator)
-        with m.Elif(self.move):
+        m, drain = _accumulating(self, self.a, platform)
+        with m.If(self.move & ~self.capture):
             m.d.sync += drain.eq(self.below)
         return m
 
@@ -104,11 +87,30 @@ class ZeroCell(wiring.Component):
         super().__init__({"a_signed": In(1), **_members(config)})
 
     def elaborate(self, platform):
-        m = Module()
-        cell = place(m, platform, "mac_cell", MacCell(self.config))
-        m.d.comb += [cell.a[lane].eq(offset_binary(ZERO, self.a_signed))
-                     for lane in range(self.config.lanes)]
-        for name, member in _members(self.config).items():
-            here, there = getattr(self, name), getattr(cell, name)
-            m.d.comb += there.eq(here) if member.flow == In else here.eq(there)
+        # not a MacCell of its own, so that synthesis sees the constants
+        zeros = Cat(offset_binary(ZERO, self.a_signed) for _ in range(self.config.lanes))
+        m, _ = _accumulating(self, zeros, platform)
         return m
+
+
+def _accumulating(cell: MacCell | ZeroCell, a, platform) -> tuple[Module, Signal]:
+    """What both cells are; returns the module and the drain register."""
+    m = Module()
+    rows = place(m, platform, "row_sum", RowSum(cell.config))
+    m.d.comb += [rows.a.eq(a), rows.digits.eq(cell.digits), rows.enable.eq(cell.enable)]
+    accumulator = Signal.like(cell.drain, reset_less=True)
+    drain = Signal.like(cell.drain, reset_less=True)
+    width = len(accumulator)
+    total = Signal(total_width(cell.config))
+    held = accumulator & (~cell.first).replicate(width)
+    addends = [(0, held), *joined(rows.sum, cell.split, cell.config)]
+    m.d.comb += [
+        total.eq(add_rows(reduce_rows(m, platform, addends, 2, "adder"))),
+        cell.overflow.eq(cell.accumulate & total[width:].any()),
+        cell.drain.eq(drain),
+    ]
+    with m.If(cell.accumulate):
+        m.d.sync += accumulator.eq(total)
+    with m.If(cell.capture):
+        m.d.sync += drain.eq(accumulator)
+    return m, drain

@@ -21,7 +21,8 @@ def test_blocks_add_up():
     assert blocks["tetra_engine"] == {
         "transistors": blocks["tetra_engine"]["transistors"], "instances": 1, "share": 1.0}
     assert blocks["tetra_mac_cell"]["instances"] == 4
-    assert blocks["tetra_digit_multiplier"]["instances"] == 16
+    assert blocks["tetra_zero_cell"]["instances"] == 2
+    assert blocks["tetra_digit_multiplier"]["instances"] == 24
     assert blocks["tetra_operand_decoder"]["instances"] == 8
     tile, cell = blocks["tetra_mac_tile"], blocks["tetra_mac_cell"]
     assert 4 * cell["transistors"] < tile["transistors"] < blocks["tetra_engine"]["transistors"]

@@ -93,7 +93,7 @@ def accumulator(config: Config, beyond: int = 0) -> Harness:
                                        if b is INT4).any())))
 
     # What the cells are about to hold, the accumulators, the drain registers.
-    cells = ("mac_cell_0_0.", "zero_cell_0.mac_cell.")
+    cells = ("mac_cell_0_0.", "zero_cell_0.")
     totals = [h.cut(f"{cell}total", total_width(config)) for cell in cells]
     held, drain = ([h.net(f"{cell}{name}", held_width(config)) for cell in cells]
                    for name in ("accumulator", "drain"))
@@ -163,7 +163,7 @@ def overflow_flag(config: Config) -> Harness:
     h = Harness(MacTile(config))
     lost = []
     taken, first, split = h.net("accumulate"), h.net("first", 2), h.net("split", 2)
-    for cell in ("mac_cell_0_0.", "zero_cell_0.mac_cell."):
+    for cell in ("mac_cell_0_0.", "zero_cell_0."):
         total = h.net(f"{cell}row_sum.total", row_sum_width(config))
         held = h.net(f"{cell}accumulator", held_width(config))
         exact = Signal(held_width(config) + 8, name=f"sum_{len(lost)}")
@@ -171,7 +171,7 @@ def overflow_flag(config: Config) -> Harness:
         lost.append(h.past(taken) & (h.past(exact) != held))
     left, result = h.net("left", h.dut.i.p.rows.shape()), h.dut.o
     drain = [h.net(f"{cell}drain", held_width(config))
-             for cell in ("mac_cell_0_0.", "zero_cell_0.mac_cell.")]
+             for cell in ("mac_cell_0_0.", "zero_cell_0.")]
     exact = Signal(signed(held_width(config) + 1), name="result")
     h.m.d.comb += exact.eq(drain[0] - drain[1])
     moved = h.past((left != 0) & (~result.valid | result.ready))
