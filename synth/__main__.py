@@ -5,6 +5,7 @@ import argparse
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from synth.designs import designs, quick_designs, second_library_designs
+from synth.energy import Energies, measure
 from synth.libraries import NANGATE45, OSU180
 from synth.recipes import QUICK, SWEEP
 from synth.report import render
@@ -20,6 +22,7 @@ from synth.sweep import Outcome, sweep
 from verif.cache import ROOT
 from verif.files import write_atomically
 
+STEPS = {"map": "mapping to {}", "time": "timing to {}", "energy": "simulating in {}"}
 FOLDER = ROOT / "build" / "synth"
 FIGURES = ROOT / "synth" / "figures.json"
 
@@ -37,23 +40,23 @@ def main() -> int:
         return 2
     console = Console()
     try:
-        outcomes = run(o.quick, o.jobs, console)
+        outcomes, energies = run(o.quick, o.jobs, console)
     except KeyboardInterrupt:
         print("\ninterrupted: the next run goes on from here", file=sys.stderr)
         return 130
-    summary = summarise(outcomes, o.quick)
+    summary = summarise(outcomes, energies, o.quick)
     write_atomically(FOLDER / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
     write_atomically(FOLDER / "report.html", render(summary).encode())
     show(summary, console)
     return compare(summary, "quick" if o.quick else "full", o.check, o.update)
 
 
-def run(quick: bool, workers: int, console: Console) -> dict[str, Outcome]:
-    """The sweep of each library, with a bar for each step."""
+def run(quick: bool, workers: int, console: Console) -> tuple[dict[str, Outcome], Energies]:
+    """The sweep of each library, then energy in the first, with a bar for each step."""
     plan = [(NANGATE45, quick_designs() if quick else designs(), QUICK if quick else SWEEP)]
     if not quick:
         plan.append((OSU180, second_library_designs(), SWEEP))
-    outcomes = {}
+    outcomes, energies = {}, []
     with Progress(TextColumn("{task.description:24}"), BarColumn(bar_width=32),
                   MofNCompleteColumn(), TimeRemainingColumn(compact=True), console=console,
                   disable=not console.is_terminal) as bars:
@@ -61,7 +64,7 @@ def run(quick: bool, workers: int, console: Console) -> dict[str, Outcome]:
             steps: dict = {}
 
             def progress(step: str, done: int, total: int, library=library, steps=steps):
-                title = {"map": "mapping", "time": "timing"}[step] + f" to {library.name}"
+                title = STEPS[step].format(library.name)
                 if step not in steps:
                     steps[step] = bars.add_task(title, total=total)
                 bars.update(steps[step], completed=done)
@@ -69,7 +72,10 @@ def run(quick: bool, workers: int, console: Console) -> dict[str, Outcome]:
                     console.print(f"{title}: {done} of {total}", highlight=False)
 
             outcomes[library.name] = sweep(chosen, recipes, library, workers, progress)
-    return outcomes
+            if not energies:
+                energies.append(measure(outcomes[library.name].points, recipes, library, quick,
+                                        workers, partial(progress, "energy")))
+    return outcomes, energies[0]
 
 
 def show(summary: dict, console: Console) -> None:
@@ -91,6 +97,10 @@ def show(summary: dict, console: Console) -> None:
                 console.print(
                     f"{found['library']}: {level} {ratio['design']}: {ratio['training']:.2f} times "
                     f"the density of {found['ratios']['against']} in training", highlight=False)
+    if summary["energy_ratio"]["training"]:
+        console.print("energy: the baseline needs {training:.2f} times as much per MAC in training "
+                      "(fprop {fprop:.2f}, dgrad {dgrad:.2f}, wgrad {wgrad:.2f})".format(
+                          **summary["energy_ratio"]), highlight=False)
     for text in summary["missing"]:
         console.print(f"absent: {text}", highlight=False)
     for failure in summary["failures"]:

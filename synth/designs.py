@@ -56,9 +56,9 @@ class Design:
         return f"{self.block}/{self.preset}/{self.depth}"
 
     def netlist(self) -> Netlist:
-        component = _look(self.build())
+        made = component(self)
         library = Library()
-        top = library.convert(type(component), component.config)
+        top = library.convert(type(made), made.config)
         return Netlist(library.text, top, BOUNDARIES)
 
 
@@ -128,6 +128,11 @@ def baselines(name: str, every: int = 1) -> list[Design]:
             found.append(Design(module_name(kind), name, depth, False, build,
                                 dict.fromkeys(GEMMS, 1), bits))
     return found
+
+
+def component(design: Design) -> wiring.Component:
+    """What a design is, not to be elaborated itself."""
+    return _look(design.build())
 
 
 def _look(component: wiring.Component) -> wiring.Component:

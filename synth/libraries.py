@@ -41,6 +41,8 @@ class CellLibrary:
     clock_gate : options of `clockgate`, "" where there is no such cell.
     slowness : how much longer clock targets are than those of NanGate 45.
     load_unit: femtofarads in the liberty file's unit of capacitance.
+    verilog : the cells' models beside the liberty file, "" where energy is not measured.
+    clock_pin : of registers and clock gates. voltage : supply, volts.
     """
 
     name: str
@@ -60,6 +62,9 @@ class CellLibrary:
     clock_gate: str = ""
     slowness: float = 1.0
     load_unit: float = 1.0
+    verilog: str = ""
+    clock_pin: str = ""
+    voltage: float = 0.0
 
     @property
     def path(self) -> Path:
@@ -84,6 +89,22 @@ class CellLibrary:
         """Square micrometres of every cell."""
         return _areas(self.path)
 
+    @property
+    def models(self) -> Path:
+        return self.path.with_name(self.verilog)
+
+    @property
+    def clock_gates(self) -> set[str]:
+        """Cells of this kind, in every strength."""
+        kind = re.match(r"-pos (\w+)_X1 ", self.clock_gate)
+        return {cell for cell in self.areas if kind and re.fullmatch(rf"{kind[1]}_X\d+", cell)}
+
+    @property
+    def capacitances(self) -> dict[str, dict[str, float]]:
+        """Femtofarads of every cell's pins."""
+        return {cell: {pin: value * self.load_unit for pin, value in pins.items()}
+                for cell, pins in _capacitances(self.path).items()}
+
     def area(self, cell: str) -> float:
         return self.areas[cell]
 
@@ -104,6 +125,9 @@ NANGATE45 = CellLibrary(
     half_adder=Adder("HA_X1", ("A", "B", "S", "CO")),
     ties="-hicell LOGIC1_X1 Z -locell LOGIC0_X1 Z",
     clock_gate="-pos CLKGATE_X1 E:CK:GCK -min_net_size 4",
+    verilog="stdcells.v",
+    clock_pin="CK",
+    voltage=1.1,
 )
 OSU180 = CellLibrary(
     name="osu180",
@@ -134,3 +158,13 @@ def _file_digest(path: Path) -> str:
 def _areas(path: Path) -> dict[str, float]:
     return {name: float(area) for name, area in re.findall(
         r"^\s*cell ?\(\"?(\w+)\"?\) ?\{.*?^\s*area\s*:\s*([\d.]+)", path.read_text(), re.M | re.S)}
+
+
+@cache
+def _capacitances(path: Path) -> dict[str, dict[str, float]]:
+    found = {}
+    for cell in re.split(r"^\s*cell ?\(", path.read_text(), flags=re.M)[1:]:
+        name = re.match(r'"?(\w+)', cell)[1]
+        found[name] = {pin: float(value) for pin, value in re.findall(
+            r'^\s*pin ?\("?(\w+)"?\) ?\{[^{}]*?^\s*capacitance\s*:\s*([\d.]+)', cell, re.M)}
+    return found

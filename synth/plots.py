@@ -94,6 +94,25 @@ def area(summary: dict) -> Figure | None:
     return figure
 
 
+def energy(summary: dict) -> Figure:
+    """Picojoules per MAC of every design, a group of bars per GEMM."""
+    figure, axes = _figure(3.6)
+    shown = summary["energy"]
+    colours = _colours(summary)
+    gemms = [gemm for gemm in shown[0]["pj_per_mac"] if gemm != "training"] + ["training"]
+    wide = 0.8 / len(shown)
+    for i, design in enumerate(shown):
+        places = np.arange(len(gemms)) + (i - (len(shown) - 1) / 2) * wide
+        bars = axes.bar(places, [design["pj_per_mac"][gemm] for gemm in gemms], wide * 0.9,
+                        color=colours[design["block"]], label=design["name"])
+        axes.bar_label(bars, fmt="%.2f", fontsize=7, color=MUTED)
+    axes.set_xticks(range(len(gemms)), gemms)
+    axes.set(ylabel="pJ per MAC")
+    axes.grid(axis="x", visible=False)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
 def _compared(summary: dict) -> set[str]:
     """Blocks with MACs in the preset of the headline."""
     return {d["block"] for d in summary["designs"]

@@ -62,6 +62,8 @@ def _sections(summary: dict) -> list[tuple[str, str, Figure | None]]:
                       "dotted.</p>", plots.frontier(summary)))
         found.append(("Clock and depth",
                       "<p>The fastest clock that any recipe reaches.</p>", plots.depth(summary)))
+    if summary["energy"]:
+        found.append(("Energy", _energy(summary), plots.energy(summary)))
     if blocks := plots.area(summary):
         found.append(("Where the area goes", "<p>At each design's best point.</p>", blocks))
     found.append(("Best point of every design", _designs(summary), None))
@@ -90,11 +92,26 @@ def _ratios(summary: dict) -> str:
                 rows.append([f"{level}, {ratio['design']}", found["library"],
                              found["ratios"]["against"], *(f"{ratio[m]:.2f}" for m in MEASURES),
                              f"{ratio['training_without_shared_registers']:.2f}"])
-    energy = escape(summary["energy_ratio"]["reason"])
+    energy = summary["energy_ratio"]
+    energy = escape(energy["reason"]) if energy["training"] is None else (
+        f"{energy['training']:.2f} times less per MAC in training than {energy['against']}")
     return _table(["level", "library", "against", *MEASURES, "registers not shared"], rows) + (
         "<p>MACs per second and area, as a multiple of the densest binary16 or 1-6-9 "
         "multiply-accumulator at its own best depth and recipe. Training is the harmonic mean over "
         f"the three GEMMs. Energy: {energy}.</p>")
+
+
+def _energy(summary: dict) -> str:
+    rows = [[design["name"], f"{design['clock_mhz']:,.0f}",
+             *(f"{design['pj_per_mac'][m]:.3f}" for m in MEASURES),
+             "; ".join(f"{part['glitches'] / part['total']:.0%}"
+                       for part in design["parts"].values() if "glitches" in part),
+             design["operands"], "; ".join(dict.fromkeys(design["recipes"].values()))]
+            for design in summary["energy"]]
+    return ("<p>pJ per MAC at each design's best clock, equal supply, from simulation of its cells "
+            "with their delays, glitches included, on operands recorded in the middle of a "
+            "training run. Clock tree and wires are not in it.</p>" + _table(
+                ["design", "MHz", *MEASURES, "of it glitches", "operands", "recipe"], rows))
 
 
 def _published(summary: dict) -> str:

@@ -29,7 +29,7 @@ PUBLISHED = (  # what, on which basis, density against 16 bits
     ("FP8 forward and backward", "estimate", "2.0"),
     ("INT4 forward, FP16 backward", "estimate", "1.4"),
 )
-NO_ENERGY = "not measured: needs gate-level simulation of operands of a training run"
+NO_ENERGY = "not measured"
 
 
 def training(per_gemm: dict[str, float]) -> float:
@@ -69,8 +69,21 @@ def ratios(points: list[Point], library: CellLibrary) -> dict:
     return result
 
 
-def summarise(outcomes: dict[str, Outcome], quick: bool) -> dict:
-    """What is written to summary.json; the first library is the one that counts."""
+def energy_ratio(designs: list[dict], headline: dict | None, against: str | None,
+                 missing: list[str]) -> dict:
+    """Energy per MAC of the toughest baseline over that of the tile, or why there is none."""
+    known = {design["name"]: design["pj_per_mac"] for design in designs}
+    ours, other = known.get(headline and headline["design"]), known.get(against)
+    if ours and other:
+        return {m: other[m] / ours[m] for m in MEASURES} | {"against": against}
+    return dict.fromkeys(MEASURES) | {"reason": "; ".join(missing) or NO_ENERGY}
+
+
+def summarise(outcomes: dict[str, Outcome], energies, quick: bool) -> dict:
+    """What is written to summary.json; the first library is the one that counts.
+
+    `energies` : `synth.energy.Energies`.
+    """
     main, *others = outcomes
     found = _library(main, outcomes[main])
     headline = found["ratios"]["tile"]
@@ -79,12 +92,15 @@ def summarise(outcomes: dict[str, Outcome], quick: bool) -> dict:
         "tools": {"pyosys": importlib.metadata.version("pyosys"), "opensta": _sta()},
         "timing": sta.ASSUMPTIONS,
         "density_ratio": {m: headline and headline[m] for m in MEASURES},
-        "energy_ratio": dict.fromkeys(MEASURES) | {"reason": NO_ENERGY},
+        "energy_ratio": energy_ratio(energies.designs, headline, found["ratios"]["against"],
+                                     energies.missing),
+        "energy": energies.designs,
         **found,
         "second_libraries": [_library(name, outcomes[name]) for name in others],
-        "missing": sorted({text for outcome in outcomes.values() for text in outcome.missing}),
-        "failures": [vars(failure) for outcome in outcomes.values()
-                     for failure in outcome.failures],
+        "missing": sorted({text for each in (*outcomes.values(), energies)
+                           for text in each.missing}),
+        "failures": [vars(failure) for each in (*outcomes.values(), energies)
+                     for failure in each.failures],
     }
 
 

@@ -85,7 +85,7 @@ def sweep(chosen: list[Design], recipes: list[Recipe], library: CellLibrary, wor
             for design, per_block in todo.items():
                 for name, tried in per_block.items():
                     outcome.failures += [
-                        _failure(design, name, str(job.recipe), job.key, library, mapped[job.key])
+                        failure(design, name, str(job.recipe), job.key, library, mapped[job.key])
                         for job in tried if isinstance(mapped[job.key], Exception)]
             plans = {}
             for design, per_block in todo.items():
@@ -104,7 +104,7 @@ def sweep(chosen: list[Design], recipes: list[Recipe], library: CellLibrary, wor
     for key, (design, choice) in plans.items():
         found = {name: str(block.recipe) for name, block in choice.items()}
         if isinstance(timed[key], Exception):
-            outcome.failures.append(_failure(design, design.block, "; ".join(found.values()),
+            outcome.failures.append(failure(design, design.block, "; ".join(found.values()),
                                              "-".join(map(str, key)), library, timed[key]))
             continue
         instances = netlists[design].blocks
@@ -182,8 +182,9 @@ def _as_completed(futures) -> Iterator:
         yield from done
 
 
-def _failure(design: Design, block: str, recipe: str, key: str, library: CellLibrary,
-             error: Exception) -> Failure:
+def failure(design: Design, block: str, recipe: str, key: str, library: CellLibrary,
+            error: Exception) -> Failure:
+    """What is listed of an error, and its log, named by `key`."""
     log = FAILED / f"{str(key).replace('/', '-')}.log"
     write_atomically(log, f"{design} {block}\n{recipe}\n{library.name}\n\n{error}\n".encode())
     lines = [line for line in str(error).splitlines() if "ERROR" in line or "OpenSTA:" in line]

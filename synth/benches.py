@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stimulus for mapped designs from recorded operands, and the check of every result."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from amaranth.lib import wiring
+
+from golden.config import Config
+from golden.gemm import gemm as exact_gemm
+from golden.minifloat import fma
+from hdl.layouts import BFormat, beat_layout, row_layout
+from hdl.library import Library
+from hdl.mac_tile import MacTile
+from synth.asic import Netlist
+from synth.designs import BOUNDARIES
+from synth.operands import Gemm, beats, float_codes, int8_codes, turns
+
+RESET = 2  # cycles
+WARM_UP = 32  # cycles: all registers hold known values
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """A netlist with its stimulus: what to map, what goes in, and who checks what comes out.
+
+    Members
+    -------
+    netlist, recipes : what is simulated, and which recipe maps each of its blocks.
+    vectors : inputs of each cycle. start : the first cycle that counts.
+    check : of the outputs of all cycles, raises RuntimeError. macs : per cycle.
+    """
+
+    netlist: Netlist
+    recipes: dict[str, str]
+    vectors: list[dict[str, int]]
+    start: int
+    check: Callable[[list[dict[str, int | None]]], None]
+    macs: int
+
+
+def tile_bench(config: Config, columns: int, gemm: Gemm, recipes: dict[str, str],
+               cycles: int) -> Bench:
+    """All rows and the first columns of a tile, beat after beat as the engine feeds it."""
+    cut = replace(config, cols=columns)
+    library = Library()
+    top = library.convert(MacTile, cut)
+    stream = beats(gemm, config)[:WARM_UP + cycles]
+    layout = beat_layout(cut)
+    idle = {"rst": 1, "clear": 0, "i__valid": 0, "i__payload": 0, "o__ready": 1}
+    vectors = [idle] * RESET + [idle | {
+        "rst": 0, "clear": int(i < WARM_UP), "i__valid": 1, "i__payload": layout.const({
+        "a": (beat.a & 15).tolist(), "b": (beat.b[:columns] & 15).tolist(),
+        "a_signed": gemm.a_fmt.signed, "b_format": BFormat.of(gemm.b_fmt), "lanes": cut.lanes,
+        "rows": cut.rows, "first": beat.first, "last": beat.last}).as_bits()}
+        for i, beat in enumerate(stream)]
+    ends = [i for i, beat in enumerate(stream) if beat.last]
+    starts = [0, *(end + 1 for end in ends)]
+    expected = [row for start, end in zip(starts, ends, strict=False)
+                for row in exact_gemm(
+                    np.hstack([beat.a for beat in stream[start:end + 1]]), gemm.a_fmt,
+                    np.hstack([beat.b[:columns] for beat in stream[start:end + 1]]),
+                    gemm.b_fmt).tolist()]
+
+    def check(outputs):
+        rows = row_layout(cut)
+        found = [outs["o__payload"] for outs in outputs[RESET:] if outs["o__valid"]]
+        # the drain registers of the first block held what they woke up with
+        values = [row and [rows.from_bits(row).values[c] for c in range(columns)]
+                  for row in found[cut.rows:]]
+        due = len(stream) - MacTile.latency(cut) - cut.rows
+        _compare("row", values, expected[cut.rows:], sum(end <= due for end in ends[1:]) * cut.rows)
+        if any(outs["overflow"] for outs in outputs[RESET + WARM_UP:]):
+            raise RuntimeError("simulated cells: an accumulator overflows")
+
+    return Bench(Netlist(library.text, top, BOUNDARIES), recipes, vectors, RESET + WARM_UP, check,
+                 cut.macs_per_cycle)
+
+
+def mac_bench(mac: wiring.Component, netlist: Netlist, config: Config, gemm: Gemm,
+              recipes: dict[str, str], cycles: int) -> Bench:
+    """A baseline in the place of the first result of each block of the grid."""
+    if hasattr(mac, "format"):
+        a, b = float_codes(gemm, mac.a_format, mac.b_format)
+
+        def step(x, y, total):
+            total = fma(mac.a_format, mac.b_format, mac.format, x, y, total)
+            if mac.format.is_nan(total) or mac.format.is_inf(total):
+                raise RuntimeError(f"{mac.format.name}: a sum overflows")
+            return total
+    else:
+        a, b = int8_codes(gemm)
+
+        def step(x, y, total):
+            return total + x * y
+    width = {name: len(getattr(mac, name)) for name in ("a", "b", "acc")}
+    order = turns(gemm, config, mac.interleave)[:WARM_UP + cycles]
+    vectors, expected, totals = [], [], {}
+    for m, n, k in order:
+        x, y = int(a[m, k]), int(b[n, k])
+        totals[m, n] = step(x, y, totals.get((m, n), 0))
+        vectors.append({"rst": 0, "a": x & 2 ** width["a"] - 1, "b": y & 2 ** width["b"] - 1,
+                        "enable": 1, "first": int(k == 0)})
+        expected.append(totals[m, n] & 2 ** width["acc"] - 1)
+
+    def check(outputs):
+        found = [outs["acc"] for outs in outputs[mac.latency:]]
+        _compare("sum", found, expected, len(found))
+
+    return Bench(netlist, recipes, vectors, WARM_UP, check, 1)
+
+
+def _compare(what: str, found: list, expected: list, least: int) -> None:
+    for i, (here, there) in enumerate(zip(found, expected, strict=False)):
+        if here != there:
+            raise RuntimeError(f"simulated cells: {what} {i} is {here}, expected {there}")
+    if len(found) < least or not least:
+        raise RuntimeError(f"simulated cells: {len(found)} {what}s, expected {least} or more")

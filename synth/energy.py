@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Picojoules per multiply-accumulate, on operands of a training run, glitches included.
+
+A design is simulated at its best point and clock (`synth.gates`) while it computes a GEMM that was
+recorded (`synth.operands`), and every result is compared with the golden model's.
+
+A tile is too large to simulate whole, and its columns are alike. So it is simulated with all its
+rows and one column, and again with two: a further column costs the difference. A baseline is one
+multiply-accumulator; in the grid its operand registers are shared as in its density, each at the
+energy of its mean register.
+"""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+
+from golden.config import PRESETS
+from synth import gates, sta
+from synth import power as models
+from synth.asic import jobs
+from synth.benches import Bench, mac_bench, tile_bench
+from synth.designs import GEMMS, component
+from synth.libraries import CellLibrary, MissingError
+from synth.operands import Gemm, gemms
+from synth.power import Power, power
+from synth.recipes import Recipe
+from synth.summary import HEADLINE, PRESET, TOUGHEST, best
+from synth.sweep import Failure, Point, failure
+from verif.cache import cached, digest
+
+COLUMNS = (1, 2)  # of the tiles that are simulated
+CYCLES = {"tile": 256, "mac": 2048}  # counted
+QUICK_CYCLES = {"tile": 64, "mac": 512}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a simulation gave: Power at a period (nanoseconds), and the number of flip-flops."""
+
+    power: Power
+    period: float
+    flip_flops: int
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One simulation of a bench at a period; without `glitches` see `gates.delays`."""
+
+    bench: Bench
+    recipes: tuple[Recipe, ...]
+    period: float
+    library: CellLibrary
+    glitches: bool = True
+
+    @cached_property
+    def netlists(self) -> list[Path]:
+        """The mapped blocks."""
+        return [job.run().netlist
+                for name, tried in jobs(self.bench.netlist, list(self.recipes),
+                                        self.library).items()
+                for job in tried if str(job.recipe) == self.bench.recipes[name]]
+
+    def measure(self) -> Measured:
+        """Simulate, or take what was measured before; RuntimeError where results are wrong."""
+        key = digest(
+            *(path.read_text() for path in self.netlists), repr(self.bench.vectors),
+            repr((self.bench.start, self.period, self.glitches, self.library.driver,
+                  self.library.load)),
+            self.library.digest, self.library.models.read_bytes(), sta.version(), gates.version(),
+            *(Path(module.__file__).read_bytes() for module in (gates, gates.vcd, models)))
+        found = json.loads((cached("energy", key, ["power.json"], self._make)
+                            / "power.json").read_text())
+        return Measured(Power(**found["power"]), self.period, found["flip_flops"])
+
+    def _make(self, folder: Path) -> None:
+        bench, library = self.bench, self.library
+        flat = gates.flatten(self.netlists, bench.netlist.top, library, folder)
+        gates.write_sdf(flat, library, folder)
+        outputs, active = gates.simulate(
+            flat, bench.vectors, self.period, bench.start, library, folder, self.glitches)
+        bench.check(outputs)
+        seconds = (len(bench.vectors) - bench.start) * self.period * 1e-9
+        drawn = power(flat.cells, flat.outputs, active, seconds, library)
+        registers = [cell for cell, pins in flat.cells.values()
+                     if library.clock_pin in pins and cell not in library.clock_gates]
+        (folder / "power.json").write_text(
+            json.dumps({"power": asdict(drawn), "flip_flops": len(registers)}))
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The simulations that one design needs for one GEMM; `quiet` : the same without glitches."""
+
+    point: Point
+    gemm: str
+    runs: list[Run]
+    quiet: list[Run]
+
+    def energy(self, measured: dict[Run, Measured]) -> dict[str, float]:
+        """Picojoules per multiply-accumulate, in total and of its parts.
+
+        `alone` : with operand registers of its own. `glitches` : the part that they have, where it
+        was measured.
+        """
+        found = self._energy(self.runs, measured)
+        if self.quiet:
+            found["glitches"] = found["total"] - self._energy(self.quiet, measured)["total"]
+        return found
+
+    def _energy(self, runs: list[Run], measured: dict[Run, Measured]) -> dict[str, float]:
+        design, first = self.point.design, measured[runs[0]]
+
+        def per_mac(part: str) -> float:
+            watts = [getattr(measured[run].power, part) for run in runs]
+            whole, macs = watts[0], runs[0].bench.macs
+            if len(watts) > 1:  # tiles of COLUMNS columns
+                columns = PRESETS[design.preset].cols
+                whole += (columns - 1) * (watts[1] - watts[0])
+                macs *= columns
+            return whole * first.period * 1000 / macs  # W ns in pJ
+
+        found = {part.name: per_mac(part.name) for part in fields(Power)}
+        saved = design.shared / first.flip_flops * found["clocked"]
+        return found | {"alone": found["total"], "total": found["total"] - saved}
+
+
+def plans(point: Point, operands: dict[str, Gemm], recipes: list[Recipe], library: CellLibrary,
+          quick: bool) -> list[Plan]:
+    """The simulations of a tile or a baseline at its best point, for each GEMM."""
+    design, config = point.design, PRESETS[point.design.preset]
+    made = component(design)
+    used = tuple(r for r in recipes if str(r) in set(point.recipes.values()))
+    cycles = QUICK_CYCLES if quick else CYCLES
+    found = []
+    for gemm in GEMMS:
+        if design.ours:
+            benches = [tile_bench(made.config, columns, operands[gemm], point.recipes,
+                                  cycles["tile"]) for columns in COLUMNS]
+        else:
+            benches = [mac_bench(made, design.netlist(), config, operands[gemm], point.recipes,
+                                 cycles["mac"])]
+        runs, quiet = ([Run(bench, used, point.period + gates.SLACK, library, glitches)
+                        for bench in benches] for glitches in (True, False))
+        found.append(Plan(point, gemm, runs, [] if quick else quiet))
+    return found
+
+
+@dataclass
+class Energies:
+    """All that was measured: designs as in the summary, what failed, what is absent."""
+
+    designs: list[dict] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def measure(points: list[Point], recipes: list[Recipe], library: CellLibrary, quick: bool,
+            workers: int, progress: Callable[[int, int], None]) -> Energies:
+    """Energies of the headline's tile and of the baselines, each at its densest point.
+
+    Quick: only of the baselines that the headline may compare with, fewer cycles, and glitches not
+    on their own.
+    """
+    energies = Energies()
+    try:
+        gates.tool(), sta.tool(), library.models
+    except MissingError as error:
+        energies.missing.append(str(error))
+        return energies
+    chosen = _chosen(points, library, quick)
+    operands = gemms() if chosen else {}
+    todo = [plan for point in chosen for plan in plans(point, operands, recipes, library, quick)]
+    runs = [run for plan in todo for run in (*plan.runs, *plan.quiet)]
+    measured: dict[Run, Measured | RuntimeError] = {}
+    with ThreadPoolExecutor(workers) as pool:
+        futures = {pool.submit(run.measure): run for run in runs}
+        try:
+            for future in as_completed(futures):
+                error = future.exception()
+                if error is not None and not isinstance(error, RuntimeError):
+                    raise error
+                measured[futures[future]] = error or future.result()
+                progress(len(measured), len(runs))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    for point in chosen:
+        per_gemm = {}
+        for plan in (plan for plan in todo if plan.point is point):
+            errors = [found for run in (*plan.runs, *plan.quiet)
+                      if isinstance(found := measured[run], RuntimeError)]
+            if errors:
+                energies.failures.append(failure(
+                    point.design, f"energy of {plan.gemm}", "; ".join(point.recipes.values()),
+                    f"energy-{point.design}-{plan.gemm}", library, errors[0]))
+            else:
+                per_gemm[plan.gemm] = plan.energy(measured)
+        if len(per_gemm) == len(GEMMS):
+            energies.designs.append({
+                "name": str(point.design), "block": point.design.block, "ours": point.design.ours,
+                "recipes": point.recipes, "clock_mhz": 1000 / (point.period + gates.SLACK),
+                "operands": "codes of the 4-bit network" if point.design.ours
+                else "those of its FP32 twin, rounded",
+                "pj_per_mac": {gemm: found["total"] for gemm, found in per_gemm.items()} | {
+                    "training": sum(f["total"] for f in per_gemm.values()) / len(GEMMS)},
+                "parts": per_gemm})
+    return energies
+
+
+def _chosen(points: list[Point], library: CellLibrary, quick: bool) -> list[Point]:
+    """The densest point of the headline's tile and of every baseline."""
+    blocks: dict[str, list[Point]] = {}
+    for point in points:
+        block, wanted = point.design.block, not point.design.ours
+        wanted = wanted and (not quick or block in TOUGHEST)
+        if point.design.preset == PRESET and (wanted or block == HEADLINE["tile"]):
+            blocks.setdefault(block, []).append(point)
+    return [best(found, library) for found in blocks.values()]

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operands of a training run, in the order in which multiply-accumulators get them.
+
+A network with three layers learns digits at 4 bits and, from the same weights and samples, in
+FP32. In the middle of training the three GEMMs of the hidden layer are recorded, whose M, N and K
+are all `SIZE`: so all three have equal weight, and none is ragged.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from golden.config import Config, preset
+from golden.engine import GoldenBackend, Job
+from golden.formats import FORMATS, IntFormat, LogFormat
+from golden.layers import FloatDense
+from golden.minifloat import FP8_143, MiniFloat
+from golden.network import Network
+from synth.designs import GEMMS
+from train.data import CLASSES, PIXELS, Digits, digits
+from train.seeds import QUANT, trainers
+from train.trainer import Schedule, Trainer
+from verif.cache import ROOT, cached, digest
+
+SIZE = 128
+SEED = 0
+SCHEDULE = Schedule(sizes=(PIXELS, SIZE, SIZE, CLASSES), batch=SIZE)
+MIDDLE = SCHEDULE.epochs // 2  # the epoch whose first step is recorded
+HIDDEN = 1  # the layer
+# The largest magnitude of a tensor, scaled by a power of two, is in [2^top, 2^(top + 1)); other
+# tensors need no scale. 1-4-3 reaches from 2^-3 to 2^11 only.
+GRADIENT_TOP = 3
+TOPS = {FP8_143: 10}
+INT8_TOP = 127
+
+
+@dataclass(frozen=True, eq=False)
+class Gemm:
+    """One GEMM, a (M, K) times b (N, K): codes with their formats, and the FP32 network's values.
+
+    `b_is_gradient` : of the loss, else a weight.
+    """
+
+    a: np.ndarray
+    a_fmt: IntFormat
+    b: np.ndarray
+    b_fmt: IntFormat | LogFormat
+    a_float: np.ndarray
+    b_float: np.ndarray
+    b_is_gradient: bool
+
+
+class Recorder(GoldenBackend):
+    """Keeps the first job of the hidden layer's size of each phase, once `recording`."""
+
+    def __init__(self, config: Config):
+        super().__init__(config)
+        self.recording, self.jobs = False, {}
+
+    def run(self, job: Job):
+        if self.recording and job.shape == (SIZE, SIZE, SIZE):
+            self.jobs.setdefault(job.phase, job)
+        return super().run(job)
+
+
+class Observed(FloatDense):
+    """Keeps the first operands of its three GEMMs, once `recording`."""
+
+    recording, operands = False, None
+
+    def backward(self, g, propagate):
+        if self.recording and self.operands is None:
+            dy = g * (self._y > 0) if self.relu else g
+            x, w = self._x.copy(), self.weight.value.copy()
+            self.operands = {"fprop": (x, w), "dgrad": (w.T, dy), "wgrad": (x.T, dy.T)}
+        return super().backward(g, propagate)
+
+
+def gemms() -> dict[str, Gemm]:
+    """The recorded GEMMs, by phase."""
+    sources = [path for folder in ("golden", "train") for path in sorted((ROOT / folder).glob("*"))
+               if path.suffix == ".py"]
+    key = digest(*(path.read_bytes() for path in (*sources, Path(__file__))), np.__version__)
+    folder = cached("operands", key, ["operands.npz"], _make)
+    with np.load(folder / "operands.npz") as found:
+        return {phase: Gemm(
+            found[f"{phase}_a"], FORMATS[str(found[f"{phase}_a_fmt"])],
+            found[f"{phase}_b"], FORMATS[str(found[f"{phase}_b_fmt"])],
+            found[f"{phase}_a_float"], found[f"{phase}_b_float"], phase != "fprop")
+            for phase in GEMMS}
+
+
+def _make(folder: Path) -> None:
+    four_bit, twin = record(SCHEDULE, MIDDLE)
+    arrays = {}
+    for phase in GEMMS:
+        job = four_bit[phase]
+        arrays |= {f"{phase}_a": job.a, f"{phase}_a_fmt": job.a_fmt.name,
+                   f"{phase}_b": job.b, f"{phase}_b_fmt": job.b_fmt.name,
+                   f"{phase}_a_float": twin[phase][0], f"{phase}_b_float": twin[phase][1]}
+    np.savez_compressed(folder / "operands.npz", **arrays)
+
+
+def record(schedule: Schedule, middle: int) -> tuple[dict[str, Job], dict[str, tuple]]:
+    """Train to the first step of epoch `middle`: the jobs, and the FP32 network's operands."""
+    recorder = Recorder(preset("base"))
+    four_bit, fp32 = trainers(SEED, recorder, schedule, QUANT)
+    whole = _whole_batches(digits(SEED), schedule.batch)
+    layers = [Observed(layer.weight, layer.bias, layer.relu) for layer in fp32.network.layers]
+    twin = Network(layers, fp32.network.encode, fp32.network.encode_loss)
+    pair = Trainer(four_bit.network, whole, schedule, SEED), Trainer(twin, whole, schedule, SEED)
+    for epoch in range(middle + 1):
+        recorder.recording = layers[HIDDEN].recording = epoch == middle
+        for trainer in pair:
+            trainer.epoch(epoch)
+    return recorder.jobs, layers[HIDDEN].operands
+
+
+def _whole_batches(data: Digits, batch: int) -> Digits:
+    count = len(data.train_labels) // batch * batch
+    return Digits(data.train_images[:count], data.train_labels[:count], data.test_images,
+                  data.test_labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Beat:
+    """One cycle of a tile: codes a (rows, lanes) and b (cols, lanes)."""
+
+    a: np.ndarray
+    b: np.ndarray
+    first: bool
+    last: bool
+
+
+def beats(gemm: Gemm, config: Config) -> list[Beat]:
+    """What the engine feeds a tile: blocks of columns, then of rows, beats along K in each."""
+    steps = range(0, gemm.a.shape[1], config.lanes)
+    return [Beat(gemm.a[m:m + config.rows, k:k + config.lanes],
+                 gemm.b[n:n + config.cols, k:k + config.lanes], k == 0, k == steps[-1])
+            for m in range(0, gemm.a.shape[0], config.rows)
+            for n in range(0, gemm.b.shape[0], config.cols)
+            for k in steps]
+
+
+def turns(gemm: Gemm, config: Config, interleave: int) -> list[tuple[int, int, int]]:
+    """The row m, column n and k of each cycle of the grid's first multiply-accumulator.
+
+    It does the first output of every block of the grid. The sums in rotation are of neighbouring
+    blocks, so that operand a stays while they take turns, which saves energy.
+    """
+    columns = range(0, gemm.b.shape[0], config.cols)
+    return [(m, n, k)
+            for m in range(0, gemm.a.shape[0], config.rows)
+            for start in range(0, len(columns) - interleave + 1, interleave)
+            for k in range(gemm.a.shape[1])
+            for n in columns[start:start + interleave]]
+
+
+def float_codes(gemm: Gemm, a_fmt: MiniFloat, b_fmt: MiniFloat) -> tuple[np.ndarray, np.ndarray]:
+    """The FP32 network's operands rounded to small formats, scaled as `TOPS` says."""
+    b_top = GRADIENT_TOP if gemm.b_is_gradient else TOPS.get(b_fmt)
+    return (_encoded(_scaled(gemm.a_float, TOPS.get(a_fmt)), a_fmt),
+            _encoded(_scaled(gemm.b_float, b_top), b_fmt))
+
+
+def int8_codes(gemm: Gemm) -> tuple[np.ndarray, np.ndarray]:
+    """The FP32 network's operands as symmetric integers, the largest magnitude as 127."""
+    return tuple(np.rint(x * (INT8_TOP / np.abs(x).max())).astype(np.int64)
+                 for x in (gemm.a_float.astype(np.float64), gemm.b_float.astype(np.float64)))
+
+
+def _scaled(x: np.ndarray, top: int | None) -> np.ndarray:
+    _, exponent = np.frexp(np.abs(x).max())  # the largest magnitude is in [2^(e - 1), 2^e)
+    return x if top is None else np.ldexp(x.astype(np.float64), top + 1 - int(exponent))
+
+
+def _encoded(x: np.ndarray, fmt: MiniFloat) -> np.ndarray:
+    significand, exponent = np.frexp(x.astype(np.float64))
+    integers = np.abs(np.ldexp(significand, 53)).astype(np.int64)
+    codes = [fmt.encode(int(sign), int(m), int(e) - 53) for sign, m, e in
+             zip(np.signbit(x).flat, integers.flat, exponent.flat, strict=True)]
+    return np.array(codes, np.int64).reshape(x.shape)

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Energy per MAC: operands, dumps of values, delays, power, and one simulated multiplier."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from golden.config import preset
+from golden.engine import GoldenBackend
+from golden.formats import FP4_R4, INT4_SYM, UINT4
+from golden.minifloat import BINARY16, DLFLOAT16, FP8_143, FP8_152
+from golden.network import quantised_mlp
+from synth import gates, operands
+from synth.benches import mac_bench
+from synth.designs import GEMMS, baselines, component
+from synth.energy import Run, measure
+from synth.libraries import NANGATE45, MissingError
+from synth.operands import SIZE, beats, float_codes, int8_codes, turns
+from synth.power import cells_of, power
+from synth.recipes import Recipe
+from synth.summary import energy_ratio
+from synth.vcd import Activity, activities
+from verif import cache
+
+CONFIG = preset("base")
+DUMP = """$timescale 10fs $end
+$scope module dut $end
+$var wire 1 ! a $end
+$var wire 1 " b $end
+$var wire 1 # c $end
+$var wire 1 ! alias $end
+$upscope $end
+$enddefinitions $end
+#100
+$dumpvars
+0!
+1"
+x#
+$end
+#110
+1!
+0"
+1"
+#130
+0!
+1#
+#140
+0"
+#160
+1!
+"""
+needs_library = pytest.mark.skipif(
+    not shutil.which("sta") or not shutil.which("iverilog"),
+    reason="OpenSTA and Icarus Verilog: apt install opensta iverilog")
+
+
+def test_toggles_and_duty_are_exact():
+    found = activities(DUMP.splitlines(True), 200)
+    assert found["a"] == Activity(3, (20 + 40) / 100, False)
+    assert found["alias"] == found["a"]
+    assert found["b"] == Activity(1, 40 / 100, False), "a change that is undone does not count"
+    assert found["c"].unknown
+
+
+@pytest.mark.parametrize("text, end, message", [
+    (DUMP.replace("wire 1 #", "wire 2 #"), 200, "c has 2 bits: expected scalars only"),
+    (DUMP.replace("alias", "b"), 200, "b is in two scopes"),
+    (DUMP, 150, "a dump from 100 to 160: expected one that ends by 150"),
+    (DUMP.partition("#100")[0], 200, "a dump from None"),
+])
+def test_dumps_that_are_refused(text, end, message):
+    with pytest.raises(ValueError, match=message):
+        activities(text.splitlines(True), end)
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory):
+    """Three epochs instead of twenty, of which the second is recorded."""
+    schedule = replace(operands.SCHEDULE, epochs=3)
+    jobs, twin = operands.record(schedule, 1)
+    return {phase: operands.Gemm(job.a, job.a_fmt, job.b, job.b_fmt, *twin[phase],
+                                 phase != "fprop") for phase, job in jobs.items()}
+
+
+def test_operands_are_those_of_the_hidden_layer(short):
+    formats = {"fprop": (UINT4, INT4_SYM), "dgrad": (INT4_SYM, FP4_R4), "wgrad": (UINT4, FP4_R4)}
+    assert {phase: (gemm.a_fmt, gemm.b_fmt) for phase, gemm in short.items()} == formats
+    for gemm in short.values():
+        for tensor in (gemm.a, gemm.b, gemm.a_float, gemm.b_float):
+            assert tensor.shape == (SIZE, SIZE) and tensor.any()
+    # the same tensors, in another GEMM: activations and weights
+    assert (short["wgrad"].a == short["fprop"].a.T).all()
+    assert (short["dgrad"].a == short["fprop"].b.T).all()
+    assert (short["wgrad"].a_float == short["fprop"].a_float.T).all()
+    assert (short["wgrad"].b_float == short["dgrad"].b_float.T).all()
+
+
+def test_recording_does_not_disturb():
+    """A network on a recorder trains as on the backend itself."""
+    images, labels = np.random.default_rng(0).random((SIZE, 64)), np.arange(SIZE) % 10
+    losses, backends = [], (GoldenBackend(CONFIG), operands.Recorder(CONFIG))
+    for backend in backends:
+        network = quantised_mlp(operands.SCHEDULE.sizes, 0, backend)
+        backend.recording = True
+        losses.append(network.backpropagate(images, labels))
+        weights = network.layers[operands.HIDDEN].codes["weights"]
+    assert losses[0] == losses[1]
+    assert (backends[1].jobs["fprop"].b == weights.codes).all()
+
+
+def test_beats_hold_the_jobs_codes(short):
+    gemm = short["fprop"]
+    found = beats(gemm, CONFIG)
+    depth = SIZE // CONFIG.lanes
+    assert len(found) == (SIZE // CONFIG.rows) * (SIZE // CONFIG.cols) * depth
+    blocks = [found[i:i + depth] for i in range(0, len(found), depth)]
+    assert all([b.first for b in block] == [True] + [False] * (depth - 1) and
+               [b.last for b in block] == [False] * (depth - 1) + [True] for block in blocks)
+    second = blocks[1]  # the next columns, the same rows
+    assert (np.hstack([b.a for b in second]) == gemm.a[:CONFIG.rows]).all()
+    assert (np.hstack([b.b for b in second]) == gemm.b[CONFIG.cols:2 * CONFIG.cols]).all()
+
+
+def test_turns_visit_every_sum_from_first_to_last(short):
+    order = turns(short["fprop"], CONFIG, 4)
+    assert order[:5] == [(0, 0, 0), (0, 8, 0), (0, 16, 0), (0, 24, 0), (0, 0, 1)]
+    assert len(set(order)) == len(order) == (SIZE // 8) ** 2 * SIZE
+
+
+@pytest.mark.parametrize("a_fmt, b_fmt", [
+    (BINARY16, BINARY16), (DLFLOAT16, DLFLOAT16), (FP8_143, FP8_152)])
+def test_floats_are_rounded_and_in_range(short, a_fmt, b_fmt):
+    for gemm in short.values():
+        for codes, values, fmt in zip(float_codes(gemm, a_fmt, b_fmt),
+                                      (gemm.a_float, gemm.b_float), (a_fmt, b_fmt), strict=True):
+            assert not any(fmt.is_nan(int(c)) or fmt.is_inf(int(c)) for c in codes.flat)
+            assert ((codes >> fmt.width - 1) == np.signbit(values))[values != 0].mean() > 0.3
+    if a_fmt == BINARY16:  # numpy knows it
+        gemm = short["fprop"]
+        codes, _ = float_codes(gemm, a_fmt, b_fmt)
+        assert (codes == gemm.a_float.astype(np.float16).view(np.uint16)).all()
+
+
+def test_integers_are_symmetric(short):
+    for codes in int8_codes(short["dgrad"]):
+        assert np.abs(codes).max() == 127
+
+
+def test_energy_ratio():
+    ours = dict.fromkeys((*GEMMS, "training"), 0.5)
+    other = dict.fromkeys((*GEMMS, "training"), 5.0)
+    designs = [{"name": "tile", "pj_per_mac": ours}, {"name": "mac", "pj_per_mac": other}]
+    assert energy_ratio(designs, {"design": "tile"}, "mac", [])["training"] == 10
+    absent = energy_ratio([], None, "mac", ["iverilog: apt install iverilog"])
+    assert absent["training"] is None and "apt install iverilog" in absent["reason"]
+
+
+def test_a_missing_simulator_is_named(monkeypatch):
+    monkeypatch.setattr(gates.shutil, "which", lambda name: None)
+    gates.tool.cache_clear()
+    with pytest.raises(MissingError, match=r"iverilog.*apt install iverilog"):
+        gates.tool()
+    found = measure([], [], NANGATE45, True, 1, lambda done, total: None)
+    assert found.missing and not found.designs
+    gates.tool.cache_clear()
+
+
+def _library():
+    try:
+        return NANGATE45.path
+    except MissingError as error:
+        pytest.skip(str(error))
+
+
+def test_an_inverter_draws_what_the_library_says():
+    """Half C V^2 of its loads at each toggle, and the energy inside it of half a period."""
+    path = _library()
+    seen = {net: Activity(2, 0.5, False) for net in ("x", "y")}
+    cells = {"inverter": ("INV_X1", {"A": "x", "ZN": "y"})}
+    found = power(cells, ["y"], seen, 1e-9, NANGATE45)
+    farads = (NANGATE45.load + NANGATE45.capacitances["INV_X1"]["A"]) * 1e-15
+    assert found.switching == pytest.approx(farads * NANGATE45.voltage ** 2 / 1e-9)
+    entry, = cells_of(path)["INV_X1"].entries["ZN"]
+    assert found.internal == pytest.approx(2 * entry.energy(NANGATE45.load) * 1e-15 / 1e-9)
+    assert found.clocked == 0
+    with pytest.raises(RuntimeError, match="inverter/ZN: net y is unknown"):
+        power(cells, [], seen | {"y": Activity(0, 0.0, True)}, 1e-9, NANGATE45)
+
+
+def test_delays_are_the_longest_of_any_condition():
+    _library()
+    sdf = """(DELAYFILE (CELL (CELLTYPE "XOR2_X1") (INSTANCE x) (DELAY (ABSOLUTE
+      (COND (B == 1'b1) (IOPATH A Z (0.1::0.1) (0.2::0.2)))
+      (COND (B == 1'b0) (IOPATH A Z (0.15::0.15) (0.05::0.05))))))
+      (CELL (CELLTYPE "CLKGATE_X1") (INSTANCE g) (DELAY (ABSOLUTE
+      (IOPATH CK GCK (0.3::0.3) (0.3::0.3))))))"""
+    assert gates.delays(sdf, NANGATE45) == {
+        "x": {("A", "Z"): (0.15, 0.2)}, "g": {("CK", "GCK"): (0.0, 0.0)}}
+    assert gates.delays(sdf, NANGATE45, glitches=False)["x"] == {("A", "Z"): (0.0, 0.0)}
+
+
+@needs_library
+def test_a_simulated_multiplier(short, monkeypatch, tmp_path):
+    """Its cells compute what golden does, glitches cost energy, and a wrong result is noticed."""
+    _library()
+    monkeypatch.setattr(cache, "CACHE", tmp_path)
+    design = next(d for d in baselines("base") if d.block == "tetra_int8_mac")
+    recipe = Recipe(600, "keep")
+    bench = mac_bench(component(design), design.netlist(), CONFIG, short["fprop"],
+                      {design.block: str(recipe)}, 32)
+    loud, quiet = (Run(bench, (recipe,), 2.0, NANGATE45, glitches).measure().power
+                   for glitches in (True, False))
+    assert loud.total > quiet.total > quiet.clocked > 0
+    assert loud.total == pytest.approx(loud.internal + loud.switching + loud.leakage)
+    broken = replace(bench, vectors=[*bench.vectors[:20], bench.vectors[20] | {"enable": 0},
+                                     *bench.vectors[21:]])
+    hurried = Run(bench, (recipe,), 0.3, NANGATE45)
+    for wrong in (Run(broken, (recipe,), 2.0, NANGATE45), hurried):
+        with pytest.raises(RuntimeError, match="simulated cells: sum"):
+            wrong.measure()
