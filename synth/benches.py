@@ -67,7 +67,7 @@ def tile_bench(config: Config, columns: int, gemm: Gemm, recipes: dict[str, str]
         rows = row_layout(cut)
         found = [outs["o__payload"] for outs in outputs[RESET:] if outs["o__valid"]]
         # the drain registers of the first block held what they woke up with
-        values = [row and [rows.from_bits(row).values[c] for c in range(columns)]
+        values = [None if row is None else [rows.from_bits(row).values[c] for c in range(columns)]
                   for row in found[cut.rows:]]
         due = len(stream) - MacTile.latency(cut) - cut.rows
         _compare("row", values, expected[cut.rows:], sum(end <= due for end in ends[1:]) * cut.rows)

@@ -19,6 +19,7 @@ from synth import __main__ as program
 from synth import asic, sta, sweep
 from synth.asic import MappedBlock, Netlist, jobs
 from synth.designs import BOUNDARIES, GEMMS, Design, designs, quick_designs
+from synth.energy import Energies
 from synth.libraries import LIBRARIES, NANGATE45, MissingError
 from synth.recipes import (
     ADDER_PORTS,
@@ -237,7 +238,7 @@ def test_shared_registers(liberty):
 
 
 def test_regressions(liberty):
-    before = figures(summarise({"nangate45": outcome()}, True))
+    before = figures(summarise({"nangate45": outcome()}, Energies(), True))
     assert before["tile / toughest baseline"] == pytest.approx(10)
     assert regressions(before, before) == []
     for change, count in ((0.98, 0), (0.96, 1)):
@@ -248,7 +249,7 @@ def test_regressions(liberty):
 
 def test_check_exits(liberty, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(program, "FIGURES", tmp_path / "figures.json")
-    summary = summarise({"nangate45": outcome()}, True)
+    summary = summarise({"nangate45": outcome()}, Energies(), True)
     assert program.compare(summary, "quick", True, False) == 2
     assert "no quick figures in figures.json, write them with --update" in capsys.readouterr().err
     assert program.compare(summary, "quick", True, True) == 0
@@ -263,10 +264,10 @@ def test_report(liberty):
     found = outcome()
     found.missing.append("OpenSTA (sta): not installed; apt install opensta")
     found.points[0].blocks["c"] = {"instances": 4, "area": 10.0, "cells": 1}
-    page = render(summarise({"nangate45": found, "osu180": Outcome()}, True))
+    page = render(summarise({"nangate45": found, "osu180": Outcome()}, Energies(), True))
     assert page.count("data:image/png") == 3
     assert "apt install opensta" in page and "<td>10.00</td>" in page
-    assert "Absent" in render(summarise({"nangate45": Outcome(missing=["it"])}, False))
+    assert "Absent" in render(summarise({"nangate45": Outcome(missing=["it"])}, Energies(), False))
 
 
 @pytest.mark.parametrize("absent", ["library", "tool"])
