@@ -57,7 +57,7 @@ class MacCell(wiring.Component):
         hold two digits each (INT4).
     capture : In(1), drain <= accumulator; move : In(1), drain <= below.
     below : In(unsigned), the drain register of the next row. drain : Out(unsigned).
-    overflow : Out(1), the sum taken now leaves the accumulator: the block is longer than `max_k`.
+    overflow : Out(1), the sum just taken left the accumulator: the block is longer than `max_k`.
     """
 
     def __init__(self, config: Config):
@@ -106,9 +106,9 @@ def _accumulating(cell: MacCell | ZeroCell, a, platform) -> tuple[Module, Signal
     addends = [(0, held), *joined(rows.sum, cell.split, cell.config)]
     m.d.comb += [
         total.eq(add_rows(reduce_rows(m, platform, addends, 2, "adder"))),
-        cell.overflow.eq(cell.accumulate & total[width:].any()),
         cell.drain.eq(drain),
     ]
+    m.d.sync += cell.overflow.eq(cell.accumulate & total[width:].any())
     with m.If(cell.accumulate):
         m.d.sync += accumulator.eq(total)
     with m.If(cell.capture):

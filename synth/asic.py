@@ -16,11 +16,12 @@ from pathlib import Path
 
 from hdl.verilog import yosys
 from synth import sta
+from synth.fanout import LIMIT, buffered
 from synth.libraries import CellLibrary
-from synth.recipes import CARRY_SAVE, Recipe, carry_save_widths
+from synth.recipes import CARRY_SAVE, Recipe, carry_save_widths, finish
 from verif.cache import cached, digest
 
-VERSION = "1"  # of what happens around the recipes, part of every key
+VERSION = "2"  # of what happens around the recipes, part of every key
 _MODULE = re.compile(r"^((?:attribute [^\n]*\n)*)module (\\\S+|\$\S+)\n(.*?)^end\n", re.M | re.S)
 _CELL = re.compile(r"^\s+cell +(\\\S+) ", re.M)
 _PORT = re.compile(r"^\s+wire [^\n]*(?:input|output|inout)[^\n]*\n", re.M)
@@ -118,7 +119,8 @@ class Job:
         """A digest of all that the result depends on."""
         commands = self.recipe.commands(Path("."), self.name, self.library)[1:]
         return digest(
-            VERSION, self.text, *commands, *self.recipe.files(self.library, set()).values(),
+            VERSION, str(LIMIT), *self.library.buffer, self.text, *commands,
+            *self.recipe.files(self.library, set()).values(),
             self.library.digest, importlib.metadata.version("pyosys"),
             sta.version() if self.timed else "")
 
@@ -142,6 +144,15 @@ class Job:
         for name, text in files.items():
             (folder / name).write_text(text)
         yosys(self.recipe.commands(folder, self.name, self.library))
+        path = folder / "netlist.json"
+        netlist = json.loads(path.read_text())
+        modules = netlist["modules"]
+        blocks = {name for name in modules if name != self.name and name.startswith("tetra_")}
+        cell, *pins = self.library.buffer
+        if buffered(modules[self.name], blocks, cell, tuple(pins)):
+            path.write_text(json.dumps(netlist))
+        yosys(finish(folder, self.library))
+        path.unlink()
         path = folder / "netlist.v"  # OpenSTA cannot read `signed`
         path.write_text(re.sub(r"\b(wire|input|output) signed\b", r"\1", path.read_text()))
         if self.timed:

@@ -37,7 +37,8 @@ class CellLibrary:
     driver : the cell that drives every input. load : femtofarads at every output, four of the
         smallest inverters. flip_flop, gate : the smallest flip-flop, and the NAND gate in whose
         area gate equivalents are counted.
-    full_adder, half_adder. ties : options of `hilomap`, "" where the library has no tie cells.
+    full_adder, half_adder. buffer : a cell that drives many, its input and its output.
+    ties : options of `hilomap`, "" where the library has no tie cells.
     clock_gate : options of `clockgate`, "" where there is no such cell.
     slowness : how much longer clock targets are than those of NanGate 45.
     load_unit: femtofarads in the liberty file's unit of capacitance.
@@ -58,6 +59,7 @@ class CellLibrary:
     gate: str
     full_adder: Adder
     half_adder: Adder
+    buffer: tuple[str, str, str]
     ties: str = ""
     clock_gate: str = ""
     slowness: float = 1.0
@@ -123,6 +125,7 @@ NANGATE45 = CellLibrary(
     gate="NAND2_X1",
     full_adder=Adder("FA_X1", ("A", "B", "CI", "S", "CO")),
     half_adder=Adder("HA_X1", ("A", "B", "S", "CO")),
+    buffer=("BUF_X4", "A", "Z"),
     ties="-hicell LOGIC1_X1 Z -locell LOGIC0_X1 Z",
     clock_gate="-pos CLKGATE_X1 E:CK:GCK -min_net_size 4",
     verilog="stdcells.v",
@@ -143,6 +146,7 @@ OSU180 = CellLibrary(
     gate="NAND2X1",
     full_adder=Adder("FAX1", ("A", "B", "C", "YS", "YC")),
     half_adder=Adder("HAX1", ("A", "B", "YS", "YC")),
+    buffer=("BUFX4", "A", "Y"),
     slowness=3.0,
     load_unit=1000.0,
 )

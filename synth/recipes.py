@@ -72,9 +72,9 @@ class Recipe:
                          f"{self.target}ps"])
 
     def commands(self, folder: Path, top: str, library: CellLibrary) -> list[str]:
-        """Yosys commands that map `folder`/block.il to `folder`/netlist.v.
+        """Yosys commands that map `folder`/block.il to `folder`/netlist.json.
 
-        They also write stat.json, and need `files` beside the block.
+        They need `files` beside the block. `finish` follows.
         """
         options = "".join(f" -{name}" for name, wanted in
                           (("booth", self.booth), ("arith_tree", self.trees)) if wanted)
@@ -107,8 +107,7 @@ class Recipe:
             "splitnets",
             "opt_clean -purge",
             "check -assert -mapped",
-            f"tee -q -o {folder}/stat.json stat -json -liberty {library.path}",
-            f"write_verilog -noattr -noexpr -nohex -simple-lhs {folder}/netlist.v",
+            f"write_json {folder}/netlist.json",
         ]
 
     def files(self, library: CellLibrary, widths: set[int]) -> dict[str, str]:
@@ -122,6 +121,15 @@ class Recipe:
             "constant.v": _CONSTANT.format(
                 cell=library.flip_flop, ports=", ".join(library.flip_flop_ports),
                 inputs=", ".join(library.flip_flop_ports[:2]))}
+
+
+def finish(folder: Path, library: CellLibrary) -> list[str]:
+    """Yosys commands that make netlist.v and stat.json of netlist.json, all in `folder`."""
+    return [
+        f"read_json {folder}/netlist.json",  # with the library's cells
+        f"tee -q -o {folder}/stat.json stat -json -liberty {library.path}",
+        f"write_verilog -noattr -noexpr -nohex -simple-lhs {folder}/netlist.v",
+    ]
 
 
 # ABC may find that a register's input never changes; one without reset is that constant.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The synthesis flow: recipes, full adders, figures, and what happens where things are absent."""
 
+import collections
 import json
 import re
 import shutil
@@ -20,6 +21,7 @@ from synth import asic, sta, sweep
 from synth.asic import MappedBlock, Netlist, jobs
 from synth.designs import BOUNDARIES, GEMMS, Design, designs, quick_designs
 from synth.energy import Energies
+from synth.fanout import ALONE, LIMIT, buffered
 from synth.libraries import LIBRARIES, NANGATE45, MissingError
 from synth.recipes import (
     ADDER_PORTS,
@@ -109,6 +111,37 @@ def test_boundaries_exist():
     blocks = Netlist(library.text, top, BOUNDARIES).blocks
     assert set(blocks) == BOUNDARIES | {top}
     assert blocks["tetra_mac_cell"] == CONFIG.rows * CONFIG.cols
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 12, 13, 144, 145, 2000])
+def test_buffers_carry_the_same_net_to_every_block(count):
+    """As a tree in which nothing drives more than LIMIT, and nothing else is touched."""
+    cells = {f"block_{n}": {"type": "block", "port_directions": {"clk": "input", "i": "input",
+                                                                 "o": "output"},
+                            "connections": {"clk": [1], "i": ["0", 7], "o": [100 + n]}}
+             for n in range(count)}
+    cells["gate"] = {"type": "gate", "port_directions": {"i": "input"}, "connections": {"i": [7]}}
+    module = {"cells": cells, "ports": {"far": {"bits": [10_000]}}}
+    added = buffered(module, {"block"}, "BUF", ("A", "Z"))
+    assert added == len(cells) - count - 1
+    drives = collections.Counter()
+    driver = {cell["connections"]["Z"][0]: cell["connections"]["A"][0]
+              for cell in cells.values() if cell["type"] == "BUF"}
+    assert len(driver) == added
+    assert min(driver, default=10_001) == 10_001  # nets that were not there before
+    for name, cell in cells.items():
+        if cell["type"] == "block":
+            connected = cell["connections"]
+            assert connected["clk"] == [1] and connected["i"][0] == "0"
+            assert connected["o"] == [100 + int(name.removeprefix("block_"))]
+            drives[connected["i"][1]] += 1
+    drives.update(driver.values())
+    assert cells["gate"]["connections"]["i"] == [7]
+    for net in drives:
+        while net != 7:
+            net = driver[net]
+    assert max(drives.values()) <= LIMIT
+    assert (added == 0) == (count <= ALONE)
 
 
 def test_recipes():

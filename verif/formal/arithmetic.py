@@ -168,7 +168,9 @@ def overflow_flag(config: Config) -> Harness:
         held = h.net(f"{cell}accumulator", held_width(config))
         exact = Signal(held_width(config) + 8, name=f"sum_{len(lost)}")
         h.m.d.comb += exact.eq(Mux(first[1], 0, held) + add_rows(joined(total, split[1], config)))
-        lost.append(h.past(taken) & (h.past(exact) != held))
+        said = h.net(f"{cell}overflow")
+        h.prove(said == (h.past(taken) & (h.past(exact) != held)))
+        lost.append(h.past(said))
     left, result = h.net("left", h.dut.i.p.rows.shape()), h.dut.o
     drain = [h.net(f"{cell}drain", held_width(config))
              for cell in ("mac_cell_0_0.", "zero_cell_0.")]
