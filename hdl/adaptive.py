@@ -11,7 +11,7 @@ from golden.config import Config
 from golden.dyadic import IDENTITY, Dyadic
 from golden.rescale import ZERO_POINT_WIDTH
 from golden.solver import ALPHA_WIDTH, EXPONENT_WIDTH
-from hdl.layouts import RESCALE_LAYOUT, measured_layout
+from hdl.layouts import RESCALE_LAYOUT, measured_layout, outcome_layout
 from hdl.library import place
 from hdl.rounding import INTEGERS
 from hdl.solver import Mode, ScaleSolver
@@ -72,7 +72,7 @@ class AdaptUnit(wiring.Component):
     applied : Out(RESCALE_LAYOUT), the parameters it is to use (combinational).
     idle : Out(1), a job with `adapt.enable` may start. start : In(1), it starts now.
     dataless : In(1), with `start`: the job has no rows.
-    row, valid, first, last : In, the rows that count, as `StatisticsUnit`.
+    row, outcome, valid, first, last : In, the rows that count, as `StatisticsUnit`.
     report : Out(stream of REPORT_LAYOUT), one beat per adapting job; until it is taken the next
         adapting job waits.
 
@@ -90,6 +90,7 @@ class AdaptUnit(wiring.Component):
             "start": In(1),
             "dataless": In(1),
             "row": In(measured_layout(config)),
+            "outcome": In(outcome_layout(config)),
             "valid": In(1),
             "first": In(1),
             "last": In(1),
@@ -142,6 +143,7 @@ class AdaptUnit(wiring.Component):
         by_grad = job.mode == Mode.GRADSCALE
         m.d.comb += [
             statistics.row.eq(self.row),
+            statistics.outcome.eq(self.outcome),
             statistics.valid.eq(self.valid),
             statistics.first.eq(self.first),
             statistics.last.eq(self.last),

@@ -135,13 +135,14 @@ class Engine(wiring.Component):
             self.flags.bias_saturated.eq(rescale.saturated),
             self.flags.bad_job.eq(bad_job),
         ]
-        # Results that are not wanted end here; the statistics count every row once, as it leaves.
+        # Results that are not wanted end here; the statistics' job ends as they leave.
         leaves, tag = rescale.o.valid & rescale.o.ready, rescale.o.p.tag
         m.d.comb += [
             self.result.p.eq(rescale.o.p),
             self.result.valid.eq(rescale.o.valid & ~tag.discard),
             rescale.o.ready.eq(self.result.ready | tag.discard),
             adapt.row.eq(rescale.measured),
+            adapt.outcome.eq(rescale.outcome),
             adapt.valid.eq(leaves & tag.measure),
             adapt.first.eq(tag.first),
             adapt.last.eq(tag.last),

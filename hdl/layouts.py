@@ -114,13 +114,15 @@ def result_layout(config: Config) -> data.StructLayout:
 
 
 def measured_layout(config: Config) -> data.StructLayout:
-    """One row's inputs (after bias and mask) and what became of them, for the statistics."""
+    """One row's inputs (after bias and mask), for the statistics."""
     return data.StructLayout({
-        "lanes": data.ArrayLayout(data.StructLayout({
-            "magnitude": WORD,
-            "negative": 1,
-            "clamped": 1,
-            "vanished": 1,
-        }), config.cols),
+        "values": words_layout(config),  # 0 where a column does not exist
         "keep": config.cols,
+        "first": 1,  # of the job
+        "valid": 1,  # the row counts
     })
+
+
+def outcome_layout(config: Config) -> data.StructLayout:
+    """What became of one row, for the statistics; 0 where a column does not exist."""
+    return data.StructLayout({"clamped": config.cols, "vanished": config.cols})

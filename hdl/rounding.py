@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one place where anything rounds: magnitudes in fixed point to 4-bit codes or 32-bit words.
 
-Both rounders are combinational. They see |y| as `whole` (saturated), `fraction` and `sticky` (bits
+Both rounders are combinational. They see |y| as `whole`, `fraction` and `sticky` (bits
 below the fraction that are not all zero), which is all that any rounding needs.
 """
 
@@ -10,13 +10,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from golden.formats import INT4, INT4_SYM, INT32, UINT4, LogFormat
+from golden.formats import INT4, INT4_SYM, UINT4, LogFormat
 from golden.logfp4 import JOINT_STEPS
 from golden.rescale import ZERO_POINT_WIDTH
 from golden.xorshift import WORD_BITS
 from hdl.layouts import WORD, OutFormat
 
-WHOLE_WIDTH = WORD + 1  # integer part, saturated: clamping needs to know only that it is large
+WHOLE_WIDTH = WORD + 1  # integer part; its top bit says 2**32 or more, whatever the others are
 LOG_TOP = 6  # exponent of the top level, 64 = 2**6
 LOG_BOTTOM = -8  # exponent of the smallest magnitude that nearest can still round up (odd phase)
 LOWEST_LEVEL = -7  # exponent of the lowest level of all, in the odd phase
@@ -68,42 +68,67 @@ class IntegerRounder(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        lo, hi = Signal(signed(WORD)), Signal(signed(WORD))
-        low, high = Const(INT32.lo), Const(INT32.hi)
-        for name, fmt in INTEGERS:
-            low = Mux(self.format == name, fmt.lo, low)
-            high = Mux(self.format == name, fmt.hi, high)
-        is_code, inexact, up = Signal(), Signal(), Signal()
-        zero_point = Signal.like(self.zero_point)
-        rounded = Signal(WHOLE_WIDTH + 1)
-        value = Signal(signed(WHOLE_WIDTH + 3))  # rounded, a sign, and the zero point
-        floor = Signal.like(value)
-        clamped = Signal(signed(WORD))
-        half = self.fraction[-1]
-        below_half = self.fraction[:-1].any() | self.sticky
-        nearest = half & (below_half | self.whole[0])  # ties to even
+        sign, low, beyond = self.sign, self.whole[:WORD], self.whole[WORD]
+        half, last = self.fraction[-1], self.whole[0]
+        below = Signal()  # half a unit
+        inexact, up = Signal(), Signal()
+        nearest = half & (below | last)  # ties to even
         if self.config.stochastic:
-            rest = Cat(self.sticky, self.fraction)
-            threshold = self.word << (len(rest) - WORD_BITS)
-            m.d.comb += up.eq(Mux(self.stochastic, threshold < rest, nearest))
+            rest = Cat(Cat(self.sticky, self.fraction[:-WORD_BITS]).any(),
+                       self.fraction[-WORD_BITS:])
+            m.d.comb += up.eq(Mux(self.stochastic, Cat(Const(0, 1), self.word) < rest, nearest))
         else:
             m.d.comb += up.eq(nearest)
+        # -(n + up) = ~n + (1 - up), of whatever width
+        carry = Signal()
         m.d.comb += [
-            lo.eq(low),
-            hi.eq(high),
-            is_code.eq(Cat(self.format == name for name, _ in INTEGERS).any()),
-            zero_point.eq(Mux(is_code, self.zero_point, 0)),
-            rounded.eq(self.whole + up),
-            value.eq(Mux(self.sign, -rounded, rounded) + zero_point),
-            clamped.eq(Mux(value < lo, lo, Mux(value > hi, hi, value))),
-            self.clamped.eq((value < lo) | (value > hi)),
-            self.vanished.eq((rounded == 0) & inexact),
-            self.code.eq(Mux(is_code, clamped[:4], clamped.as_unsigned())),
-            # the clip mask compares the unrounded value: its floor, and whether it is an integer
-            inexact.eq(half | below_half),
-            floor.eq(Mux(self.sign, -self.whole - inexact, self.whole) + zero_point),
-            self.clip_mask.eq(
-                is_code & ((floor > lo) | ((floor == lo) & inexact)) & (floor < hi)),
+            below.eq(self.fraction[:-1].any() | self.sticky),
+            inexact.eq(half | below),
+            carry.eq(up ^ sign),
+        ]
+
+        # INT32.
+        word, wide = Signal(WORD), Signal()
+        m.d.comb += [
+            word.eq((low ^ sign.replicate(WORD)) + carry),
+            wide.eq(beyond | Mux(sign, low[-1] & ~word[-1], low[-1] | word[-1])),
+        ]
+
+        # The codes: 16 * above + code, before the clamp.
+        is_signed, is_symmetric, is_unsigned = (
+            Signal(name=f"is_{fmt.name.lower()}") for _, fmt in INTEGERS)
+        m.d.comb += [flag.eq(self.format == name) for flag, (name, _) in zip(
+            (is_signed, is_symmetric, is_unsigned), INTEGERS, strict=True)]
+        is_code = is_signed | is_symmetric | is_unsigned
+        near = self.whole[:ZERO_POINT_WIDTH + 1]  # more than that is beyond any zero point
+        far = self.whole[len(near):].any()
+        wanted = Signal(signed(len(near) + 2))  # less the carry
+        code, carried = Signal(4), Signal()
+        above = wanted[4:]
+        low_half, high_half = Signal(), Signal()  # 0..15; -16..-1, of which -8..-1 are codes
+        lowest, highest = Signal(4), Signal(4)
+        inside = Signal()
+        m.d.comb += [
+            wanted.eq(Cat(near ^ sign.replicate(len(near)), sign).as_signed() + self.zero_point),
+            Cat(code, carried).eq(wanted[:4] + carry),
+            low_half.eq(Mux(carried, above.all(), ~above.any())),
+            high_half.eq(above.all() & ~carried),
+            lowest.eq(Mux(is_unsigned, UINT4.lo, Mux(is_symmetric, INT4_SYM.lo, INT4.lo))),
+            highest.eq(Mux(is_unsigned, UINT4.hi, INT4.hi)),
+            inside.eq(~far & Mux(
+                is_unsigned, low_half,
+                Mux(code[3], high_half & ~(is_symmetric & (code[:3] == 0)), low_half))),
+        ]
+        end = Mux(Mux(far, sign, wanted[-1]), lowest, highest)
+        raised = carry & (inexact | ~sign)  # above the floor, which tells where the exact value is
+        m.d.comb += [
+            self.clamped.eq(Mux(is_code, ~inside, wide)),
+            self.vanished.eq((self.whole == 0) & ~up & inexact),
+            self.code.eq(Mux(is_code, Mux(inside, code, end),
+                             Mux(wide, Cat((~sign).replicate(WORD - 1), sign), word))),
+            self.clip_mask.eq(is_code & inside
+                              & ~((code == lowest) & (raised | ~inexact))
+                              & ~((code == highest) & ~raised)),
         ]
         return m
 

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Statistics of a job while its rows stream by: exact sums, extremes and counts."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from functools import reduce
+from itertools import combinations
+from operator import or_
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,8 +16,9 @@ from golden.statistics import (
     SUM_ABS_WIDTH,
     SUM_SQUARES_WIDTH,
 )
-from hdl.layouts import WORD, measured_layout
-from hdl.library import place
+from hdl.compressor import Columns
+from hdl.layouts import WORD, measured_layout, outcome_layout
+from hdl.squares import add_square
 
 STATISTICS_LAYOUT = data.StructLayout({  # the members of golden.statistics.Statistics
     "count": COUNT_WIDTH,
@@ -26,53 +31,36 @@ STATISTICS_LAYOUT = data.StructLayout({  # the members of golden.statistics.Stat
     "underflowed": COUNT_WIDTH,
 })
 
-
-class Squarer(wiring.Component):
-    """`square = magnitude ** 2`, registered.
-
-    The products of bits i and j, and j and i, are one product of twice the weight: half the partial
-    products of a multiplier.
-
-    Members: magnitude : In(32). square : Out(64), one cycle later.
-    """
-
-    def __init__(self, config: Config):
-        self.config = config
-        super().__init__({"magnitude": In(WORD), "square": Out(2 * WORD)})
-
-    def elaborate(self, platform):
-        m = Module()
-        square = Signal(2 * WORD, reset_less=True)
-        x = self.magnitude
-        rows = []
-        for i in range(WORD):
-            row = Cat(x[i], Const(0, 1), x[i + 1:] & x[i].replicate(WORD - 1 - i))
-            rows.append(Cat(Const(0, 2 * i), row))
-        m.d.sync += square.eq(_sum(rows))
-        m.d.comb += self.square.eq(square)
-        return m
+SUMS = ("count", "sum_abs", "sum_squares", "saturated", "underflowed")
+SEGMENT = 12  # bits of a sum that a carry passes in one cycle
+SEGMENTS = -(-SUM_SQUARES_WIDTH // SEGMENT)
+SQUARES_HEIGHT = 9  # rows of bits between the two cycles that add the squares
+GROUP = 4  # values of which one cycle finds the extremes
 
 
 class StatisticsUnit(wiring.Component):
-    """Accumulates one job's statistics and keeps the last finished job's.
+    """Accumulates one job's statistics.
 
     Members
     -------
-    row : In(`measured_layout`). valid : In(1), the row counts. first, last : In(1), of the job.
-    result : Out(STATISTICS_LAYOUT), of the last job that finished, until the next one does.
-    done : Out(1), high for the one cycle in which `result` has just changed.
+    row : In(`measured_layout`), values that count. outcome : In(`outcome_layout`), what became of
+        them, with `valid`, in the same cycle or later. first, last : In(1), of the job.
+    done : Out(1), high for one cycle, `latency` cycles after the last outcome of a job. The next
+        job's first row must not come before.
+    result : Out(STATISTICS_LAYOUT), of the job that is done, until the next one's first row.
 
-    Latency: `latency` cycles from a job's last row to `done`. Throughput: one row per cycle, jobs
-    back to back without a bubble. Arithmetic: `golden.statistics.measure`, exact up to 2**32
-    elements.
+    Latency: `latency` cycles from a job's last row to `done`: a sum's carries wait in registers
+    between its segments, and need as many cycles without a row to arrive. Throughput: one row per
+    cycle. Arithmetic: `golden.statistics.measure`, exact up to 2**32 elements.
     """
 
-    latency = 3  # squares, sums over the lanes, accumulation
+    latency = 3 + SEGMENTS - 1  # squares in two cycles, accumulation, and the carries
 
     def __init__(self, config: Config):
         self.config = config
         super().__init__({
             "row": In(measured_layout(config)),
+            "outcome": In(outcome_layout(config)),
             "valid": In(1),
             "first": In(1),
             "last": In(1),
@@ -82,86 +70,131 @@ class StatisticsUnit(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        cols = range(self.config.cols)
-        valid, first, last = (Signal(2, name=name) for name in ("valid_1", "first_1", "last_1"))
-        m.d.sync += [
-            valid.eq(Cat(self.valid, valid[0])),
-            first.eq(Cat(self.first, first[0])),
-            last.eq(Cat(self.last, last[0])),
-        ]
+        row, values = self.row, [self.row.values[c] for c in range(self.config.cols)]
 
-        def delayed(value, name):
-            register = Signal.like(value, name=name, reset_less=True)
+        def delayed(value, name, reset_less=True):
+            register = Signal.like(value, name=name, reset_less=reset_less)
             m.d.sync += register.eq(value)
             return register
 
-        # Cycle 0: squares; what the lanes hold, with 0 where a column does not exist.
-        squares, signed_values, magnitudes = [], [], []
-        kept = delayed(self.row.keep, "kept")
-        for c in cols:
-            lane = self.row.lanes[c]
-            magnitude = Signal(WORD, name=f"magnitude_{c}")
-            m.d.comb += magnitude.eq(Mux(self.row.keep[c], lane.magnitude, 0))
-            squarer = place(m, platform, f"squarer_{c}", Squarer(self.config))
-            m.d.comb += squarer.magnitude.eq(magnitude)
-            squares.append(squarer.square)
-            magnitudes.append(delayed(magnitude, f"magnitude_1_{c}"))
-            value = Signal(signed(WORD), name=f"value_{c}")
-            m.d.comb += value.eq(
-                Mux(lane.negative, -magnitude, magnitude)[:WORD].as_signed())
-            signed_values.append(delayed(value, f"value_1_{c}"))
-        clamped, vanished = (
-            delayed(Cat(self.row.lanes[c][name] & self.row.keep[c] for c in cols), name)
-            for name in ("clamped", "vanished"))
-
-        # Cycle 1: over the lanes. A column that does not exist repeats column 0, which always does.
-        present = [Mux(kept[c], signed_values[c], signed_values[0]) for c in cols]
-        part = Signal(STATISTICS_LAYOUT, reset_less=True)
+        # When: of rows, one and two cycles later; of outcomes, until the carries have arrived.
+        row_valid = [row.valid, delayed(row.valid, "row_valid_1", False)]
+        row_first = [row.first, delayed(row.first, "row_first_1")]
+        row_valid.append(delayed(row_valid[1], "row_valid_2", False))
+        row_first.append(delayed(row_first[1], "row_first_2"))
+        valid, last = (Signal(self.latency - 1, name=name) for name in ("valid_1", "last_1"))
+        first = delayed(self.first, "first_1")
         m.d.sync += [
-            part.count.eq(_sum(kept[c] for c in cols)),
-            part.low.eq(_fold(m, "low", present, lambda a, b: Mux(a < b, a, b))),
-            part.high.eq(_fold(m, "high", present, lambda a, b: Mux(a > b, a, b))),
-            part.largest.eq(_fold(m, "largest", magnitudes, lambda a, b: Mux(a > b, a, b))),
-            part.sum_abs.eq(_sum(magnitudes)),
-            part.sum_squares.eq(_sum(squares)),
-            part.saturated.eq(_sum(clamped)),
-            part.underflowed.eq(_sum(vanished)),
+            valid.eq(Cat(self.valid, valid[:-1])),
+            last.eq(Cat(self.last, last[:-1])),
+            self.done.eq(valid[-1] & last[-1]),
         ]
 
-        # Cycle 2: accumulate; a job's first row starts anew, its last one is kept.
-        total = Signal(STATISTICS_LAYOUT, reset_less=True)
-        after = Signal(STATISTICS_LAYOUT)
-        fresh = first[1]
-        folds = {"low": lambda a, b: Mux(a < b, a, b), "high": lambda a, b: Mux(a > b, a, b)}
-        folds["largest"] = folds["high"]
-        for name, _ in STATISTICS_LAYOUT:
-            fold = folds.get(name, lambda a, b: a + b)
-            m.d.comb += after[name].eq(Mux(fresh, part[name], fold(total[name], part[name])))
-        m.d.sync += self.done.eq(valid[1] & last[1])
-        with m.If(valid[1]):
-            m.d.sync += total.eq(after)
-            with m.If(last[1]):
-                m.d.sync += self.result.eq(after)
+        # What is added. A column that does not exist has the value 0.
+        extra = (self.config.cols - 1).bit_length()
+        # the squares' constant is negative: only modulo the whole sum's width does it cancel
+        magnitudes, squares = Columns(WORD + extra), Columns(SUM_SQUARES_WIDTH)
+        constant = 0
+        for c, value in enumerate(values):
+            # |x| = (x ^ sign) + sign, bit by bit
+            folded = Signal(WORD - 1, name=f"folded_{c}")
+            m.d.comb += folded.eq(value ^ value[-1].replicate(WORD - 1))
+            magnitudes.add(folded)
+            magnitudes.add([value[-1]])
+            constant += add_square(m, squares, value, f"square_{c}")
+        squares.add_constant(constant)
+        squares = squares.reduced(m, platform, SQUARES_HEIGHT, "squares").registered(m, "squares")
+        counts = [Columns(extra + 1) for _ in range(3)]
+        for count, bits in zip(
+                counts, (row.keep, self.outcome.clamped, self.outcome.vanished), strict=True):
+            for bit in bits:
+                count.add([bit])
+        for name, columns, counted, fresh in (
+            ("sum_squares", squares, row_valid[2], row_first[2]),
+            ("sum_abs", magnitudes, row_valid[1], row_first[1]),
+            ("count", counts[0], row_valid[1], row_first[1]),
+            ("saturated", counts[1], valid[0], first),
+            ("underflowed", counts[2], valid[0], first),
+        ):
+            part = columns.reduced(m, platform, 2, name).registered(m, name)
+            m.d.comb += self.result[name].eq(
+                self._accumulate(m, platform, name, part, counted, fresh))
+
+        self._extremes(m, values, row_valid, row_first, delayed)
         return m
 
+    def _accumulate(self, m: Module, platform, name: str, part: Columns, counted, fresh):
+        """The sum of the parts that are counted, from a fresh one on."""
+        width = len(self.result[name])
+        total = Signal(width, name=f"{name}_total", reset_less=True)
+        carries = Signal((width - 1) // SEGMENT, name=f"{name}_carries", reset_less=True)
+        goes_on = Signal(name=f"{name}_goes_on")
+        m.d.comb += goes_on.eq(~(counted & fresh))
+        terms = Columns(width)
+        values = (*(row & counted.replicate(len(row)) for row in part.rows),
+                  total & goes_on.replicate(width))
+        for i, value in enumerate(values):
+            term = Signal(len(value), name=f"{name}_term_{i}")
+            m.d.comb += term.eq(value)
+            terms.add(term)
+        left, right = terms.reduced(m, platform, 2, f"{name}_total").rows
+        carry = 0
+        for i, place in enumerate(range(0, width, SEGMENT)):
+            here = slice(place, min(place + SEGMENT, width))
+            # the lowest place carries the one that comes in
+            added = (Cat(carry, left[here]) + Cat(carry, right[here]))[1:]
+            m.d.sync += Cat(total[here], carries[i:i + 1]).eq(added)
+            carry = carries[i:i + 1] & goes_on
+        return total
 
-def _sum(values):
-    """Balanced sum."""
-    values = list(values)
-    while len(values) > 1:
-        rest = values[len(values) // 2 * 2:]
-        values = [a + b for a, b in zip(values[::2], values[1::2], strict=False)] + rest
-    return values[0]
+    def _extremes(self, m: Module, values, row_valid, row_first, delayed):
+        """Least, greatest and largest."""
+        found = [(value, value, keep) for value, keep in zip(values, self.row.keep, strict=True)]
+        level = 0
+        while level == 0 or len(found) >= GROUP:
+            groups = [found[i:i + GROUP] for i in range(0, len(found), GROUP)]
+            found = [
+                [delayed(value, f"extreme_{level}_{i}_{j}")
+                 for j, value in enumerate(_extremes_of(m, group, f"group_{level}_{i}"))]
+                for i, group in enumerate(groups)]
+            level += 1
+            if level >= len(row_valid):
+                row_valid.append(delayed(row_valid[-1], f"row_valid_{level}", False))
+                row_first.append(delayed(row_first[-1], f"row_first_{level}"))
+        low, high = (Signal(signed(WORD), name=name, reset_less=True) for name in ("low", "high"))
+        least, greatest, _ = _extremes_of(
+            m, [*found, (low, high, ~row_first[level])], "extremes")
+        with m.If(row_valid[level]):
+            m.d.sync += [low.eq(least), high.eq(greatest)]
+        largest = Signal(LARGEST_WIDTH, reset_less=True)
+        m.d.sync += largest.eq(Mux(low + high < 0, -low, high))
+        m.d.comb += [self.result.low.eq(low), self.result.high.eq(high),
+                     self.result.largest.eq(largest)]
 
 
-def _fold(m: Module, name: str, values, best):
-    """Balanced selection, with a signal per level so that no expression is written twice."""
-    values, level = list(values), 0
-    while len(values) > 1:
+def _extremes_of(m: Module, found: list, name: str) -> tuple:
+    """The least and the greatest of (least, greatest, whether they exist), and whether any exists.
+
+    Every pair is compared once, and all pairs at once.
+    """
+    worse = [[[~exists], [~exists]] for *_, exists in found]  # reasons against each one
+    for i, j in combinations(range(len(found)), 2):
+        (*first, first_exists), (*second, second_exists) = found[i], found[j]
+        single = first[0] is first[1] and second[0] is second[1]
+        less = [Signal(name=f"{name}_{side}_{i}_{j}") for side in range(1 if single else 2)]
+        m.d.comb += [flag.eq(a < b) for flag, a, b in zip(less, first, second, strict=False)]
+        # the second is not the least where the first is less, nor the greatest where it is not
+        for side, keeps in enumerate((less[0], ~less[-1])):
+            worse[i][side].append(~keeps & second_exists)
+            worse[j][side].append(keeps & first_exists)
+    best = []
+    for side in range(2):
         chosen = []
-        for i, (a, b) in enumerate(zip(values[::2], values[1::2], strict=True)):
-            winner = Signal.like(a, name=f"{name}_{level}_{i}")
-            m.d.comb += winner.eq(best(a, b))
-            chosen.append(winner)
-        values, level = chosen, level + 1
-    return values[0]
+        for i, ((*pair, _), against) in enumerate(zip(found, worse, strict=True)):
+            wins = Signal(name=f"{name}_wins_{side}_{i}")
+            m.d.comb += wins.eq(~Cat(against[side]).any())
+            chosen.append(pair[side] & wins.replicate(WORD))
+        signal = Signal(signed(WORD), name=f"{name}_{side}")
+        m.d.comb += signal.eq(reduce(or_, chosen))
+        best.append(signal)
+    return (*best, Cat(exists for *_, exists in found).any())

@@ -10,7 +10,6 @@ from golden.config import PRESETS
 from golden.formats import INT4, UINT4, max_product
 from hdl.layouts import BFormat
 from hdl.mac_cell import held_width, row_worth
-from hdl.statistics import Squarer
 from verif.formal import __main__ as command
 from verif.formal import arithmetic, prover
 from verif.formal.harness import SMALL, Harness
@@ -65,12 +64,12 @@ def test_a_longer_block_overflows():
 
 def test_contradicting_assumptions_prove_nothing():
     harness = arithmetic.square()
-    harness.assume(harness.dut.magnitude == 1, harness.dut.magnitude == 2)
+    harness.assume(harness.dut.value == 1, harness.dut.value == 2)
     assert "contradict" in prover.prove(harness, 1).detail
 
 
 def test_a_net_that_is_not_there():
-    harness = Harness(Squarer(SMALL))
+    harness = Harness(arithmetic.SquareSteps())
     harness.prove(harness.net("nonsense"))
     with pytest.raises(ValueError, match=r"no net dut\.nonsense of 1 bit"):
         prover.prove(harness, 1)
@@ -79,12 +78,12 @@ def test_a_net_that_is_not_there():
 def test_command(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(command, "FOLDER", tmp_path)
     monkeypatch.setattr(command, "ROOT", tmp_path)
-    monkeypatch.setattr("sys.argv", ["formal", "--block", "Squarer"])
+    monkeypatch.setattr("sys.argv", ["formal", "--block", "SquareSteps"])
     assert command.main() == 0
     assert "PROVEN" in capsys.readouterr().out
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["proven"], summary["failed"]) == (1, 0)
-    broken = [p for p in PROPERTIES if p.block == "Squarer"]
+    broken = [p for p in PROPERTIES if p.block == "SquareSteps"]
     monkeypatch.setattr(type(broken[0]), "check", lambda self, trace: prover.Verdict(
         False, "k-induction, k = 1", "not inductive"))
     assert command.main() == 1

@@ -58,9 +58,9 @@ def row(config, values, bias, mask, keep, first, last, job: Rescale, words=None)
                    "stochastic": int(job.seed is not None), "seed": job.seed or 0},
         "tag": {"keep": keep, "first": int(first), "last": last},
     }).as_bits()
-    expected = rescale(values, job, bias=bias, mask=mask, words=words)
+    kept = np.array([bool(keep >> c & 1) for c in range(config.cols)])
+    expected = rescale(values, job, bias=bias, mask=mask & kept, words=words)
     words, clip = result_words(expected)
-    kept = [bool(keep >> c & 1) for c in range(config.cols)]
     total = values.astype(np.int64) + bias
     saturated = bool(((total < INT32.lo) | (total > INT32.hi))[kept].any())
     clip_bits = sum(int(b) << i for i, b in enumerate(clip))

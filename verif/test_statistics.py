@@ -4,6 +4,7 @@
 import cocotb
 import numpy as np
 import pytest
+from amaranth.hdl import Module, Signal, signed
 from amaranth.sim import Simulator
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
@@ -19,34 +20,55 @@ from golden.statistics import (
     SUM_SQUARES_WIDTH,
     measure,
 )
-from hdl.layouts import measured_layout
+from hdl.compressor import Columns
+from hdl.layouts import measured_layout, outcome_layout
+from hdl.squares import add_square
 from hdl.statistics import STATISTICS_LAYOUT, StatisticsUnit
 from verif.benches import BENCHES, run_bench
 from verif.runner import Settings
 
 
 def jobs(rng, config: Config, count: int):
-    """Random jobs: their rows (payload, valid, first, last), and the statistics that must come."""
-    layout = measured_layout(config)
+    """Random jobs: their cycles (row, outcome, valid, first, last), and the statistics that must
+    come. Outcomes come with their rows or later."""
+    row_layout, outcome = measured_layout(config), outcome_layout(config)
     for _ in range(count):
         height = int(rng.choice([1, 1, 2, int(rng.integers(1, 20))]))
         bits = int(rng.integers(1, 33))
         values = rng.integers(-(2**31), 2**31, (height, config.cols)) >> (32 - bits)
         if rng.random() < 0.2:
             values[:] = rng.choice([INT32.lo, INT32.hi, 0])
-        clamped, vanished = rng.random((2, height, config.cols)) < 0.3
         kept = np.arange(config.cols) < rng.integers(1, config.cols + 1, (height, 1))
-        rows = []
+        clamped, vanished = (rng.random((2, height, config.cols)) < 0.3) & kept
+        rows, outcomes = [], []
         for r in range(height):
-            while rng.random() < 0.2:  # rows that do not count
-                rows.append((int.from_bytes(rng.bytes(layout.size // 8)), 0, 1, 1))
-            rows.append((layout.const({
-                "lanes": [{"magnitude": abs(int(v)), "negative": int(v < 0), "clamped": int(c),
-                           "vanished": int(z)}
-                          for v, c, z in zip(values[r], clamped[r], vanished[r], strict=True)],
-                "keep": sum(int(k) << i for i, k in enumerate(kept[r])),
-            }).as_bits(), 1, int(r == 0), int(r == height - 1)))
-        yield rows, measure(values[kept], clamped[kept].sum(), vanished[kept].sum())
+            while rng.random() < 0.2:  # what does not count
+                rows.append(not_valid(rng, row_layout))
+            rows.append(row_layout.const({
+                "values": np.where(kept[r], values[r], 0).tolist(), "keep": bits_of(kept[r]),
+                "first": int(r == 0), "valid": 1}).as_bits())
+            outcomes += [(random_bits(rng, outcome), 0, 1, 1)] * (len(rows) - len(outcomes) - 1)
+            outcomes.append((outcome.const({
+                "clamped": bits_of(clamped[r]), "vanished": bits_of(vanished[r])}).as_bits(),
+                1, int(r == 0), int(r == height - 1)))
+        late = int(rng.integers(4))
+        rows += [not_valid(rng, row_layout)] * (late + StatisticsUnit.latency)
+        outcomes = ([(0, 0, 1, 1)] * late + outcomes
+                    + [(random_bits(rng, outcome), 0, 1, 1)] * StatisticsUnit.latency)
+        yield (list(zip(rows, *zip(*outcomes, strict=True), strict=True)),
+               measure(values[kept], clamped.sum(), vanished.sum()))
+
+
+def bits_of(flags) -> int:
+    return sum(int(flag) << i for i, flag in enumerate(flags))
+
+
+def not_valid(rng, layout) -> int:
+    return random_bits(rng, layout) & ~(1 << layout["valid"].offset)
+
+
+def random_bits(rng, layout) -> int:
+    return int.from_bytes(rng.bytes(layout.size // 8 + 1)) & (1 << layout.size) - 1
 
 
 def unpack(bits: int) -> dict:
@@ -59,7 +81,7 @@ async def random_jobs(dut):
     settings = Settings.current()
     rng = np.random.default_rng(settings.seed)
     Clock(dut.clk, 10, unit="ns").start()
-    dut.rst.value, dut.valid.value = 1, 0
+    dut.rst.value, dut.valid.value, dut.row.value = 1, 0, 0
     await FallingEdge(dut.clk)
     dut.rst.value = 0
     expected, rows = [], []
@@ -67,9 +89,9 @@ async def random_jobs(dut):
         rows += job
         expected.append(statistics)
     found = []
-    rows += [(0, 0, 0, 0)] * (StatisticsUnit.latency + 1)
-    for payload, valid, first, last in rows:
-        dut.row.value, dut.valid.value = payload, valid
+    rows += [(0, 0, 0, 0, 0)]
+    for row, outcome, valid, first, last in rows:
+        dut.row.value, dut.outcome.value, dut.valid.value = row, outcome, valid
         dut.first.value, dut.last.value = first, last
         await FallingEdge(dut.clk)
         if dut.done.value:
@@ -95,8 +117,9 @@ def test_amaranth_simulator():
         expected.append(vars(statistics))
 
     async def bench(ctx):
-        for payload, valid, first, last in rows + [(0, 0, 0, 0)] * (StatisticsUnit.latency + 1):
-            ctx.set(dut.row, measured_layout(config).from_bits(payload))
+        for row, outcome, valid, first, last in [*rows, (0, 0, 0, 0, 0)]:
+            ctx.set(dut.row, measured_layout(config).from_bits(row))
+            ctx.set(dut.outcome, outcome_layout(config).from_bits(outcome))
             ctx.set(dut.valid, valid)
             ctx.set(dut.first, first)
             ctx.set(dut.last, last)
@@ -109,6 +132,25 @@ def test_amaranth_simulator():
     simulator.add_testbench(bench)
     simulator.run()
     assert found == expected
+
+
+@pytest.mark.parametrize("width", [2, 4, 6, 8])
+def test_squares_of_every_word(width):
+    """Two squares at once, through the carry-save tree: every word with its neighbour."""
+    m, x, y = Module(), Signal(signed(width)), Signal(signed(width))
+    columns, total = Columns(2 * width + 1), Signal(2 * width + 1)
+    columns.add_constant(add_square(m, columns, x, "x") + add_square(m, columns, y, "y"))
+    m.d.comb += total.eq(sum(columns.reduced(m, None, 2, "tree").rows))
+
+    async def bench(ctx):
+        for value in range(-(1 << width - 1), 1 << width - 1):
+            ctx.set(x, value)
+            ctx.set(y, ~value)
+            assert ctx.get(total) == value**2 + (~value)**2
+
+    simulator = Simulator(m)
+    simulator.add_testbench(bench)
+    simulator.run()
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """No overflow: the accumulators up to `max_k`, the statistics up to MAX_ELEMENTS."""
 
-from amaranth.hdl import Cat, Const, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from golden.formats import INT4, INT32, UINT4, max_product
 from golden.statistics import MAX_ELEMENTS
 from hdl.carry_save import add_rows
+from hdl.compressor import Columns
 from hdl.dot_product import DotProduct, row_sum_width
 from hdl.layouts import WORD, BFormat
 from hdl.mac_cell import MacCell, held_width, row_worth, total_width
 from hdl.mac_tile import MacTile
 from hdl.multiplier import joined
 from hdl.rescale import RescaleUnit
-from hdl.statistics import STATISTICS_LAYOUT, Squarer, StatisticsUnit
-from verif.formal.harness import SMALL, Harness, implies
+from hdl.squares import add_step
+from hdl.statistics import SEGMENT, STATISTICS_LAYOUT, StatisticsUnit
+from verif.formal.harness import SMALL, Harness, implies, latency
 
 # One cell, whose neighbours are copies of it; the narrowest accumulator and the widest.
 NARROW = Config(1, 1, 2, accumulator_width=20, pipeline=1)
@@ -184,65 +188,95 @@ def overflow_flag(config: Config) -> Harness:
     return h
 
 
-def magnitudes() -> Harness:
-    """No magnitude that the rescaling unit gives for the statistics exceeds 2**31."""
+def absent_columns() -> Harness:
+    """A column that does not exist counts as 0, and nothing became of it."""
     h = Harness(RescaleUnit(SMALL))
-    valid = h.net("valid", RescaleUnit.latency)
-    for column in range(SMALL.cols):
-        lane = f"rescale_lane_{column}."
-        for stage in range(RescaleUnit.latency - 1):
-            h.prove(implies(valid[stage], h.net(f"{lane}magnitude_{stage}", WORD) <= LARGEST))
-        h.prove(implies(h.dut.o.valid, h.dut.measured.lanes[column].magnitude <= LARGEST))
+    valid = h.net("valid", latency(RescaleUnit))
+    measured, outcome = h.dut.measured, h.dut.outcome
+    for c in range(SMALL.cols):
+        h.prove(implies(valid[0] & ~measured.keep[c], measured.values[c] == 0),
+                implies(~h.dut.o.p.tag.keep[c], ~outcome.clamped[c] & ~outcome.vanished[c]))
     return h
 
 
+class SquareSteps(wiring.Component):
+    """For every digit of a word, the sum of what `add_step` adds for it, one cycle later."""
+
+    def __init__(self):
+        super().__init__({"value": In(signed(WORD)),
+                          **{f"added_{i}": Out(2 * WORD) for i in range(0, WORD, 2)}})
+
+    def elaborate(self, platform):
+        m = Module()
+        for i in range(0, WORD, 2):
+            columns = Columns(2 * WORD)
+            columns.add_constant(add_step(m, columns, self.value, i, f"step_{i}"))
+            m.d.sync += getattr(self, f"added_{i}").eq(sum(columns.rows))
+        return m
+
+
 def square() -> Harness:
-    """The square of a magnitude of at most 2**31 is at most 2**62, and that of 0 is 0."""
-    h = Harness(Squarer(SMALL))
-    h.assume(h.dut.magnitude <= LARGEST)
-    h.prove(h.dut.square <= LARGEST**2, implies(h.past(h.dut.magnitude == 0), h.dut.square == 0))
+    """The digit d of bits i and i + 1 adds `2 * 2**i * d * L + (2**i * d)**2`, where L is the
+    signed number that the bits below make: what it takes from L**2 to the square of `L + 2**i * d`,
+    which is the number with these bits. So a word's square is exact, and at most 2**62.
+    """
+    h = Harness(SquareSteps())
+    value = h.past(h.dut.value)
+    for i in range(0, WORD, 2):
+        below = value[:i].as_signed() if i else Const(0, signed(1))
+        digit = Signal(signed(3), name=f"d_{i}")
+        h.m.d.comb += digit.eq((value[i - 1] if i else 0) + value[i] - (value[i + 1] << 1))
+        h.prove(value[:i + 2].as_signed() == below + (digit << i))
+        for d in range(-2, 3):
+            step = Signal(signed(2 * WORD), name=f"step_{i}_{d + 2}")
+            h.m.d.comb += step.eq(((d * below) << i + 1) + (d * d << 2 * i))
+            h.prove(implies(digit == d, getattr(h.dut, f"added_{i}") == step.as_unsigned()))
     return h
 
 
 def statistics() -> Harness:
     """No sum wraps in a job of at most MAX_ELEMENTS elements.
 
-    Of `total`, and of a row's `part`: sum_abs <= count * 2**31, sum_squares <= count * 2**62, the
-    other counts <= count; and the adders' results are the sums, in a wider arithmetic. The squarers
-    are replaced by what `square` proves of them: any value up to 2**62, and 0 for 0.
+    Each sum and its waiting carries together equal a ghost, one bit wider, that adds the same rows,
+    as long as the ghost is at most what so many elements can make. A row's part of the counts and
+    of sum_abs is proven too; that of sum_squares is free here, see `square`.
     """
     h = Harness(StatisticsUnit(SMALL))
-    m, dut = h.m, h.dut
-    cols = range(SMALL.cols)
-    valid, first = h.net("valid_1", 2), h.net("first_1", 2)
-    kept, clamped, vanished = (h.net(name, SMALL.cols) for name in ("kept", "clamped", "vanished"))
-    part, total, after = (h.net(name, STATISTICS_LAYOUT) for name in ("part", "total", "after"))
-    for c in cols:
-        h.assume(implies(dut.valid, dut.row.lanes[c].magnitude <= LARGEST))
-        squared = h.cut(f"squarer_{c}.square", 2 * WORD)
-        h.assume(squared <= Mux(kept[c], LARGEST**2, 0))
-        h.prove(implies(valid[0], h.net(f"magnitude_1_{c}", WORD) <= Mux(kept[c], LARGEST, 0)))
-    h.prove(clamped & ~kept == 0, vanished & ~kept == 0)
+    row, outcome = h.dut.row, h.dut.outcome
+    for c in range(SMALL.cols):
+        h.assume(implies(~row.keep[c], row.values[c] == 0))
+    by_row = h.past(row.valid)
+    by_outcome = h.past(h.dut.valid)
 
-    active = h.ghost(1, "active")  # a job has begun since reset; its first row says so
-    begun = h.ghost(1, "begun")
-    m.d.sync += begun.eq(begun | dut.valid)
-    h.assume(implies(dut.valid & ~begun, dut.first))
-    with m.If(valid[1]):
-        m.d.sync += active.eq(1)
-    h.prove(implies(valid[0], begun), implies(valid[1], begun), implies(active, begun),
-            implies(begun, valid.any() | active),
-            implies(valid[0] & ~first[0], valid[1] | active),
-            implies(valid[1] & ~first[1], active))
-    # rows come while the job may still grow; `count` never wraps before the bound is reached
-    h.assume(implies(valid[1], Mux(first[1], 0, total.count) + part.count <= MAX_ELEMENTS))
-    for condition, sums in ((valid[1], part), (active, total)):
-        h.prove(implies(condition, sums.sum_abs <= sums.count << (WORD - 1)),
-                implies(condition, sums.sum_squares <= sums.count << (2 * WORD - 2)),
-                implies(condition, sums.saturated <= sums.count),
-                implies(condition, sums.underflowed <= sums.count))
-    h.prove(implies(valid[1], part.count <= SMALL.cols),
-            implies(active, total.count <= MAX_ELEMENTS))
-    for name in ("count", "sum_abs", "sum_squares", "saturated", "underflowed"):
-        h.prove(implies(valid[1], after[name] == Mux(first[1], 0, total[name]) + part[name]))
+    def ones(bits):
+        return sum(bits[c] for c in range(SMALL.cols))
+
+    for name, largest, counted, part in (
+        ("count", 1, by_row, ones(row.keep)),
+        ("saturated", 1, by_outcome, ones(outcome.clamped)),
+        ("underflowed", 1, by_outcome, ones(outcome.vanished)),
+        ("sum_abs", LARGEST, by_row, sum(abs(row.values[c]) for c in range(SMALL.cols))),
+        ("sum_squares", LARGEST**2, None, None),
+    ):
+        width = STATISTICS_LAYOUT[name].shape
+        bits = {"sum_abs": WORD + 1, "sum_squares": width}.get(name, 2)
+        net = h.net if part is not None else h.cut
+        terms = [net(f"{name}_term_{i}", bits) for i in range(2)]
+        added = Signal(width, name=f"added_{name}")
+        h.m.d.comb += added.eq(sum(terms))
+        if part is not None:
+            h.prove(added == Mux(counted, h.past(part), 0))
+        total, carries = h.net(f"{name}_total", width), h.net(
+            f"{name}_carries", (width - 1) // SEGMENT)
+        exact, after = h.ghost(width + 1, name), Signal(width + 1, name=f"after_{name}")
+        active = h.ghost(1, f"{name}_active")  # a job's first row has come
+        goes_on = h.net(f"{name}_goes_on")
+        h.m.d.comb += after.eq(added + Mux(goes_on, exact, 0))
+        h.m.d.sync += [exact.eq(after), active.eq(active | ~goes_on)]
+        h.assume(implies(active | ~goes_on, after <= MAX_ELEMENTS * largest))
+        # each segment's carry waits at the lowest place above it
+        held = Signal(width, name=f"held_{name}")
+        h.m.d.comb += held.eq(total + sum(
+            carry << SEGMENT * (i + 1) for i, carry in enumerate(carries)))
+        h.prove(implies(active, (exact == held) & (exact <= MAX_ELEMENTS * largest)))
     return h

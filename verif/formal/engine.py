@@ -8,20 +8,21 @@ cut or assumed but the stream rule at the inputs.
 from itertools import pairwise
 from types import SimpleNamespace
 
-from amaranth.hdl import Cat, Mux, Signal
+from amaranth.hdl import Cat, Mux, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
+from golden.statistics import LARGEST_WIDTH
 from hdl.adaptive import AdaptUnit
 from hdl.dot_product import RowSum
 from hdl.engine import Engine
 from hdl.job import Op, job_layout
-from hdl.layouts import beat_layout, tag_layout
+from hdl.layouts import WORD, beat_layout, tag_layout
 from hdl.mac_tile import MacTile
 from hdl.rescale import RescaleUnit
 from hdl.solver import ScaleSolver
-from hdl.statistics import StatisticsUnit
+from hdl.statistics import SEGMENT, STATISTICS_LAYOUT, SUMS, StatisticsUnit
 from verif.formal.harness import SMALL, Harness, implies, latency
 from verif.formal.progress import ANSWER, blocks_held, solving
 from verif.formal.streams import stable, streams_of
@@ -61,14 +62,15 @@ def stable_report() -> Harness:
 
 
 def rows_expected(h: Harness, adapt):
-    """Whether the job in the adapt unit is owed rows; then the two rules that its environment
-    keeps: a job starts when the unit is idle, and a row comes only while one is owed."""
+    """Whether the job in the adapt unit is owed rows; then the rules that its environment keeps: a
+    job starts when the unit is idle, and a row or its outcome comes only while one is owed."""
     is_open = h.ghost(1, "open")
     with h.m.If(adapt.start):
         h.m.d.sync += is_open.eq(~adapt.dataless)
     with h.m.Elif(adapt.valid & adapt.last):
         h.m.d.sync += is_open.eq(0)
-    return is_open, implies(adapt.start, adapt.idle), implies(adapt.valid, is_open)
+    return (is_open, implies(adapt.start, adapt.idle),
+            implies(adapt.valid | adapt.row.valid, is_open))
 
 
 def in_rescale(h: Harness):
@@ -110,7 +112,28 @@ def measuring(h: Harness, path: str, ahead: list):
         *(implies(end, ~Cat(there for there, _ in rows[:place]).any())
           for place, end in enumerate(ends[:-1]) if place),
     )
+    answering = Cat(states[name] for name in ("SOLVE", "PRESET", "REPORT")).any()
+    settled(h, unit, ends[-stages - 1:], answering & ~h.net(f"{path}job_dataless"))
     return states, list(zip(reversed(range(len(ends))), ends, strict=True))
+
+
+def settled(h: Harness, unit: str, ends: list, after):
+    """Proves that the sums of the statistics unit come to rest while its last row passes `ends`,
+    the last of which is `done`, and stay so `after` that."""
+    ends = [*ends[:-1], ends[-1] | after]
+    low, high = (h.net(f"{unit}{name}", signed(WORD)) for name in ("low", "high"))
+    largest = Signal(LARGEST_WIDTH)
+    h.m.d.comb += largest.eq(Mux(low + high < 0, -low, high))
+    found = h.net(f"{unit}largest", LARGEST_WIDTH)
+    rows = [h.net(f"{unit}row_valid_{cycle}") for cycle in (1, 2)]
+    carries = [h.net(f"{unit}{name}_carries", (STATISTICS_LAYOUT[name].shape - 1) // SEGMENT)
+               for name in SUMS]
+    for stage, end in enumerate(ends):
+        # no row is left in the cycles that add it; the lowest carry comes to rest first
+        h.prove(implies(end, ~Cat(rows[:stage]).any()))
+        if stage >= 3:
+            h.prove(implies(end, (found == largest)
+                            & ~Cat(carry[:stage - 2] for carry in carries).any()))
 
 
 def reporting(h: Harness, path: str, ahead: list) -> Signal:

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Squares as bits to be added: a radix-4 Booth recoding that is folded.
+
+With the digits d of x, and L the signed number that the bits of x below digit i make,
+`x**2 = sum over i of 2 * 4**i * d * L + 16**i * d**2`: the products of digits i and j, and j and i,
+are one of twice the weight, and L needs no adder. That is a third fewer bits than folding the
+products of single bits, in half as many rows.
+"""
+
+from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.lib import data
+
+from hdl.compressor import Columns
+
+DIGIT_LAYOUT = data.StructLayout({"one": 1, "two": 1, "negative": 1})  # -2..2; -0 is 0
+
+
+def booth_digit(below, low, high):
+    """The digit `below + low - 2 * high` as the bits of `DIGIT_LAYOUT`."""
+    return Cat(below ^ low, (high & ~low & ~below) | (~high & low & below), high)
+
+
+def multiple(m: Module, number, digit, name: str):
+    """`digit * number`, one bit longer than the signed `number`; less 1 if the digit is negative,
+    so that no carry travels."""
+    bits = Signal(len(number) + 1, name=name)
+    once, twice = Cat(number, number[-1]), Cat(0, number)
+    m.d.comb += bits.eq(((once & digit.one.replicate(len(bits)))
+                         | (twice & digit.two.replicate(len(bits))))
+                        ^ digit.negative.replicate(len(bits)))
+    return bits
+
+
+def add_square(m: Module, columns: Columns, x, name: str) -> int:
+    """Adds the bits of the square of the signed `x`, of an even width.
+
+    Returns the constant that is still to be added: all squares' constants make one.
+    """
+    return sum(add_step(m, columns, x, i, f"{name}_{i}") for i in range(0, len(x), 2))
+
+
+def add_step(m: Module, columns: Columns, x, i: int, name: str) -> int:
+    """What the digit of bits i and i + 1 adds to the square of the bits below it."""
+    x = Value.cast(x)
+    digit = Signal(DIGIT_LAYOUT, name=f"{name}_digit")
+    m.d.comb += digit.eq(booth_digit(x[i - 1] if i else 0, x[i], x[i + 1]))
+    columns.add([digit.one], 2 * i)
+    columns.add([digit.two], 2 * i + 2)
+    if not i:
+        return 0
+    # the inverted sign bit counts 2**n more than the sign, which the constant takes back
+    product = multiple(m, x[:i], digit, name)
+    columns.add([*product[:-1], ~product[-1]], i + 1)
+    columns.add([digit.negative], i + 1)
+    return -(1 << 2 * i + 1)
