@@ -132,7 +132,8 @@ class MacTile(wiring.Component):
 
             # Last cycle: take off what is too much.
             width = config.accumulator_width
-            exact = Signal(signed(held_width(config) + 1), name=f"exact_{c}")
+            # few steps of K may need fewer bits than the results have
+            exact = Signal(signed(max(held_width(config), width) + 1), name=f"exact_{c}")
             fits = exact[width - 1:].all() | ~exact[width - 1:].any()
             m.d.comb += exact.eq(below - zero.drain)
             with m.If(moved):
