@@ -94,8 +94,8 @@ class Config:
 PRESETS = {
     "tiny": Config(2, 2, 8),
     "small": Config(4, 4, 16),
-    "base": Config(8, 8, 16),
-    "big": Config(16, 16, 16),
+    "base": Config(8, 4, 32, pipeline=3),
+    "big": Config(16, 8, 32, pipeline=3),
 }
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sum of `lanes` products, pipelined."""
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,10 +17,18 @@ from hdl.multiplier import (
     joined,
     offset_binary,
     row_width,
+    with_signs,
 )
 
-# per `Config.pipeline`: the heights at which the tree of rows is cut by registers, before its sum
-CUTS = {1: (), 2: (3,), 3: (6, 2)}
+LEVELS = 3  # of full adders that one cycle has time for behind the multipliers
+
+
+def cuts(config: Config) -> tuple[int, ...]:
+    """The heights at which the tree of rows is cut by registers, before its sum."""
+    height = config.lanes
+    for _ in range(LEVELS):
+        height -= height // 3
+    return {1: (), 2: (3,), 3: (max(height, 2), 2)}[config.pipeline]
 
 
 def row_sum_width(config: Config) -> int:
@@ -33,7 +41,8 @@ class RowSum(wiring.Component):
 
     Members
     -------
-    a : In, `lanes` operands, offset binary. digits : In, `lanes` decoded operands.
+    operands : In, `lanes` operands a, as `DigitMultiplier` takes them. at : In, the positions of
+        `lanes` operands b.
     enable : In(latency), one per stage: its registers hold while 0.
     sum : Out(unsigned), see `hdl.multiplier` for what it is worth.
 
@@ -43,8 +52,8 @@ class RowSum(wiring.Component):
     def __init__(self, config: Config):
         self.config = config
         super().__init__({
-            "a": In(data.ArrayLayout(A_WIDTH, config.lanes)),
-            "digits": In(data.ArrayLayout(digits_layout(config), config.lanes)),
+            "operands": In(data.ArrayLayout(data.ArrayLayout(A_WIDTH, 2), config.lanes)),
+            "at": In(data.ArrayLayout(digits_layout(config)["at"].shape, config.lanes)),
             "enable": In(self.latency(config)),
             "sum": Out(row_sum_width(config)),
         })
@@ -60,11 +69,11 @@ class RowSum(wiring.Component):
             multiplier = place(
                 m, platform, f"digit_multiplier_{lane}", DigitMultiplier(self.config))
             m.d.comb += [
-                multiplier.a.eq(self.a[lane]),
-                multiplier.digits.eq(self.digits[lane]),
+                multiplier.operands.eq(self.operands[lane]),
+                multiplier.at.eq(self.at[lane]),
             ]
             rows.append((0, multiplier.row))
-        for stage, height in enumerate(CUTS[self.config.pipeline]):
+        for stage, height in enumerate(cuts(self.config)):
             # Cycle `stage`: fewer rows
             rows = reduce_rows(m, platform, rows, height, f"adder_{stage}")
             for i, (low, row) in enumerate(rows):
@@ -120,11 +129,13 @@ class DotProduct(wiring.Component):
             m.d.comb += [
                 decoder.code.eq(self.b[lane]),
                 decoder.format.eq(self.b_format),
-                products.a[lane].eq(offset_binary(self.a[lane], self.a_signed)),
-                zeros.a[lane].eq(offset_binary(Cat(0, 0, 0, 0), self.a_signed)),
-                products.digits[lane].eq(decoder.digits),
-                zeros.digits[lane].eq(decoder.digits),
             ]
+            for rows, code in ((products, self.a[lane]), (zeros, Const(0, A_WIDTH))):
+                m.d.comb += [
+                    rows.at[lane].eq(decoder.digits.at),
+                    Cat(*rows.operands[lane]).eq(Cat(with_signs(
+                        offset_binary(code, self.a_signed), decoder.digits.negative))),
+                ]
         split = Signal(self.latency(config), reset_less=True)
         with m.If(self.enable):
             m.d.sync += split.eq(Cat(self.b_format == BFormat.INT4, split))

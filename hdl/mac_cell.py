@@ -3,7 +3,7 @@
 
 from itertools import product
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,9 +12,9 @@ from golden.formats import INT4, UINT4, IntFormat, LogFormat
 from hdl.carry_save import add_rows, reduce_rows
 from hdl.dot_product import RowSum, row_sum_width
 from hdl.library import place
-from hdl.multiplier import A_WIDTH, digits_layout, joined, offset_binary
+from hdl.multiplier import A_WIDTH, digits_layout, joined, spread, with_signs
 
-ZERO = Const(0, A_WIDTH)
+COPIES = 4  # of a control bit: one register would be slow to drive every bit of an accumulator
 INT4_DIGITS = 10  # |first digit| + 4 * |second| at most: 6 is -2 + 4 * 2
 
 
@@ -39,8 +39,8 @@ def _members(config: Config) -> dict:
         "digits": In(data.ArrayLayout(digits_layout(config), config.lanes)),
         "enable": In(RowSum.latency(config)),
         "accumulate": In(1),
-        "first": In(1),
-        "split": In(1),
+        "first": In(COPIES),
+        "split": In(COPIES),
         "capture": In(1),
         "drain": Out(held_width(config)),
         "overflow": Out(1),
@@ -52,9 +52,10 @@ class MacCell(wiring.Component):
 
     Members
     -------
-    a, digits, enable : as `RowSum`.
-    accumulate : In(1), take the sum of rows; first : In(1), start from 0; split : In(1), the rows
-        hold two digits each (INT4).
+    a : In, `lanes` operands, offset binary. digits : In, `lanes` decoded operands. enable : as
+        `RowSum`.
+    first : In(COPIES), start from 0; split : In(COPIES), the rows hold two digits each (INT4): both
+        of what enters the last stage of `RowSum`. accumulate : In(1), take what leaves it.
     capture : In(1), drain <= accumulator; move : In(1), drain <= below.
     below : In(unsigned), the drain register of the next row. drain : Out(unsigned).
     overflow : Out(1), the sum just taken left the accumulator: the block is longer than `max_k`.
@@ -70,7 +71,9 @@ class MacCell(wiring.Component):
         })
 
     def elaborate(self, platform):
-        m, drain = _accumulating(self, self.a, platform)
+        m, drain = _accumulating(self, [
+            with_signs(a, digits.negative)
+            for a, digits in zip(self.a, self.digits, strict=True)], platform)
         with m.If(self.move & ~self.capture):
             m.d.sync += drain.eq(self.below)
         return m
@@ -79,31 +82,41 @@ class MacCell(wiring.Component):
 class ZeroCell(wiring.Component):
     """What every cell of a column holds too much: a cell whose operand a is zero.
 
-    Members: a_signed : In(1); the others as `MacCell`. What it captures stays until the next block.
+    Members: tops : In, per lane the top bit of operand a, as each digit's sign leaves it (the
+    others are the sign itself); the others as `MacCell`. What it captures stays until the next
+    block.
     """
 
     def __init__(self, config: Config):
         self.config = config
-        super().__init__({"a_signed": In(1), **_members(config)})
+        super().__init__({"tops": In(data.ArrayLayout(2, config.lanes)), **_members(config)})
 
     def elaborate(self, platform):
-        # not a MacCell of its own, so that synthesis sees the constants
-        zeros = Cat(offset_binary(ZERO, self.a_signed) for _ in range(self.config.lanes))
-        m, _ = _accumulating(self, zeros, platform)
+        # not a MacCell of its own, so that synthesis sees what is constant
+        m, _ = _accumulating(self, [
+            [Cat(sign.replicate(A_WIDTH - 1), top)
+             for sign, top in zip(digits.negative, tops, strict=True)]
+            for digits, tops in zip(self.digits, self.tops, strict=True)], platform)
         return m
 
 
-def _accumulating(cell: MacCell | ZeroCell, a, platform) -> tuple[Module, Signal]:
+def _accumulating(cell: MacCell | ZeroCell, operands, platform) -> tuple[Module, Signal]:
     """What both cells are; returns the module and the drain register."""
     m = Module()
     rows = place(m, platform, "row_sum", RowSum(cell.config))
-    m.d.comb += [rows.a.eq(a), rows.digits.eq(cell.digits), rows.enable.eq(cell.enable)]
+    m.d.comb += rows.enable.eq(cell.enable)
+    for lane, (taken, digits) in enumerate(zip(operands, cell.digits, strict=True)):
+        m.d.comb += [Cat(*rows.operands[lane]).eq(Cat(taken)), rows.at[lane].eq(digits.at)]
     accumulator = Signal.like(cell.drain, reset_less=True)
     drain = Signal.like(cell.drain, reset_less=True)
     width = len(accumulator)
     total = Signal(total_width(cell.config))
-    held = accumulator & (~cell.first).replicate(width)
-    addends = [(0, held), *joined(rows.sum, cell.split, cell.config)]
+    goes_on, split = (
+        Signal(COPIES, name=name, reset_less=True) for name in ("goes_on", "split_here"))
+    with m.If(cell.enable[-1]):
+        m.d.sync += [goes_on.eq(~cell.first), split.eq(cell.split)]
+    held = accumulator & spread(goes_on, width)
+    addends = [(0, held), *joined(rows.sum, split, cell.config)]
     m.d.comb += [
         total.eq(add_rows(reduce_rows(m, platform, addends, 2, "adder"))),
         cell.drain.eq(drain),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tile: rows x cols dot products with exact accumulators, double-buffered for draining."""
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -9,7 +9,7 @@ from golden.config import Config
 from hdl.dot_product import RowSum
 from hdl.layouts import BFormat, beat_layout, codes_layout, row_layout
 from hdl.library import place
-from hdl.mac_cell import MacCell, ZeroCell, held_width
+from hdl.mac_cell import COPIES, MacCell, ZeroCell, held_width
 from hdl.multiplier import OperandDecoder, digits_layout, offset_binary
 
 
@@ -48,24 +48,26 @@ class MacTile(wiring.Component):
         config, beat = self.config, self.i.p
         stages = 1 + RowSum.latency(config)  # from the operand registers to the accumulators
 
-        advance = Signal()
-        valid, first, last, split = (
-            Signal(stages, name=name) for name in ("valid", "first", "last", "split"))
+        advance = Signal(init=1)
+        valid, last = (Signal(stages, name=name) for name in ("valid", "last"))
+        begins, splits = (Signal(stages - 1, name=name) for name in ("begins", "splits"))
         rows = [Signal.like(beat.rows, name=f"rows_{stage}") for stage in range(stages)]
         m.d.comb += self.i.ready.eq(advance)
         with m.If(advance):
             m.d.sync += [
                 valid.eq(Cat(self.i.valid, valid)),
-                first.eq(Cat(beat.first, first)),
+                begins.eq(Cat(beat.first, begins)),
                 last.eq(Cat(beat.last, last)),
-                split.eq(Cat(beat.b_format == BFormat.INT4, split)),
+                splits.eq(Cat(beat.b_format == BFormat.INT4, splits)),
                 *(there.eq(here) for here, there in zip([beat.rows, *rows], rows, strict=False)),
             ]
 
         # Cycle 0: operands. Those of a row are made offset binary; those of a column are decoded
         # once for all rows, as zero in the lanes beyond K.
         a = Signal(codes_layout(config, config.rows), reset_less=True)
-        a_signed = Signal(reset_less=True)
+        # of the zero cells' operand
+        tops = Signal(data.ArrayLayout(data.ArrayLayout(2, config.lanes), config.cols),
+                      reset_less=True)
         digits = Signal(data.ArrayLayout(
             data.ArrayLayout(digits_layout(config), config.lanes), config.cols), reset_less=True)
         take = self.i.valid & advance
@@ -81,44 +83,63 @@ class MacTile(wiring.Component):
                     decoder.format.eq(beat.b_format),
                 ]
                 with m.If(take):
-                    m.d.sync += digits[c][lane].eq(decoder.digits)
-        with m.If(take):
-            m.d.sync += a_signed.eq(beat.a_signed)
+                    m.d.sync += [
+                        digits[c][lane].eq(decoder.digits),
+                        tops[c][lane].eq(decoder.digits.negative ^ beat.a_signed.replicate(2)),
+                    ]
 
         # Cycles 1 and on: sums of rows (inside the cells).
         # Then accumulate. `full`: the accumulators hold a finished block.
         full = Signal()
         full_rows = Signal.like(beat.rows)
-        capture = Signal()
         accumulate = Signal()
-        m.d.comb += [
-            advance.eq(~(valid[-1] & full & ~capture)),
-            accumulate.eq(valid[-1] & advance),
-        ]
-        with m.If(capture):
-            m.d.sync += full.eq(0)
-        with m.If(accumulate & last[-1]):
-            m.d.sync += [full.eq(1), full_rows.eq(rows[-1])]
-
+        ends = Signal()
+        m.d.comb += [accumulate.eq(valid[-1] & advance), ends.eq(accumulate & last[-1])]
         # Next cycle: capture the block in the drain registers, then shift it out row by row.
         left = Signal.like(beat.rows)
-        room, moved = Signal(), Signal()
-        m.d.comb += [
-            room.eq(~self.o.valid | self.o.ready),
-            moved.eq((left != 0) & room),
-            capture.eq(full & ((left == 0) | ((left == 1) & room))),
-        ]
-        with m.If(capture):
-            m.d.sync += left.eq(full_rows)
-        with m.Elif(moved):
-            m.d.sync += left.eq(left - 1)
+        capture = Signal()
+        moved = Signal()
+        # Last cycle: rows wait in the output register, and behind it in one more if that is taken,
+        # so that a row may move on whatever `o.ready` says.
+        waiting = Signal()
+        waiting_row = Signal.like(self.o.p, reset_less=True)
+        kept = Signal()
+        waits = Signal()
+        m.d.comb += [kept.eq(self.o.valid & ~self.o.ready), waits.eq(kept & (moved | waiting))]
+        m.d.sync += waiting.eq(waits)
 
+        # What happens in a cycle is decided in the one before and comes from registers: it drives
+        # every cell. A block is captured as the last row of the one before moves on.
+        full_next = Signal()
+        left_next = Signal.like(left)
+        none_left = Signal()  # of left_next
+        one_left = Signal()
+        captured_next = Signal()
+        m.d.comb += [
+            full_next.eq(ends | (full & ~capture)),
+            left_next.eq(Mux(capture, full_rows, left - moved)),
+            none_left.eq(~capture & Mux(moved, left == 1, left == 0)),
+            one_left.eq(Mux(capture, full_rows == 1, Mux(moved, left == 2, left == 1))),
+            captured_next.eq(full_next & (none_left | (one_left & ~waits))),
+        ]
+        m.d.sync += [
+            full.eq(full_next),
+            left.eq(left_next),
+            capture.eq(captured_next),
+            moved.eq(~none_left & ~waits),
+            advance.eq(~(Mux(advance, valid[-2], valid[-1]) & full_next & ~captured_next)),
+        ]
+        with m.If(ends):
+            m.d.sync += full_rows.eq(rows[-1])
+
+        row = Signal.like(self.o.p)
         lost = []
         control = {"enable": valid[:-1] & advance.replicate(stages - 1), "accumulate": accumulate,
-                   "first": first[-1], "split": split[-1], "capture": capture}
+                   "capture": capture, "first": begins[-1].replicate(COPIES),
+                   "split": splits[-1].replicate(COPIES)}
         for c in range(config.cols):
             zero = place(m, platform, f"zero_cell_{c}", ZeroCell(config))
-            m.d.comb += zero.a_signed.eq(a_signed)
+            m.d.comb += zero.tops.eq(tops[c])
             cells, below = [zero], 0
             for r in reversed(range(config.rows)):
                 cell = place(m, platform, f"mac_cell_{r}_{c}", MacCell(config))
@@ -130,17 +151,19 @@ class MacTile(wiring.Component):
                 m.d.comb += [getattr(cell, name).eq(value) for name, value in control.items()]
                 lost.append(cell.overflow)
 
-            # Last cycle: take off what is too much.
+            # Take off what is too much.
             width = config.accumulator_width
             # few steps of K may need fewer bits than the results have
             exact = Signal(signed(max(held_width(config), width) + 1), name=f"exact_{c}")
             fits = exact[width - 1:].all() | ~exact[width - 1:].any()
-            m.d.comb += exact.eq(below - zero.drain)
-            with m.If(moved):
-                m.d.sync += self.o.p.values[c].eq(exact[:width])
+            m.d.comb += [exact.eq(below - zero.drain), row.values[c].eq(exact[:width])]
             lost.append(moved & ~fits)
-        with m.If(room):
-            m.d.sync += [self.o.valid.eq(moved), self.o.p.last.eq(left == 1)]
+        m.d.comb += row.last.eq(left == 1)
+        with m.If(~kept):
+            m.d.sync += [self.o.p.eq(Mux(waiting, waiting_row, row)),
+                         self.o.valid.eq(moved | waiting)]
+        with m.Elif(moved):
+            m.d.sync += waiting_row.eq(row)
         with m.If(Cat(lost).any()):
             m.d.sync += self.overflow.eq(1)
         with m.Elif(self.clear):

@@ -59,21 +59,34 @@ def digits_layout(config: Config) -> data.StructLayout:
 
 
 def offset_binary(code, is_signed):
-    """Operand a as `DigitMultiplier` takes it: the code, plus 8 if it is signed."""
+    """Operand a as `with_signs` takes it: the code, plus 8 if it is signed."""
     return Cat(code[:-1], code[-1] ^ is_signed)
 
 
+def with_signs(a, negative):
+    """Operand a, offset binary, as the first digit takes it and as the second: a digit that is
+    negative takes its complement."""
+    return [a ^ sign.replicate(A_WIDTH) for sign in negative]
+
+
+def spread(copies, width: int):
+    """`width` bits, all the same, of copies that share what they drive."""
+    return Cat(copies[i * len(copies) // width] for i in range(width))
+
+
 def joined(total, split, config: Config) -> list:
-    """A sum of rows as two rows (`hdl.carry_save`): itself and 0, or if `split` its first and its
-    second digits.
+    """A sum of rows as two rows (`hdl.carry_save`): itself and 0, or if `split` (or copies of it)
+    its first and its second digits.
 
     They overlap as little as they can: what lies above the first digits is never theirs.
     """
     high = high_position(config)
     low, top = total[:high], total[high:]
     beside = top[:high - 2]  # what of the second digits, at weight 4, lies beside the first
-    return [(0, Cat(low, Mux(split, top[len(beside):], top))),
-            (2, beside & split.replicate(len(beside)))]
+    rest = Cat(top[len(beside):], Const(0, len(top)))
+    kept = spread(split, len(beside) + len(top))
+    return [(0, Cat(low, *(Mux(kept[len(beside) + i], rest[i], bit) for i, bit in enumerate(top)))),
+            (2, beside & kept[:len(beside)])]
 
 
 class OperandDecoder(wiring.Component):
@@ -126,11 +139,12 @@ class OperandDecoder(wiring.Component):
 
 
 class DigitMultiplier(wiring.Component):
-    """The row of one product: operand a, or its complement, at the positions of b's digits.
+    """The row of one product: operand a at the positions of b's digits.
 
     Members
     -------
-    a : In(4), offset binary. digits : In(digits_layout), see `OperandDecoder`. row : Out(unsigned).
+    operands : In, operand a for the first and for the second digit, see `with_signs`.
+    at : In, of `digits_layout`. row : Out(unsigned).
 
     Combinational, no latency.
     """
@@ -138,17 +152,17 @@ class DigitMultiplier(wiring.Component):
     def __init__(self, config: Config):
         self.config = config
         super().__init__({
-            "a": In(A_WIDTH),
-            "digits": In(digits_layout(config)),
+            "operands": In(data.ArrayLayout(A_WIDTH, 2)),
+            "at": In(digits_layout(config)["at"].shape),
             "row": Out(row_width(config)),
         })
 
     def elaborate(self, platform):
         m = Module()
         high, width = high_position(self.config), row_width(self.config)
-        first, second = (self.a ^ negative.replicate(A_WIDTH) for negative in self.digits.negative)
+        first, second = self.operands
         low, top = Const(0, high), Const(0, width)
-        for chosen, position in zip(self.digits.at, positions(self.config), strict=True):
+        for chosen, position in zip(self.at, positions(self.config), strict=True):
             chosen = chosen.replicate(A_WIDTH)
             if position < high:
                 low |= (first & chosen) << position
@@ -187,8 +201,9 @@ class Multiplier(wiring.Component):
         for name, code in (("digit_multiplier", self.a), ("zero_multiplier", Const(0, A_WIDTH))):
             multiplier = place(m, platform, name, DigitMultiplier(self.config))
             m.d.comb += [
-                multiplier.a.eq(offset_binary(code, self.a_signed)),
-                multiplier.digits.eq(decoder.digits),
+                multiplier.at.eq(decoder.digits.at),
+                Cat(*multiplier.operands).eq(Cat(with_signs(
+                    offset_binary(code, self.a_signed), decoder.digits.negative))),
             ]
             sums.append(add_rows(
                 joined(multiplier.row, self.b_format == BFormat.INT4, self.config)))

@@ -23,8 +23,8 @@ from golden.formats import (
 
 def test_presets():
     sizes = {name: (c.rows, c.cols, c.lanes) for name, c in PRESETS.items()}
-    assert sizes == {"tiny": (2, 2, 8), "small": (4, 4, 16), "base": (8, 8, 16),
-                     "big": (16, 16, 16)}
+    assert sizes == {"tiny": (2, 2, 8), "small": (4, 4, 16), "base": (8, 4, 32),
+                     "big": (16, 8, 32)}
     for name, config in PRESETS.items():
         assert preset(name) is config
         assert config.macs_per_cycle == config.rows * config.cols * config.lanes

@@ -10,10 +10,10 @@ from verif.runner import Settings, simulate
 from verif.verilate import verilog_file
 
 FAULTS = (  # bench, what is wrong, pattern in the Verilog, replacement of its first occurrence
-    ("multiplier", "a position of a digit is lost", r"& \{ digits\[10\],[^}]*\}", "& 4'h0"),
+    ("multiplier", "a position of a digit is lost", r"& \{ at\[10\],[^}]*\}", "& 4'h0"),
     ("dot_product", "a carry-save adder's carry is an OR", r"= a & b;", "= a | b;"),
-    ("mac_tile", "a block starts from the last one's sums", r"\.first\(\\first[^)]*\)",
-     ".first(1'h0)"),
+    ("mac_tile", "a block starts from the last one's sums", r"\.first\(\{ begins[^)]*\)",
+     ".first(4'h0)"),
     ("rescale", "ties go up", r"\| whole\[0\]", "| 1'h1"),
     ("rescale", "random words come from another generator",
      r"(b = a \^ \{ )17'h00000, a\[31:17\]", r"\g<1>16'h0000, a[31:16]"),

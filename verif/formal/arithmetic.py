@@ -12,13 +12,14 @@ from hdl.carry_save import add_rows
 from hdl.compressor import Columns
 from hdl.dot_product import DotProduct, row_sum_width
 from hdl.layouts import WORD, BFormat
-from hdl.mac_cell import MacCell, held_width, row_worth, total_width
+from hdl.mac_cell import COPIES, MacCell, held_width, row_worth, total_width
 from hdl.mac_tile import MacTile
 from hdl.multiplier import joined
 from hdl.rescale import RescaleUnit
 from hdl.squares import add_step
 from hdl.statistics import SEGMENT, STATISTICS_LAYOUT, StatisticsUnit
 from verif.formal.harness import SMALL, Harness, implies, latency
+from verif.formal.progress import blocks_held
 
 # One cell, whose neighbours are copies of it; the narrowest accumulator and the widest.
 NARROW = Config(1, 1, 2, accumulator_width=20, pipeline=1)
@@ -45,7 +46,8 @@ def accumulator(config: Config, beyond: int = 0) -> Harness:
                     for a, b in kinds]
     limits = (2**(config.accumulator_width - 1) - 1 + beyond, 2**held_width(config) - 1)
     worths = ([max_product(a, b) for a, b in kinds], [row_worth(b) for _, b in kinds])
-    valid, first, split = h.net("valid", 2), h.net("first", 2), h.net("split", 2)
+    cells = ("mac_cell_0_0.", "zero_cell_0.")
+    valid, (first, split) = h.net("valid", 2), _controls(h, cells)
     lanes, kind = h.ghost(beat.lanes.shape(), "lanes"), h.ghost(len(kinds), "kind")
     begun = h.ghost(1, "begun")  # a block is being sent: the next beat may go on with it
     active = h.ghost(1, "active")  # the accumulators hold sums since reset
@@ -97,7 +99,6 @@ def accumulator(config: Config, beyond: int = 0) -> Harness:
                                        if b is INT4).any())))
 
     # What the cells are about to hold, the accumulators, the drain registers.
-    cells = ("mac_cell_0_0.", "zero_cell_0.")
     totals = [h.cut(f"{cell}total", total_width(config)) for cell in cells]
     held, drain = ([h.net(f"{cell}{name}", held_width(config)) for cell in cells]
                    for name in ("accumulator", "drain"))
@@ -108,6 +109,8 @@ def accumulator(config: Config, beyond: int = 0) -> Harness:
     for total, value in zip(totals, held, strict=True):
         added = total - Mux(first[1], 0, value)
         h.assume(implies(valid[1], (added >= 0) & (added <= own_weight[1])))
+    h.assume(implies(i.valid, beat.rows >= 1))
+    h.prove(*(implies(there, rows >= 1) for there, rows in blocks_held(h, "")))
     for cell, value in zip(cells, held, strict=True):
         h.prove(implies(active, value <= weight[2]), ~h.net(f"{cell}overflow"))
     h.prove(implies(active, _at_most(apart, reach[2])), implies(full, active),
@@ -121,9 +124,35 @@ def exact_total(config: Config) -> Harness:
     dut = h.dut
     held = h.net("accumulator", held_width(config))
     rows = h.net("row_sum.total", row_sum_width(config))
-    h.prove(h.net("total", total_width(config)) == Mux(dut.first, 0, held)
-            + add_rows(joined(rows, dut.split, config)))
+    goes_on, split = h.net("goes_on", COPIES), h.net("split_here", COPIES)
+    # every copy is of the same bit
+    h.assume(dut.first == dut.first[0].replicate(COPIES),
+             dut.split == dut.split[0].replicate(COPIES))
+    entered = h.ghost(1, "entered")
+    with h.m.If(dut.enable[-1]):
+        h.m.d.sync += entered.eq(1)
+    h.prove(implies(entered, h.net("total", total_width(config)) == Mux(goes_on[0], held, 0)
+                    + add_rows(joined(rows, split[0], config))),
+            implies(entered, (goes_on == goes_on[0].replicate(COPIES))
+                    & (split == split[0].replicate(COPIES))))
     return h
+
+
+def _controls(h: Harness, cells) -> list:
+    """`first` and `split` beside every stage; those beside the accumulators are in the cells, which
+    is proven to be all the same from the first beat on."""
+    found, valid = [], h.net("valid", 2)
+    entered = h.ghost(1, "entered")
+    with h.m.If(h.dut.i.ready & valid[0]):
+        h.m.d.sync += entered.eq(1)
+    h.prove(implies(valid[1], entered))
+    for name, inner, flip in (("begins", "goes_on", 1), ("splits", "split_here", 0)):
+        before = h.net(name)
+        here = [h.net(f"{cell}{inner}", COPIES) for cell in cells]
+        bit = here[0][0] ^ flip
+        h.prove(*(implies(entered, copies == (bit ^ flip).replicate(COPIES)) for copies in here))
+        found.append(Cat(before, bit))
+    return found
 
 
 def sums_of_rows(config: Config) -> Harness:
@@ -166,8 +195,9 @@ def overflow_flag(config: Config) -> Harness:
     stays until it is cleared."""
     h = Harness(MacTile(config))
     lost = []
-    taken, first, split = h.net("accumulate"), h.net("first", 2), h.net("split", 2)
-    for cell in ("mac_cell_0_0.", "zero_cell_0."):
+    cells = ("mac_cell_0_0.", "zero_cell_0.")
+    taken, (first, split) = h.net("accumulate"), _controls(h, cells)
+    for cell in cells:
         total = h.net(f"{cell}row_sum.total", row_sum_width(config))
         held = h.net(f"{cell}accumulator", held_width(config))
         exact = Signal(held_width(config) + 8, name=f"sum_{len(lost)}")
@@ -175,13 +205,15 @@ def overflow_flag(config: Config) -> Harness:
         said = h.net(f"{cell}overflow")
         h.prove(said == (h.past(taken) & (h.past(exact) != held)))
         lost.append(h.past(said))
-    left, result = h.net("left", h.dut.i.p.rows.shape()), h.dut.o
-    drain = [h.net(f"{cell}drain", held_width(config))
-             for cell in ("mac_cell_0_0.", "zero_cell_0.")]
+    drain = [h.net(f"{cell}drain", held_width(config)) for cell in cells]
     exact = Signal(signed(held_width(config) + 1), name="result")
     h.m.d.comb += exact.eq(drain[0] - drain[1])
-    moved = h.past((left != 0) & (~result.valid | result.ready))
-    lost.append(moved & (h.past(exact) != result.p.values[0]))
+    fits = exact == exact[:config.accumulator_width].as_signed()
+    lost.append(h.past(h.net("moved") & ~fits))
+    # what fits is what comes out
+    result, waiting = h.dut.o, h.net("waiting")
+    straight = h.net("moved") & ~waiting & (~result.valid | result.ready)
+    h.prove(implies(h.past(straight & fits), result.p.values[0] == h.past(exact).as_signed()))
     flag = h.dut.overflow
     h.prove(implies(Cat(lost).any(), flag), implies(h.past(flag & ~h.dut.clear), flag),
             implies(flag & ~h.past(flag), Cat(lost).any()))

@@ -18,7 +18,7 @@ from hdl.adaptive import AdaptUnit
 from hdl.dot_product import RowSum
 from hdl.engine import Engine
 from hdl.job import Op, job_layout
-from hdl.layouts import WORD, beat_layout, tag_layout
+from hdl.layouts import WORD, tag_layout
 from hdl.mac_tile import MacTile
 from hdl.rescale import RescaleUnit
 from hdl.solver import ScaleSolver
@@ -269,7 +269,8 @@ def coupled(h: Harness):
     h.m.d.comb += [start.n.eq(queued.job.n), start.m_left.eq(queued.job.m),
                    start.n_left.eq(queued.job.n), at.eq(Mux(of_queue, start, drainer.at))]
     held = blocks_held(h, "mac_tile.")
-    h.prove(implies(~held[0][0] & ~held[1][0], begun == 0))  # only what comes out is so in part
+    # only what comes out is so in part
+    h.prove(implies(~Cat(there for there, _ in held[:3]).any(), begun == 0))
     for (there, rows), block in zip(held, positions_held(h, feeder.at), strict=True):
         h.prove(implies(there, known & (block == at) & (rows + begun == rows_of(at))))
         after, last, begun = Signal(position), Signal(), Mux(there, 0, begun)
@@ -312,11 +313,13 @@ def positions_held(h: Harness, fed) -> list:
     stages = 1 + latency(RowSum, h.dut.config)
     advance, capture, moves = (
         h.net(f"mac_tile.{name}") for name in ("i__ready", "capture", "moved"))
-    rows = beat_layout(h.dut.config)["rows"].shape
-    row, left, full, *staged = places = [
-        h.ghost(fed.shape(), f"position_{place}") for place in range(stages + 3)]
-    with h.m.If(moves & (h.net("mac_tile.left", rows) == 1)):
-        h.m.d.sync += row.eq(left)
+    row, waits, left, full, *staged = places = [
+        h.ghost(fed.shape(), f"position_{place}") for place in range(stages + 4)]
+    waiting, out = h.net("mac_tile.waiting"), h.inner("mac_tile.", MacTile(h.dut.config)).o
+    with h.m.If(~out.valid | out.ready):
+        h.m.d.sync += row.eq(Mux(waiting, waits, left))
+    with h.m.Elif(moves):
+        h.m.d.sync += waits.eq(left)
     with h.m.If(capture):
         h.m.d.sync += left.eq(full)
     with h.m.If(advance & h.net("mac_tile.valid", stages)[-1]

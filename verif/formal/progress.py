@@ -5,7 +5,7 @@ from amaranth.hdl import Cat, Const, Mux, Signal, signed
 
 from golden.solver import SAWB_SLOPE
 from hdl.dot_product import RowSum
-from hdl.layouts import beat_layout
+from hdl.layouts import beat_layout, row_layout
 from hdl.mac_tile import MacTile
 from hdl.rescale import RescaleUnit
 from hdl.solver import COUNT_FACTOR, HALF, LONG, Mode, ScaleSolver
@@ -31,16 +31,26 @@ def rescale_progress() -> Harness:
 def blocks_held(h: Harness, path: str) -> list:
     """The places in the tile at `path` that may hold a block whose last beat is in, oldest first:
     whether there is one, and its rows that are still to come. A block's last row in the output
-    register is a place of its own: the drain registers may hold the next block behind it."""
+    register, or waiting behind it, is a place of its own: the drain registers may hold the next
+    block behind it."""
     config = h.dut.config
     rows = beat_layout(config)["rows"].shape
     stages = 1 + latency(RowSum, config)
     valid, last = h.net(f"{path}valid", stages), h.net(f"{path}last", stages)
     left, row = h.net(f"{path}left", rows), h.inner(path, MacTile(config)).o
-    behind = row.valid & ~row.p.last
-    h.prove(implies(behind, left != 0))
-    return [(row.valid & row.p.last, Const(1)), (left != 0, left + behind),
-            (h.net(f"{path}full"), h.net(f"{path}full_rows", rows)),
+    waiting, second = h.net(f"{path}waiting"), h.net(f"{path}waiting_row", row_layout(config)).last
+    full, capture, moved = (h.net(f"{path}{name}") for name in ("full", "capture", "moved"))
+    ends = (row.valid & row.p.last, waiting & second)
+    behind = (row.valid & ~row.p.last, waiting & ~second)
+    h.prove(implies(waiting, row.valid),
+            implies(behind[0] & ~waiting, left != 0), implies(behind[1], left != 0),
+            # what was decided in the cycle before is what the registers say now
+            moved == ((left != 0) & ~waiting),
+            capture == (full & ((left == 0) | ((left == 1) & ~waiting))),
+            h.net(f"{path}advance") == ~(valid[-1] & full & ~capture))
+    return [(ends[0], Const(1)), (ends[1], 1 + behind[0]),
+            (left != 0, left + behind[1] + (behind[0] & ~ends[1])),
+            (full, h.net(f"{path}full_rows", rows)),
             *((valid[stage] & last[stage], h.net(f"{path}rows_{stage}", rows))
               for stage in reversed(range(stages)))]
 
@@ -67,14 +77,15 @@ def tile_progress() -> Harness:
     h.m.d.sync += wait.eq(Mux((owed != 0) & ~o.valid, wait + 1, 0))
     for place, (there, _) in reversed(list(enumerate(held))):
         with h.m.If(there):
-            h.m.d.comb += rest.eq(place)
+            h.m.d.comb += rest.eq(place - 1 if place else 0)  # none waits while none is offered
     h.prove(implies((owed != 0) & ~o.valid, 1 + wait + rest <= within))
 
     # Rows that are taken while `i` waits.
     left, stall = h.net("left", i.p.rows.shape()), h.ghost(range(SMALL.rows + 2), "stall")
     h.m.d.sync += stall.eq(Mux(i.ready, 0, stall + moved))
     h.prove(implies(~i.ready, left != 0), implies(h.past(~i.ready), o.valid),
-            stall + left <= SMALL.rows, implies(~i.ready, stall < SMALL.rows))
+            stall + left + h.net("waiting") <= SMALL.rows + 1,
+            implies(~i.ready, stall < SMALL.rows))
     return h
 
 

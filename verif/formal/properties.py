@@ -54,12 +54,12 @@ def _shape(block, fault: dict[str, str]):
 TINY = PRESETS["tiny"]
 
 PROPERTIES = (
-    _of(MacTile, {"moved": "1'b1"}),
+    _of(MacTile, {"kept": "1'b0"}),
     _of(RescaleUnit, {"advance": "1'b1"}),
     _of(ScaleSolver, {"unreachable": "last"}),
     _of(AdaptUnit, {"clipped": "first"}, engine.stable_report),
     _of(Engine, {"adapt_unit.idle": "1'b1"}, engine.stable_engine),
-    _shape(MacTile, {"o__valid": "capture"}),
+    _shape(MacTile, {"o__valid": "waits"}),
     _shape(RescaleUnit, {"o__valid": "advance"}),
     _shape(ScaleSolver, {"o__valid": "i__ready"}),
     _shape(AdaptUnit, {"report__valid": "report__ready"}),
@@ -98,7 +98,7 @@ PROPERTIES = (
         Property(f"no overflow up to max_k, {bits} bits", "MacTile",
                  partial(arithmetic.accumulator, config), (
                      {"accumulate": "1'b1"},  # of beats that are not there
-                     {"first": "2'b00"})),  # blocks are added up
+                     {"begins": "1'b0"})),  # blocks are added up
     )),
     Property("an overflow raises the flag", "MacTile",
              lambda: arithmetic.overflow_flag(arithmetic.NARROW),
