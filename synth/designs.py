@@ -36,8 +36,8 @@ class Design:
 
     Members
     -------
-    block, preset : what it is; baselines have the preset whose grid they fill. depth : pipeline
-        stages. ours : whether it belongs to the core.
+    block, preset : what it is; baselines have the preset that their grid is as fast as. depth :
+        pipeline stages. ours : whether it belongs to the core.
     build : makes the component. macs : multiply-accumulates per cycle of each GEMM, empty where
         that means nothing.
     shared : per-MAC share of operand registers that a grid saves, in flip-flops: a baseline's own
@@ -82,10 +82,10 @@ def second_library_designs() -> list[Design]:
 
 
 def core(name: str) -> list[Design]:
-    """The blocks of a preset, those of the tile in every pipeline depth."""
+    """The blocks of a preset; those of the tile of `base` in every pipeline depth."""
     config = PRESETS[name]
     found = []
-    for variant in pipelines(config):
+    for variant in pipelines(config) if name == "base" else [config]:
         per_cell = dict.fromkeys(GEMMS, config.lanes)
         per_tile = dict.fromkeys(GEMMS, config.macs_per_cycle)
         tile = ((DotProduct, per_cell), (MacCell, per_cell), (MacTile, per_tile),
@@ -112,9 +112,15 @@ def pipelines(config: Config) -> list[Config]:
     return [config, *(c for c in others if c != config)]
 
 
+def grid(config: Config) -> Config:
+    """The squarest grid of as many single multiply-accumulators: it shares most registers."""
+    bits = config.macs_per_cycle.bit_length() - 1
+    return replace(config, rows=1 << bits // 2, cols=1 << bits - bits // 2, lanes=1)
+
+
 def baselines(name: str, every: int = 1) -> list[Design]:
-    """The baselines in the grid of a preset; `every` so many depths, the deepest always."""
-    config = PRESETS[name]
+    """The baselines in a `grid` as fast as a preset; `every` so many depths, the deepest always."""
+    config = grid(PRESETS[name])
     found = []
     for block, module in BASELINES.items():
         try:

@@ -22,7 +22,7 @@ from synth import gates, sta
 from synth import power as models
 from synth.asic import jobs
 from synth.benches import Bench, mac_bench, tile_bench
-from synth.designs import GEMMS, component
+from synth.designs import GEMMS, component, grid
 from synth.libraries import CellLibrary, MissingError
 from synth.operands import Gemm, gemms
 from synth.power import Power, power
@@ -140,8 +140,8 @@ def plans(point: Point, operands: dict[str, Gemm], recipes: list[Recipe], librar
             benches = [tile_bench(made.config, columns, operands[gemm], point.recipes,
                                   cycles["tile"]) for columns in COLUMNS]
         else:
-            benches = [mac_bench(made, design.netlist(), config, operands[gemm], point.recipes,
-                                 cycles["mac"])]
+            benches = [mac_bench(made, design.netlist(), grid(config), operands[gemm],
+                                 point.recipes, cycles["mac"])]
         runs, quiet = ([Run(bench, used, point.period + gates.SLACK, library, glitches)
                         for bench in benches] for glitches in (True, False))
         found.append(Plan(point, gemm, runs, [] if quick else quiet))

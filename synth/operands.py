@@ -23,7 +23,7 @@ from train.seeds import QUANT, trainers
 from train.trainer import Schedule, Trainer
 from verif.cache import ROOT, cached, digest
 
-SIZE = 128
+SIZE = 256
 SEED = 0
 SCHEDULE = Schedule(sizes=(PIXELS, SIZE, SIZE, CLASSES), batch=SIZE)
 MIDDLE = SCHEDULE.epochs // 2  # the epoch whose first step is recorded

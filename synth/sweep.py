@@ -19,7 +19,7 @@ from verif.cache import ROOT
 from verif.files import write_atomically
 
 FAILED = ROOT / "build" / "synth" / "failed"
-ASSEMBLED = ((10, 6), (100, 3), (10_000, 2))  # up to so many instances: choices timed whole
+ASSEMBLED = ((100, 8), (10_000, 2))  # up to so many instances: choices timed whole
 
 
 @dataclass(frozen=True)
@@ -120,16 +120,17 @@ def choices(instances: dict[str, int], mapped: dict[str, list[MappedBlock]],
             ) -> list[dict[str, MappedBlock]]:
     """Which mapping each block has: all of a single block's, else the most promising.
 
-    A block that is not timed on its own (it has others in it) is taken as small as it gets, and as
-    the block that sets the pace is made.
+    Blocks that are not timed on their own (they have others in them) are taken as small as they
+    get, and by each recipe that may set the pace.
     """
     if len(mapped) == 1:
         return [{name: block} for name, found in mapped.items() for block in found]
     leaves = [name for name, found in mapped.items() if found[0].period is not None]
     leader = max(leaves, key=lambda name: instances[name] * min(b.area for b in mapped[name]))
     found = []
-    for pace in pareto(mapped[leader]):
-        for glue in ("small", "alike"):
+    paces = pareto(mapped[leader])
+    for pace in paces:
+        for glue in (None, *(other.recipe for other in paces)):
             choice = {}
             for name, options in mapped.items():
                 if name == leader:
@@ -139,9 +140,8 @@ def choices(instances: dict[str, int], mapped: dict[str, list[MappedBlock]],
                     choice[name] = (min(quick, key=lambda b: b.area) if quick
                                     else min(options, key=lambda b: b.period))
                 else:
-                    alike = [b for b in options if b.recipe == pace.recipe]
-                    choice[name] = (alike[0] if alike and glue == "alike"
-                                    else min(options, key=lambda b: b.area))
+                    alike = [b for b in options if b.recipe == glue]
+                    choice[name] = alike[0] if alike else min(options, key=lambda b: b.area)
             if choice not in found:
                 found.append(choice)
 

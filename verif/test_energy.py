@@ -14,7 +14,7 @@ from golden.minifloat import BINARY16, DLFLOAT16, FP8_143, FP8_152
 from golden.network import quantised_mlp
 from synth import gates, operands
 from synth.benches import mac_bench
-from synth.designs import GEMMS, baselines, component
+from synth.designs import GEMMS, baselines, component, grid
 from synth.energy import Run, measure
 from synth.libraries import NANGATE45, MissingError
 from synth.operands import SIZE, beats, float_codes, int8_codes, turns
@@ -124,9 +124,11 @@ def test_beats_hold_the_jobs_codes(short):
 
 
 def test_turns_visit_every_sum_from_first_to_last(short):
-    order = turns(short["fprop"], CONFIG, 4)
-    assert order[:5] == [(0, 0, 0), (0, 8, 0), (0, 16, 0), (0, 24, 0), (0, 0, 1)]
-    assert len(set(order)) == len(order) == (SIZE // 8) ** 2 * SIZE
+    macs = grid(CONFIG)
+    assert macs.macs_per_cycle == CONFIG.macs_per_cycle and (macs.rows, macs.cols) == (32, 32)
+    order = turns(short["fprop"], macs, 4)
+    assert order[:5] == [(0, 0, 0), (0, 32, 0), (0, 64, 0), (0, 96, 0), (0, 0, 1)]
+    assert len(set(order)) == len(order) == (SIZE // 32) ** 2 * SIZE
 
 
 @pytest.mark.parametrize("a_fmt, b_fmt", [
@@ -208,7 +210,7 @@ def test_a_simulated_multiplier(short, monkeypatch, tmp_path):
     monkeypatch.setattr(cache, "CACHE", tmp_path)
     design = next(d for d in baselines("base") if d.block == "tetra_int8_mac")
     recipe = Recipe(600, "keep")
-    bench = mac_bench(component(design), design.netlist(), CONFIG, short["fprop"],
+    bench = mac_bench(component(design), design.netlist(), grid(CONFIG), short["fprop"],
                       {design.block: str(recipe)}, 32)
     loud, quiet = (Run(bench, (recipe,), 2.0, NANGATE45, glitches).measure().power
                    for glitches in (True, False))
