@@ -28,7 +28,7 @@ TESTS ?= verif
 WORKERS ?= $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test regress formal wave replay lint verilog area synth synth-check bench lock clean
+.PHONY: help setup run test regress formal wave replay lint verilog area synth synth-check synth-verify bench lock clean
 
 help: ## list every target
 	@echo "Tetra: an open 4-bit training core. Targets:"
@@ -79,6 +79,9 @@ synth: setup ## map every design to cells, time it, compare: to build/synth (QUI
 
 synth-check: setup ## make synth QUICK=1, and fail if a density fell by more than 3 %
 	@$(PY) -m synth --jobs $(JOBS) --quick --check
+
+synth-verify: setup ## prove mapped blocks equal to their RTL, run benches on gates: BLOCK=
+	@$(PY) -m synth.verify --block "$(BLOCK)" --jobs $(JOBS)
 
 bench: setup ## measure speed and accuracy, to build/bench/summary.json
 	@$(PY) -m train.bench
