@@ -96,4 +96,4 @@ def test_dot_width_holds_every_dot_product():
         formats = [b for b in B_FORMATS if not isinstance(b, LogFormat) or b.radix in radices]
         largest = lanes * max(max_product(a, b) for a, b in product(A_FORMATS, formats))
         assert 2 ** (config.dot_width - 2) <= largest < 2 ** (config.dot_width - 1)
-    assert preset("base").dot_width == 21 and INT4 in B_FORMATS
+    assert preset("base").dot_width == 22 and INT4 in B_FORMATS
