@@ -35,29 +35,35 @@ class Columns:
         """The bits as unsigned values with the same sum, as many as the columns are high."""
         return [Cat(row) for row in zip_longest(*self.bits, fillvalue=Const(0, 1))]
 
-    def registered(self, m: Module, name: str) -> "Columns":
-        """The same bits one cycle later; constants need no register."""
+    def registered(self, m: Module, name: str, enable=1) -> "Columns":
+        """The same bits one cycle later, held while not enabled; constants need no register."""
         after = Columns(len(self.bits))
         for c, column in enumerate(self.bits):
             after.bits[c] = [bit for bit in column if isinstance(bit, Const)]
         held = [[bit for bit in column if not isinstance(bit, Const)] for column in self.bits]
         for r, row in enumerate(zip_longest(*held, fillvalue=Const(0, 1))):
             register = Signal(len(row), name=f"{name}_{r}", reset_less=True)
-            m.d.sync += register.eq(Cat(row))
+            with m.If(enable):
+                m.d.sync += register.eq(Cat(row))
             for c, column in enumerate(held):
                 if r < len(column):
                     after.bits[c].append(register[c])
         return after
 
-    def reduced(self, m: Module, platform, height: int, name: str) -> "Columns":
-        """Columns of at most `height` (2 or more) bits, of the same sum.
+    def reduced(self, m: Module, platform, height: int, name: str,
+                levels: int | None = None) -> "Columns":
+        """Columns of at most `height` (2 or more) bits, of the same sum; or as low as `levels`
+        full adders in a chain can make them, where that is higher.
 
         Every level adds all the triples that it finds (few bits remain to be registered), and two
         bits where a column would else stay above the height that the next levels can reduce.
         """
+        lowest = self.height
+        for _ in range(levels or 0):
+            lowest = -(-lowest * 2 // 3)
         now, level = self, 0
-        while now.height > height:
-            target = height
+        while now.height > max(height, lowest if levels else 0):
+            target = max(height, lowest if levels else 0)
             while target * 3 // 2 < now.height:
                 target = target * 3 // 2
             now = now._level(m, platform, target, f"{name}_{level}")

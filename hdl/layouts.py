@@ -116,7 +116,8 @@ def result_layout(config: Config) -> data.StructLayout:
 def measured_layout(config: Config) -> data.StructLayout:
     """One row's inputs (after bias and mask), for the statistics."""
     return data.StructLayout({
-        "values": words_layout(config),  # 0 where a column does not exist
+        "signs": config.cols,
+        "magnitudes": data.ArrayLayout(WORD, config.cols),  # 0 where a column does not exist
         "keep": config.cols,
         "first": 1,  # of the job
         "valid": 1,  # the row counts

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one place where anything rounds: magnitudes in fixed point to 4-bit codes or 32-bit words.
 
-Both rounders are combinational. They see |y| as `whole`, `fraction` and `sticky` (bits
-below the fraction that are not all zero), which is all that any rounding needs.
+Every decision but one is a single question, `threshold < position`, where the position is what lies
+between two neighbours and the threshold a random word, or a constant where rounding is to nearest.
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from golden.formats import INT4, INT4_SYM, UINT4, LogFormat
-from golden.logfp4 import JOINT_STEPS
+from golden.formats import FP4_R2, FP4_R4, INT4, INT4_SYM, UINT4, LogFormat
 from golden.rescale import ZERO_POINT_WIDTH
 from golden.xorshift import WORD_BITS
 from hdl.layouts import WORD, OutFormat
@@ -21,6 +20,19 @@ LOG_TOP = 6  # exponent of the top level, 64 = 2**6
 LOG_BOTTOM = -8  # exponent of the smallest magnitude that nearest can still round up (odd phase)
 LOWEST_LEVEL = -7  # exponent of the lowest level of all, in the odd phase
 INTEGERS = ((OutFormat.INT4, INT4), (OutFormat.INT4_SYM, INT4_SYM), (OutFormat.UINT4, UINT4))
+NEAR = ZERO_POINT_WIDTH + 1  # bits of a magnitude; more than that is beyond any zero point
+EXPONENT = 4  # bits of E, the exponent plus 8; 0 is anything below the lowest level
+ZERO = -LOWEST_LEVEL + 1  # the exponent 0 as an E
+
+# What a row is rounded to, decoded: at most one of the formats, none is INT32.
+KIND_LAYOUT = data.StructLayout({
+    **{fmt.name: 1 for _, fmt in INTEGERS}, FP4_R4.name: 1, FP4_R2.name: 1, "stochastic": 1})
+
+
+def kind_of(params):
+    """The bits of `KIND_LAYOUT` of a row's parameters."""
+    return Cat(*(params.format == OutFormat[name] for name, _ in KIND_LAYOUT if name.isupper()),
+               params.stochastic)
 
 
 def fraction_width(config: Config) -> int:
@@ -29,203 +41,271 @@ def fraction_width(config: Config) -> int:
     return WORD_BITS - LOWEST_LEVEL if config.stochastic else 2 - LOG_BOTTOM
 
 
-def magnitude_ports(config: Config) -> dict:
-    """The ports that every rounder has."""
-    return {
-        "sign": In(1),
-        "whole": In(WHOLE_WIDTH),
-        "fraction": In(fraction_width(config)),
-        "sticky": In(1),
-        "stochastic": In(1),
-        "word": In(WORD_BITS),
-        "clamped": Out(1),
-        "vanished": Out(1),
-    }
+def position_width(config: Config) -> int:
+    """Bits of a position between two neighbours: those of a word, or what nearest looks at."""
+    return WORD_BITS if config.stochastic else 3
 
 
-class IntegerRounder(wiring.Component):
-    """INT4, INT4_SYM, UINT4 and INT32.
+class Rounder(wiring.Component):
+    """All formats, in two cycles: normalise and add the zero point; compare and encode.
+
+    With |y| = m * 2**e, 1 <= m < 2, and lo the level at or below |y|: radix 2, and the phase of
+    radix 4 that has a level 2**e, round up where `threshold < m - 1` (radix 4: a third of that);
+    the other phase, whose lo is half as much, where `threshold < (2 * m - 1) / 3`. Below the lowest
+    level, and for integers, the position is the fraction as it is.
 
     Members
     -------
-    Those of `magnitude_ports`; `clamped`: the range changed the result; `vanished`: a magnitude
-    that is not zero rounded to zero.
-    format : In(OutFormat). zero_point : In(signed 16), not read for INT32.
-    code : Out(32), the word for INT32, else the code in bits 0..3. clip_mask : Out(1).
+    enable : In(1). kind : In(KIND_LAYOUT), in the first cycle; kind_1 in the second.
+    zero_point : In(signed 16), first cycle; 0 for INT32.
+    sign, whole, fraction, sticky : In, first cycle: |y|, `sticky` for bits below the fraction.
+    word, thrice : In, second cycle: the random word, and 2**12 + 3 * word.
+    code : Out(32), the word for INT32; else the code in bits 0..3, for radix 4 the odd phase's in
+        bits 4..7. clip_mask : Out(1).
+    clamped : Out(1), the range changed the result; log: beyond the top level (of the even phase).
+    vanished : Out(1), a magnitude that is not zero became zero (in the even phase).
 
-    Arithmetic: `golden.rescale._encode_int`.
+    Latency: 2. INT32 rounds to nearest, always. Arithmetic: `golden.rescale`.
     """
+
+    latency = 2
 
     def __init__(self, config: Config):
         self.config = config
         super().__init__({
-            **magnitude_ports(config),
-            "format": In(OutFormat),
+            "enable": In(1),
+            "kind": In(KIND_LAYOUT),
+            "kind_1": In(KIND_LAYOUT),
             "zero_point": In(signed(ZERO_POINT_WIDTH)),
+            "sign": In(1),
+            "whole": In(WHOLE_WIDTH),
+            "fraction": In(fraction_width(config)),
+            "sticky": In(1),
+            "word": In(WORD_BITS),
+            "thrice": In(WORD_BITS + 2),
             "code": Out(WORD),
             "clip_mask": Out(1),
+            "clamped": Out(1),
+            "vanished": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        sign, low, beyond = self.sign, self.whole[:WORD], self.whole[WORD]
-        half, last = self.fraction[-1], self.whole[0]
-        below = Signal()  # half a unit
-        inexact, up = Signal(), Signal()
-        nearest = half & (below | last)  # ties to even
-        if self.config.stochastic:
-            rest = Cat(Cat(self.sticky, self.fraction[:-WORD_BITS]).any(),
-                       self.fraction[-WORD_BITS:])
-            m.d.comb += up.eq(Mux(self.stochastic, Cat(Const(0, 1), self.word) < rest, nearest))
+        width = position_width(self.config)
+        self._stochastic = self.kind_1.stochastic if self.config.stochastic else Const(0)
+        self._radix4 = FP4_R4 in self.config.log_formats
+        self._radix2 = FP4_R2 in self.config.log_formats
+
+        # Cycle 0: normalise, in two's complement if it is an integer.
+        kind, whole, fraction = self.kind, self.whole, self.fraction
+        exponent, scaled, lost = self._normalised(m, width)
+        number = Signal(WORD)
+        wanted = Signal(NEAR + 2)  # less the carry; not read where `far`
+        up = Signal()
+        below_half = Signal()
+        far = whole[NEAR:].any()
+        m.d.comb += [
+            # -(n + up) = ~n + (1 - up), of whatever width
+            number.eq(whole[:WORD] ^ self.sign.replicate(WORD)),
+            wanted.eq(number[:len(wanted)] + self.zero_point),
+            below_half.eq(fraction[:-1].any() | self.sticky),
+            up.eq(fraction[-1] & (below_half | whole[0])),  # ties to even
+        ]
+        held = {}
+        with m.If(self.enable):
+            for name, value in {
+                "exponent": exponent, "scaled": scaled, "below": lost | self.sticky,
+                "number": Cat(wanted, number[len(wanted):]), "far": far, "over": whole[WORD],
+                "is_zero": ~(far | whole[:NEAR].any()), "sign": self.sign,
+                "carry": up ^ self.sign, "past_top": whole[LOG_TOP + 2:].any(),
+            }.items():
+                held[name] = Signal(len(value), name=f"{name}_1", reset_less=True)
+                m.d.sync += held[name].eq(value)
+
+        # Cycle 1: compare with what lies between the neighbours, and encode.
+        kind, sign = self.kind_1, held["sign"]
+        up_here, up_half = self._ups(m, held, width)
+        levels, log_clamped = self._levels(m, held, up_here, up_half)
+        inexact = Signal()  # some bit below the point, or below the leading one
+        carry = Signal()  # of a code
+        m.d.comb += [
+            inexact.eq(held["scaled"][:-1].any() | held["below"]),
+            carry.eq(Mux(self._stochastic, up_here ^ sign, held["carry"])),
+        ]
+        code, inside, clip_mask = self._code(m, held, carry, inexact)
+        word, wide = self._word(m, held)
+        is_log, is_code = Signal(), Signal()
+        m.d.comb += [
+            is_log.eq(kind.FP4_R4 | kind.FP4_R2),
+            is_code.eq(Cat(kind[fmt.name] for _, fmt in INTEGERS).any()),
+        ]
+        log_code = [Cat(level, sign & level.any()) for level in levels]
+        vanished = Mux(is_log, ~levels[0].any() & (held["scaled"][-1] | inexact),
+                       held["is_zero"] & ~(carry ^ sign) & inexact)
+        is_word = Signal()
+        m.d.comb += is_word.eq(~(is_log | is_code))
+        with m.If(self.enable):
+            m.d.sync += [
+                self.code.eq(_gated(word, is_word)
+                             | _gated(log_code[0], is_log) | _gated(code, is_code)
+                             | (_gated(Cat(Const(0, 4), log_code[1]), kind.FP4_R4)
+                                if self._radix4 else 0)),
+                self.clip_mask.eq(is_code & clip_mask),
+                self.clamped.eq(Mux(is_log, log_clamped, Mux(is_code, ~inside, wide))),
+                self.vanished.eq(vanished),
+            ]
+        return m
+
+    def _normalised(self, m: Module, width: int):
+        """E; the bits from 2**e on (radix 4 below its lowest level: from that level on; integers
+        and radix 2 below 1: from 1 on); and whether there are any below those."""
+        kind, whole = self.kind, self.whole
+        places = width + 1  # behind the leading one, for the phase whose lo is half of it
+        padding = Const(0, places + ZERO - len(self.fraction))
+        shifted = Cat(padding, self.fraction, whole[:ZERO])
+        exponent = Signal(EXPONENT)
+        m.d.comb += exponent.eq(_leading_one(shifted[places + 1:], EXPONENT)[1])
+        # others stay at the point, E = 8, unless radix 2 has a leading one above it
+        moves = kind.FP4_R4 | (kind.FP4_R2 & exponent[-1])
+        by = [moves & exponent[0] | (kind.FP4_R4 & ~exponent.any()), moves & exponent[1],
+              moves & exponent[2], exponent[3] | ~kind.FP4_R4]
+        lost = []
+        for i in reversed(range(EXPONENT)):
+            step, select = 1 << i, Signal(name=f"normalise_{1 << i}")
+            after = Signal(len(shifted) - step, name=f"normalised_{step}")
+            m.d.comb += [select.eq(by[i]),
+                         after.eq(Mux(select, shifted[step:], shifted[:len(after)]))]
+            lost.append(select & shifted[:step].any())
+            shifted = after
+        return exponent, shifted, Cat(lost).any()
+
+    def _ups(self, m: Module, held: dict, width: int):
+        """Whether to round up from the level 2**e (or an integer, or from nothing to radix 2's
+        lowest level), and from half of it (or from nothing to the lowest level)."""
+        kind, exponent, scaled = self.kind_1, held["exponent"], held["scaled"]
+        stochastic = self._stochastic
+        third = kind.FP4_R4 & exponent.any()  # the gap is three times the lower level
+        word, thrice = (self.word, self.thrice) if self.config.stochastic else (
+            Const(0, width), Const(0, width + 2))
+        half = width - 1  # nearest: a half; below the lowest level 5/8 (radix 4) or 6/8
+        here, other = Signal(width + 2, name="threshold_here"), Signal(width + 2, name="threshold")
+        nearest = ~stochastic & ~third
+        m.d.comb += here.eq(
+            _gated(word, stochastic & ~third) | _gated(thrice, stochastic & third)
+            | Cat(Const(0, half - 2), nearest & kind.FP4_R4,
+                  nearest & kind.FP4_R2 & ~exponent[-1], nearest, Const(0, 1),
+                  ~stochastic & third))
+        up_here, up_half = Signal(), Signal()
+        tie = held["below"] | ~stochastic
+        m.d.comb += up_here.eq(
+            Cat(Const(0, 1), here) < Cat(tie | scaled[0], scaled[1:-1], third))
+        lowest = exponent[1:] == 0
+        m.d.comb += [
+            # 2**12 + 3 * 2**11, and 5/8 of 2**14, are one number
+            other.eq(_gated(word << 2, stochastic & lowest) | _gated(thrice, stochastic & ~lowest)
+                     | Cat(Const(0, half), ~stochastic, Const(0, 1), ~stochastic)),
+            up_half.eq(Cat(Const(0, 1), other) < Cat(tie, scaled)),
+        ]
+        return up_here, up_half
+
+    def _levels(self, m: Module, held: dict, up_here, up_half):
+        """The level of each phase; whether the value is beyond the even phase's top level."""
+        kind, exponent, past_top = self.kind_1, held["exponent"], held["past_top"]
+        top = LogFormat.LEVELS
+        if self._radix4:
+            odd = exponent[0] | ~exponent.any()  # the odd phase has a level 2**e
+            even_up, odd_up = (Mux(flag, up_half, up_here) for flag in (odd, ~odd))
+            lower = [exponent[1:], (exponent + 1)[1:]]
+            ups, full = [even_up, odd_up], [exponent >= ZERO + LOG_TOP,
+                                            exponent >= ZERO + LOG_TOP - 1]
         else:
-            m.d.comb += up.eq(nearest)
-        # -(n + up) = ~n + (1 - up), of whatever width
-        carry = Signal()
-        m.d.comb += [
-            below.eq(self.fraction[:-1].any() | self.sticky),
-            inexact.eq(half | below),
-            carry.eq(up ^ sign),
-        ]
+            lower, ups, full = [Const(0, 3)], [up_here], [Const(0)]
+        if self._radix2:
+            single = Mux(exponent[-1], (exponent + 1)[:3], 0)
+            lower[0] = Mux(kind.FP4_R2, single, lower[0])
+            ups[0] = Mux(kind.FP4_R2, up_here, ups[0])
+            full[0] = Mux(kind.FP4_R2, exponent >= ZERO + LOG_TOP, full[0])
+        levels = []
+        for phase, (low, up, stays) in enumerate(zip(lower, ups, full, strict=True)):
+            lower_level = Signal(3, name=f"lower_{phase}")
+            level, rises = Signal(3, name=f"level_{phase}"), Signal(name=f"rises_{phase}")
+            m.d.comb += [
+                lower_level.eq(low), rises.eq(up),
+                level.eq(Mux(stays | past_top, top, Mux(rises, lower_level + 1, lower_level)))]
+            levels.append(level)
+        # above 64 for a random word; where nearest goes up from it: 160, radix 2 96
+        beyond = Mux(
+            exponent[0], self._stochastic | kind.FP4_R2 | up_half,
+            Mux(self._stochastic, held["scaled"][:-1].any() | held["below"],
+                kind.FP4_R2 & up_here))
+        return levels, past_top | (exponent[1:].all() & beyond)
 
-        # INT32.
-        word, wide = Signal(WORD), Signal()
-        m.d.comb += [
-            word.eq((low ^ sign.replicate(WORD)) + carry),
-            wide.eq(beyond | Mux(sign, low[-1] & ~word[-1], low[-1] | word[-1])),
-        ]
-
-        # The codes: 16 * above + code, before the clamp.
-        is_signed, is_symmetric, is_unsigned = (
-            Signal(name=f"is_{fmt.name.lower()}") for _, fmt in INTEGERS)
-        m.d.comb += [flag.eq(self.format == name) for flag, (name, _) in zip(
-            (is_signed, is_symmetric, is_unsigned), INTEGERS, strict=True)]
-        is_code = is_signed | is_symmetric | is_unsigned
-        near = self.whole[:ZERO_POINT_WIDTH + 1]  # more than that is beyond any zero point
-        far = self.whole[len(near):].any()
-        wanted = Signal(signed(len(near) + 2))  # less the carry
-        code, carried = Signal(4), Signal()
-        above = wanted[4:]
-        low_half, high_half = Signal(), Signal()  # 0..15; -16..-1, of which -8..-1 are codes
+    def _code(self, m: Module, held: dict, carry, inexact):
+        """The integer code, clamped; whether it had to be; and the clip mask."""
+        kind, number, far, sign = (self.kind_1, held["number"], held["far"], held["sign"])
+        above = number[4:NEAR + 2]  # wanted is 16 * above + code
+        all_above, any_above = Signal(), Signal()
         lowest, highest = Signal(4), Signal(4)
-        inside = Signal()
         m.d.comb += [
-            wanted.eq(Cat(near ^ sign.replicate(len(near)), sign).as_signed() + self.zero_point),
-            Cat(code, carried).eq(wanted[:4] + carry),
-            low_half.eq(Mux(carried, above.all(), ~above.any())),
-            high_half.eq(above.all() & ~carried),
-            lowest.eq(Mux(is_unsigned, UINT4.lo, Mux(is_symmetric, INT4_SYM.lo, INT4.lo))),
-            highest.eq(Mux(is_unsigned, UINT4.hi, INT4.hi)),
-            inside.eq(~far & Mux(
-                is_unsigned, low_half,
-                Mux(code[3], high_half & ~(is_symmetric & (code[:3] == 0)), low_half))),
+            all_above.eq(above.all()), any_above.eq(above.any()),
+            lowest.eq(Mux(kind.UINT4, UINT4.lo, Mux(kind.INT4_SYM, INT4_SYM.lo, INT4.lo))),
+            highest.eq(Mux(kind.UINT4, UINT4.hi, INT4.hi)),
         ]
-        end = Mux(Mux(far, sign, wanted[-1]), lowest, highest)
-        raised = carry & (inexact | ~sign)  # above the floor, which tells where the exact value is
+        end = Mux(Mux(far, sign, above[-1]), lowest, highest)
+        found = []
+        for carried in range(2):  # everything for both carries, which come late
+            code, inside, clip = (Signal(width, name=f"{name}_{carried}") for name, width in (
+                ("code", 4), ("inside", 1), ("clip", 1)))
+            wraps = number[:4].all() if carried else Const(0)
+            low_half = Mux(wraps, all_above, ~any_above)  # 0..15
+            high_half = all_above & ~wraps  # -16..-1, of which -8..-1 are codes
+            # above the floor, which tells where the exact value is
+            raised = (inexact | ~sign) if carried else Const(0)
+            m.d.comb += [
+                code.eq(number[:4] + carried),
+                inside.eq(~far & Mux(
+                    kind.UINT4, low_half,
+                    Mux(code[3], high_half & ~(kind.INT4_SYM & (code[:3] == 0)), low_half))),
+                clip.eq(inside & ~((code == lowest) & (raised | ~inexact))
+                        & ~((code == highest) & ~raised)),
+            ]
+            found.append(Cat(Mux(inside, code, end), inside, clip))
+        chosen = Signal(6, name="code")
+        m.d.comb += chosen.eq(Mux(carry, found[1], found[0]))
+        return chosen[:4], chosen[4], chosen[5]
+
+    @staticmethod
+    def _word(m: Module, held: dict):
+        """INT32, saturated, and whether it was."""
+        number, sign = held["number"], held["sign"]
+        word, wide = Signal(WORD, name="word_sum"), Signal()
         m.d.comb += [
-            self.clamped.eq(Mux(is_code, ~inside, wide)),
-            self.vanished.eq((self.whole == 0) & ~up & inexact),
-            self.code.eq(Mux(is_code, Mux(inside, code, end),
-                             Mux(wide, Cat((~sign).replicate(WORD - 1), sign), word))),
-            self.clip_mask.eq(is_code & inside
-                              & ~((code == lowest) & (raised | ~inexact))
-                              & ~((code == highest) & ~raised)),
+            word.eq(number + held["carry"]),
+            # the magnitude reached 2**31; with a sign only if it is more than that
+            wide.eq(held["over"] | Mux(sign, ~(number[-1] | word[-1]), number[-1] | word[-1])),
         ]
-        return m
+        return Mux(wide, Cat((~sign).replicate(WORD - 1), sign), word), wide
 
 
-class LogRounder(wiring.Component):
-    """Log FP4 of one radix; radix 4 in both phases at once.
-
-    Nearest finds the leading one: radix 4 takes both phases from the joint level
-    `q = clip(floor(log2(1.6 |y|)) + 8, 0, 14)`, radix 2 `c = clip(floor(log2(4/3 |y|)) + 1, 0, 7)`.
-    Stochastic rounding compares the word with the position between two levels.
-
-    Members
-    -------
-    Those of `magnitude_ports`; `clamped`: beyond the top level (of the even phase); `vanished`: a
-    magnitude that is not zero became the code of zero (in the even phase).
-    code : Out(8), the code in bits 0..3, for radix 4 the odd phase's in bits 4..7.
-
-    Arithmetic: `golden.rescale._encode_log`.
-    """
-
-    radix: int
-
-    def __init__(self, config: Config):
-        self.config = config
-        super().__init__({**magnitude_ports(config), "code": Out(8)})
-
-    def elaborate(self, platform):
-        m = Module()
-        fraction = len(self.fraction)
-        # bits of |y| from the lowest fraction bit to the one that tells clamping from rounding
-        magnitude = Signal(fraction + LOG_TOP + 2)
-        beyond = Signal()
-        whole = Cat(self.fraction, self.whole)
-        m.d.comb += [magnitude.eq(whole), beyond.eq(whole[len(magnitude):].any())]
-        codes, clamped = self._nearest(m, magnitude, beyond, fraction)
-        if self.config.stochastic:
-            top = magnitude[fraction + LOG_TOP + 1] | beyond
-            inside = magnitude[:fraction + LOG_TOP].any() | self.sticky
-            past_top = top | (magnitude[fraction + LOG_TOP] & inside)
-            clamped = Mux(self.stochastic, past_top, clamped)
-            codes = [Mux(self.stochastic, self._between(m, magnitude, top, fraction, phase), code)
-                     for phase, code in enumerate(codes)]
-        levels = [Signal(3, name=f"level_{phase}") for phase in range(len(codes))]
-        m.d.comb += [level.eq(code) for level, code in zip(levels, codes, strict=True)]
-        m.d.comb += [
-            self.clamped.eq(clamped),
-            self.vanished.eq((levels[0] == 0) & (whole.any() | self.sticky)),
-            self.code.eq(Cat(Cat(level, self.sign & level.any()) for level in levels)),
-        ]
-        return m
-
-    def _nearest(self, m: Module, magnitude, beyond, fraction: int):
-        """The levels of each phase, and whether nearest would go beyond the top level."""
-        steps = JOINT_STEPS if self.radix == 4 else LogFormat.LEVELS
-        bottom = LOG_BOTTOM if self.radix == 4 else -1
-        level = Const(0, range(steps + 1))
-        clamped = Const(0)
-        for exponent in range(bottom, LOG_TOP + 2):
-            bit = fraction + exponent
-            # a mantissa of at least 1.25 (radix 4) or 1.5 (radix 2)
-            up = magnitude[bit - 1] | (magnitude[bit - 2] if self.radix == 4 else 0)
-            step = exponent - bottom
-            level = Mux(magnitude[bit], Mux(up, min(step + 1, steps), min(step, steps)), level)
-            top = LOG_TOP + (self.radix == 4)
-            clamped = Mux(magnitude[bit], up if exponent == top else Const(exponent > top), clamped)
-        found = Signal(range(steps + 1), name="nearest")
-        m.d.comb += found.eq(Mux(beyond, steps, level))
-        phases = [found[1:4], (found + 1)[1:4]] if self.radix == 4 else [found]
-        return phases, beyond | clamped
-
-    def _between(self, m: Module, magnitude, top, fraction: int, phase: int):
-        """The level below or above, whichever the word chooses, in one phase."""
-        apart = self.radix.bit_length() - 1  # bits between levels
-        gap = self.radix - 1  # between levels, in units of the lower one
-        lowest = LOG_TOP - apart * (LogFormat.LEVELS - 1) - phase
-        level, below = Const(0, 3), Const(0, 1)
-        position = magnitude[fraction + lowest - WORD_BITS:fraction + lowest]
-        threshold = self.word
-        below = magnitude[:fraction + lowest - WORD_BITS].any()
-        for c in range(1, LogFormat.LEVELS):
-            bit = fraction + lowest + apart * (c - 1)
-            here = magnitude[bit:bit + apart].any()
-            share = magnitude[bit - WORD_BITS:bit + apart] - (1 << WORD_BITS)
-            level = Mux(here, c, level)
-            position = Mux(here, share[:WORD_BITS + apart], position)
-            threshold = Mux(here, self.word * gap, threshold)
-            below = Mux(here, magnitude[:bit - WORD_BITS].any(), below)
-        saturated = top | magnitude[fraction + LOG_TOP - phase:].any()
-        lower = Signal(3, name=f"lower_{phase}")
-        place = Signal(WORD_BITS + apart + 1, name=f"place_{phase}")
-        m.d.comb += [lower.eq(level), place.eq(Cat(below | self.sticky, position))]
-        return Mux(saturated, LogFormat.LEVELS, lower + ((threshold << 1) < place))
+def _leading_one(bits, width: int):
+    """Whether any of 2**width - 1 bits is set; the number of the highest one, from 1, else 0."""
+    if width == 1:
+        return bits[0], bits[0]
+    middle = (1 << width - 1) - 1
+    low_any, low = _leading_one(bits[:middle], width - 1)
+    high, places = bits[middle:], width - 1
+    found = _highest(high, places)
+    return found[0] | low_any, Cat(Mux(found[0], found[1], low), found[0])
 
 
-class Radix4Rounder(LogRounder):
-    radix = 4
+def _highest(bits, width: int):
+    """Whether any of 2**width bits is set, and the number of the highest one, from 0."""
+    if not width:
+        return bits[0], Const(0, 0)
+    middle = 1 << width - 1
+    low, high = _highest(bits[:middle], width - 1), _highest(bits[middle:], width - 1)
+    return low[0] | high[0], Cat(Mux(high[0], high[1], low[1]), high[0])
 
 
-class Radix2Rounder(LogRounder):
-    radix = 2
+def _gated(value, enable):
+    return value & enable.replicate(len(value))

@@ -20,14 +20,14 @@ def booth_digit(below, low, high):
     return Cat(below ^ low, (high & ~low & ~below) | (~high & low & below), high)
 
 
-def multiple(m: Module, number, digit, name: str):
+def multiple(m: Module, number, digit, name: str, signed: bool = True):
     """`digit * number`, one bit longer than the signed `number`; less 1 if the digit is negative,
-    so that no carry travels."""
+    so that no carry travels. `signed` : whether the digit can be."""
     bits = Signal(len(number) + 1, name=name)
     once, twice = Cat(number, number[-1]), Cat(0, number)
-    m.d.comb += bits.eq(((once & digit.one.replicate(len(bits)))
-                         | (twice & digit.two.replicate(len(bits))))
-                        ^ digit.negative.replicate(len(bits)))
+    magnitude = ((once & digit.one.replicate(len(bits)))
+                 | (twice & digit.two.replicate(len(bits))))
+    m.d.comb += bits.eq(magnitude ^ digit.negative.replicate(len(bits)) if signed else magnitude)
     return bits
 
 

@@ -32,9 +32,12 @@ STATISTICS_LAYOUT = data.StructLayout({  # the members of golden.statistics.Stat
 })
 
 SUMS = ("count", "sum_abs", "sum_squares", "saturated", "underflowed")
-SEGMENT = 12  # bits of a sum that a carry passes in one cycle
+SEGMENT = 8  # bits of a sum that a carry passes in one cycle
 SEGMENTS = -(-SUM_SQUARES_WIDTH // SEGMENT)
-SQUARES_HEIGHT = 9  # rows of bits between the two cycles that add the squares
+FIRST_LEVELS = 3  # of full adders behind the squares' digits
+LEVELS = 5  # of full adders in one cycle
+ADDENDS = 4  # rows of squares that are added to their sum in one cycle
+SQUARE_HEIGHT = 17  # bits of a square in its highest column: a row per digit, and a digit's own
 GROUP = 4  # values of which one cycle finds the extremes
 
 
@@ -49,12 +52,10 @@ class StatisticsUnit(wiring.Component):
         job's first row must not come before.
     result : Out(STATISTICS_LAYOUT), of the job that is done, until the next one's first row.
 
-    Latency: `latency` cycles from a job's last row to `done`: a sum's carries wait in registers
-    between its segments, and need as many cycles without a row to arrive. Throughput: one row per
-    cycle. Arithmetic: `golden.statistics.measure`, exact up to 2**32 elements.
+    Latency: `latency(config)` cycles from a job's last row to `done`: a sum's carries wait in
+    registers between its segments, and need as many cycles without a row to arrive. Throughput: one
+    row per cycle. Arithmetic: `golden.statistics.measure`, exact up to 2**32 elements.
     """
-
-    latency = 3 + SEGMENTS - 1  # squares in two cycles, accumulation, and the carries
 
     def __init__(self, config: Config):
         self.config = config
@@ -68,21 +69,27 @@ class StatisticsUnit(wiring.Component):
             "done": Out(1),
         })
 
+    @staticmethod
+    def latency(config: Config) -> int:
+        # squares, accumulation, and the carries
+        return squares_cycles(config) + 1 + SEGMENTS - 1
+
     def elaborate(self, platform):
         m = Module()
-        row, values = self.row, [self.row.values[c] for c in range(self.config.cols)]
+        row, cycles = self.row, squares_cycles(self.config)
 
         def delayed(value, name, reset_less=True):
             register = Signal.like(value, name=name, reset_less=reset_less)
             m.d.sync += register.eq(value)
             return register
 
-        # When: of rows, one and two cycles later; of outcomes, until the carries have arrived.
-        row_valid = [row.valid, delayed(row.valid, "row_valid_1", False)]
-        row_first = [row.first, delayed(row.first, "row_first_1")]
-        row_valid.append(delayed(row_valid[1], "row_valid_2", False))
-        row_first.append(delayed(row_first[1], "row_first_2"))
-        valid, last = (Signal(self.latency - 1, name=name) for name in ("valid_1", "last_1"))
+        # When: of rows, that many cycles later; of outcomes, until the carries have arrived.
+        row_valid, row_first = [row.valid], [row.first]
+        for cycle in range(1, max(cycles, extremes_cycles(self.config)) + 1):
+            row_valid.append(delayed(row_valid[-1], f"row_valid_{cycle}", False))
+            row_first.append(delayed(row_first[-1], f"row_first_{cycle}"))
+        stages = self.latency(self.config) - 1
+        valid, last = (Signal(stages, name=name) for name in ("valid_1", "last_1"))
         first = delayed(self.first, "first_1")
         m.d.sync += [
             valid.eq(Cat(self.valid, valid[:-1])),
@@ -95,32 +102,33 @@ class StatisticsUnit(wiring.Component):
         # the squares' constant is negative: only modulo the whole sum's width does it cancel
         magnitudes, squares = Columns(WORD + extra), Columns(SUM_SQUARES_WIDTH)
         constant = 0
-        for c, value in enumerate(values):
-            # |x| = (x ^ sign) + sign, bit by bit
-            folded = Signal(WORD - 1, name=f"folded_{c}")
-            m.d.comb += folded.eq(value ^ value[-1].replicate(WORD - 1))
-            magnitudes.add(folded)
-            magnitudes.add([value[-1]])
-            constant += add_square(m, squares, value, f"square_{c}")
+        for c, magnitude in enumerate(row.magnitudes):
+            magnitudes.add(magnitude)
+            # 2**31 reads as -2**31, of the same square
+            constant += add_square(m, squares, magnitude.as_signed(), f"square_{c}")
         squares.add_constant(constant)
-        squares = squares.reduced(m, platform, SQUARES_HEIGHT, "squares").registered(m, "squares")
+        for cycle, levels in enumerate(square_levels(self.config)):
+            name = f"squares_{cycle}"
+            squares = squares.reduced(m, platform, ADDENDS, name, levels).registered(m, name)
         counts = [Columns(extra + 1) for _ in range(3)]
         for count, bits in zip(
                 counts, (row.keep, self.outcome.clamped, self.outcome.vanished), strict=True):
             for bit in bits:
                 count.add([bit])
         for name, columns, counted, fresh in (
-            ("sum_squares", squares, row_valid[2], row_first[2]),
-            ("sum_abs", magnitudes, row_valid[1], row_first[1]),
-            ("count", counts[0], row_valid[1], row_first[1]),
+            ("sum_squares", squares, row_valid[cycles], row_first[cycles]),
+            ("sum_abs", magnitudes, row_valid[0], row_first[0]),
+            ("count", counts[0], row_valid[0], row_first[0]),
             ("saturated", counts[1], valid[0], first),
             ("underflowed", counts[2], valid[0], first),
         ):
-            part = columns.reduced(m, platform, 2, name).registered(m, name)
+            part = columns.reduced(m, platform, 2, name)
+            if name in ("saturated", "underflowed"):  # it is late that a row leaves
+                part = part.registered(m, name)
             m.d.comb += self.result[name].eq(
                 self._accumulate(m, platform, name, part, counted, fresh))
 
-        self._extremes(m, values, row_valid, row_first, delayed)
+        self._extremes(m, row_valid, row_first, delayed)
         return m
 
     def _accumulate(self, m: Module, platform, name: str, part: Columns, counted, fresh):
@@ -147,29 +155,64 @@ class StatisticsUnit(wiring.Component):
             carry = carries[i:i + 1] & goes_on
         return total
 
-    def _extremes(self, m: Module, values, row_valid, row_first, delayed):
-        """Least, greatest and largest."""
-        found = [(value, value, keep) for value, keep in zip(values, self.row.keep, strict=True)]
-        level = 0
-        while level == 0 or len(found) >= GROUP:
+    def _extremes(self, m: Module, row_valid, row_first, delayed):
+        """Least, greatest and largest, as magnitudes below a sign until they leave."""
+        row = self.row
+        found = [(value, value, exists) for value, exists in zip(
+            (Cat(row.magnitudes[c], row.signs[c]) for c in range(self.config.cols)), row.keep,
+            strict=True)]
+        for level in range(extremes_cycles(self.config)):
             groups = [found[i:i + GROUP] for i in range(0, len(found), GROUP)]
             found = [
                 [delayed(value, f"extreme_{level}_{i}_{j}")
                  for j, value in enumerate(_extremes_of(m, group, f"group_{level}_{i}"))]
                 for i, group in enumerate(groups)]
-            level += 1
-            if level >= len(row_valid):
-                row_valid.append(delayed(row_valid[-1], f"row_valid_{level}", False))
-                row_first.append(delayed(row_first[-1], f"row_first_{level}"))
-        low, high = (Signal(signed(WORD), name=name, reset_less=True) for name in ("low", "high"))
-        least, greatest, _ = _extremes_of(
-            m, [*found, (low, high, ~row_first[level])], "extremes")
-        with m.If(row_valid[level]):
-            m.d.sync += [low.eq(least), high.eq(greatest)]
+        valid, first = (signals[extremes_cycles(self.config)] for signals in (row_valid, row_first))
+        (least, greatest, _), = found
+        low, high = (Signal(WORD + 1, name=name, reset_less=True) for name in ("low", "high"))
+        below, above = (Signal(name=name) for name in ("below", "above"))
+        m.d.comb += [below.eq(_less(least, low)), above.eq(_less(high, greatest))]
+        with m.If(valid & (first | below)):
+            m.d.sync += low.eq(least)
+        with m.If(valid & (first | above)):
+            m.d.sync += high.eq(greatest)
         largest = Signal(LARGEST_WIDTH, reset_less=True)
-        m.d.sync += largest.eq(Mux(low + high < 0, -low, high))
-        m.d.comb += [self.result.low.eq(low), self.result.high.eq(high),
-                     self.result.largest.eq(largest)]
+        m.d.sync += largest.eq(Mux(low[:WORD] < high[:WORD], high, low))
+        m.d.comb += [
+            *(self.result[name].eq((value[:WORD] ^ value[-1].replicate(WORD)) + value[-1])
+              for name, value in (("low", low), ("high", high))),
+            self.result.largest.eq(largest),
+        ]
+
+
+def square_levels(config: Config) -> list[int]:
+    """Levels of full adders in each cycle that adds squares, the last of which leaves ADDENDS."""
+    height, levels = config.cols * SQUARE_HEIGHT, []
+    while height > ADDENDS:
+        levels.append(LEVELS if levels else FIRST_LEVELS)
+        for _ in range(levels[-1]):
+            height = -(-height * 2 // 3)
+    return levels
+
+
+def squares_cycles(config: Config) -> int:
+    """Cycles from a row to its few rows of squares."""
+    return len(square_levels(config))
+
+
+def extremes_cycles(config: Config) -> int:
+    """Cycles from a row to its two extremes."""
+    cycles, values = 1, -(-config.cols // GROUP)
+    while values > 1:
+        cycles, values = cycles + 1, -(-values // GROUP)
+    return cycles
+
+
+def _less(first, second):
+    """Whether a magnitude below its sign is less than another one; either, if they are equal."""
+    smaller = first[:WORD] < second[:WORD]
+    return (first[WORD] & ~second[WORD]) | (
+        (first[WORD] == second[WORD]) & (smaller ^ first[WORD]))
 
 
 def _extremes_of(m: Module, found: list, name: str) -> tuple:
@@ -182,7 +225,7 @@ def _extremes_of(m: Module, found: list, name: str) -> tuple:
         (*first, first_exists), (*second, second_exists) = found[i], found[j]
         single = first[0] is first[1] and second[0] is second[1]
         less = [Signal(name=f"{name}_{side}_{i}_{j}") for side in range(1 if single else 2)]
-        m.d.comb += [flag.eq(a < b) for flag, a, b in zip(less, first, second, strict=False)]
+        m.d.comb += [flag.eq(_less(a, b)) for flag, a, b in zip(less, first, second, strict=False)]
         # the second is not the least where the first is less, nor the greatest where it is not
         for side, keeps in enumerate((less[0], ~less[-1])):
             worse[i][side].append(~keeps & second_exists)
@@ -193,8 +236,8 @@ def _extremes_of(m: Module, found: list, name: str) -> tuple:
         for i, ((*pair, _), against) in enumerate(zip(found, worse, strict=True)):
             wins = Signal(name=f"{name}_wins_{side}_{i}")
             m.d.comb += wins.eq(~Cat(against[side]).any())
-            chosen.append(pair[side] & wins.replicate(WORD))
-        signal = Signal(signed(WORD), name=f"{name}_{side}")
+            chosen.append(pair[side] & wins.replicate(WORD + 1))
+        signal = Signal(WORD + 1, name=f"{name}_{side}")
         m.d.comb += signal.eq(reduce(or_, chosen))
         best.append(signal)
     return (*best, Cat(exists for *_, exists in found).any())

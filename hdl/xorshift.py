@@ -15,9 +15,10 @@ class Xorshift(wiring.Component):
     Members
     -------
     seed : In(32), of the job. constant : In(32), of the lane. first : In(1), start from the seed.
-    enable : In(1), go on to the next state. word : Out, the word of this cycle's state.
+    enable : In(1), go on to the next state. word : Out, of the state that it went to last.
+    thrice : Out, 2**12 + 3 * word.
 
-    Latency: none, `word` follows `seed` and `first`. Arithmetic: `golden.xorshift.words`.
+    Latency: 1. Arithmetic: `golden.xorshift.words`.
     """
 
     def __init__(self, config: Config):
@@ -28,6 +29,7 @@ class Xorshift(wiring.Component):
             "first": In(1),
             "enable": In(1),
             "word": Out(WORD_BITS),
+            "thrice": Out(WORD_BITS + 2),
         })
 
     def elaborate(self, platform):
@@ -45,7 +47,9 @@ class Xorshift(wiring.Component):
             after = Signal(WIDTH, name=name)
             m.d.comb += after.eq(stages[-1] ^ shifted(stages[-1])[:WIDTH])
             stages.append(after)
-        m.d.comb += self.word.eq(stages[-1][WIDTH - WORD_BITS:])
+        word = stages[-1][WIDTH - WORD_BITS:]
+        thrice = Signal(WORD_BITS + 2, reset_less=True)
+        m.d.comb += [self.word.eq(state[WIDTH - WORD_BITS:]), self.thrice.eq(thrice)]
         with m.If(self.enable):
-            m.d.sync += state.eq(stages[-1])
+            m.d.sync += [state.eq(stages[-1]), thrice.eq(word + (word << 1) + (1 << WORD_BITS))]
         return m

@@ -45,7 +45,9 @@ def jobs(rng, config: Config, count: int):
             while rng.random() < 0.2:  # what does not count
                 rows.append(not_valid(rng, row_layout))
             rows.append(row_layout.const({
-                "values": np.where(kept[r], values[r], 0).tolist(), "keep": bits_of(kept[r]),
+                "signs": bits_of(kept[r] & (values[r] < 0)),
+                "magnitudes": np.where(kept[r], abs(values[r]), 0).tolist(),
+                "keep": bits_of(kept[r]),
                 "first": int(r == 0), "valid": 1}).as_bits())
             outcomes += [(random_bits(rng, outcome), 0, 1, 1)] * (len(rows) - len(outcomes) - 1)
             outcomes.append((outcome.const({

@@ -11,7 +11,7 @@ from golden.statistics import MAX_ELEMENTS
 from hdl.carry_save import add_rows
 from hdl.compressor import Columns
 from hdl.dot_product import DotProduct, row_sum_width
-from hdl.layouts import WORD, BFormat
+from hdl.layouts import WORD, BFormat, tag_layout
 from hdl.mac_cell import COPIES, MacCell, held_width, row_worth, total_width
 from hdl.mac_tile import MacTile
 from hdl.multiplier import joined
@@ -225,8 +225,11 @@ def absent_columns() -> Harness:
     h = Harness(RescaleUnit(SMALL))
     valid = h.net("valid", latency(RescaleUnit))
     measured, outcome = h.dut.measured, h.dut.outcome
+    keep = h.net("tag_0", tag_layout(SMALL)).keep
     for c in range(SMALL.cols):
-        h.prove(implies(valid[0] & ~measured.keep[c], measured.values[c] == 0),
+        h.prove(implies(valid[0] & ~keep[c], ~h.net(f"rescale_lane_{c}.counts")),
+                implies(valid[1] & ~measured.keep[c],
+                        (measured.magnitudes[c] == 0) & ~measured.signs[c]),
                 implies(~h.dut.o.p.tag.keep[c], ~outcome.clamped[c] & ~outcome.vanished[c]))
     return h
 
@@ -276,7 +279,8 @@ def statistics() -> Harness:
     h = Harness(StatisticsUnit(SMALL))
     row, outcome = h.dut.row, h.dut.outcome
     for c in range(SMALL.cols):
-        h.assume(implies(~row.keep[c], row.values[c] == 0))
+        h.assume(implies(~row.keep[c], row.magnitudes[c] == 0),
+                 row.magnitudes[c] <= LARGEST)
     by_row = h.past(row.valid)
     by_outcome = h.past(h.dut.valid)
 
@@ -287,7 +291,7 @@ def statistics() -> Harness:
         ("count", 1, by_row, ones(row.keep)),
         ("saturated", 1, by_outcome, ones(outcome.clamped)),
         ("underflowed", 1, by_outcome, ones(outcome.vanished)),
-        ("sum_abs", LARGEST, by_row, sum(abs(row.values[c]) for c in range(SMALL.cols))),
+        ("sum_abs", LARGEST, by_row, sum(row.magnitudes[c] for c in range(SMALL.cols))),
         ("sum_squares", LARGEST**2, None, None),
     ):
         width = STATISTICS_LAYOUT[name].shape

@@ -106,7 +106,7 @@ PROPERTIES = (
     Property("no sum wraps up to 2**32 elements", "StatisticsUnit", arithmetic.statistics,
              ({"sum_squares_goes_on": "1'b1"}, {"sum_abs_carries": "5'h00"})),
     Property("a column that does not exist counts as 0", "RescaleUnit", arithmetic.absent_columns,
-             ({"rescale_lane_0.measured": "32'hffffffff"},)),
+             ({"rescale_lane_0.magnitude": "32'hffffffff"},)),
     Property("squares are exact, and reach 2**62", "SquareSteps", arithmetic.square,
              ({"added_4": "64'h0000000000000000"},)),
 )
