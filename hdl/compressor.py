@@ -8,23 +8,36 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from hdl.carry_save import CarrySaveAdder
 from hdl.library import place
 
+# Of a full adder, from each input.
+TOTAL_DELAYS, CARRY_DELAYS = (12, 12, 9), (10, 10, 8)
+
 
 class Columns:
-    """Bits to be added modulo 2**width: `bits[c]` have the weight 2**c."""
+    """Bits to be added modulo 2**width: `bits[c]` have the weight 2**c.
+
+    `times[c]` : when each bit arrives, in hundredths of a nanosecond behind the first, or the
+    like. A full adder's third input is its fastest.
+    """
 
     def __init__(self, width: int):
         self.bits: list[list] = [[] for _ in range(width)]
+        self.times: list[list[int]] = [[] for _ in range(width)]
 
-    def add(self, value, place: int = 0):
+    def add(self, value, place: int = 0, time: int = 0):
         """One unsigned signal or list of bits, of weight 2**place, modulo 2**width."""
-        for column, bit in zip(self.bits[place:], value, strict=False):
-            column.append(bit)
+        for c, bit in enumerate(value, place):
+            if c < len(self.bits):
+                self._append(c, bit, time)
 
     def add_constant(self, number: int):
         number %= 1 << len(self.bits)
-        for column in range(len(self.bits)):
-            if number >> column & 1:
-                self.bits[column].append(Const(1, 1))
+        for c in range(len(self.bits)):
+            if number >> c & 1:
+                self._append(c, Const(1, 1), 0)
+
+    def _append(self, c: int, bit, time: int):
+        self.bits[c].append(bit)
+        self.times[c].append(time)
 
     @property
     def height(self) -> int:
@@ -35,19 +48,27 @@ class Columns:
         """The bits as unsigned values with the same sum, as many as the columns are high."""
         return [Cat(row) for row in zip_longest(*self.bits, fillvalue=Const(0, 1))]
 
-    def registered(self, m: Module, name: str, enable=1) -> "Columns":
-        """The same bits one cycle later, held while not enabled; constants need no register."""
+    def registered(self, m: Module, name: str, enable=1, counts=None) -> "Columns":
+        """The same bits one cycle later, held while not enabled, 0 if they do not count.
+
+        Constants need no register where everything counts.
+        """
         after = Columns(len(self.bits))
+        held: list[list] = [[] for _ in self.bits]
         for c, column in enumerate(self.bits):
-            after.bits[c] = [bit for bit in column if isinstance(bit, Const)]
-        held = [[bit for bit in column if not isinstance(bit, Const)] for column in self.bits]
+            for bit in column:
+                if counts is None and isinstance(bit, Const):
+                    after._append(c, bit, 0)
+                else:
+                    held[c].append(bit)
         for r, row in enumerate(zip_longest(*held, fillvalue=Const(0, 1))):
             register = Signal(len(row), name=f"{name}_{r}", reset_less=True)
             with m.If(enable):
-                m.d.sync += register.eq(Cat(row))
+                m.d.sync += register.eq(
+                    Cat(row) if counts is None else Cat(row) & counts.replicate(len(row)))
             for c, column in enumerate(held):
                 if r < len(column):
-                    after.bits[c].append(register[c])
+                    after._append(c, register[c], 0)
         return after
 
     def reduced(self, m: Module, platform, height: int, name: str,
@@ -61,9 +82,10 @@ class Columns:
         lowest = self.height
         for _ in range(levels or 0):
             lowest = -(-lowest * 2 // 3)
+        final = max(height, lowest) if levels else height
         now, level = self, 0
-        while now.height > max(height, lowest if levels else 0):
-            target = max(height, lowest if levels else 0)
+        while now.height > final:
+            target = final
             while target * 3 // 2 < now.height:
                 target = target * 3 // 2
             now = now._level(m, platform, target, f"{name}_{level}")
@@ -73,17 +95,18 @@ class Columns:
     def _level(self, m: Module, platform, target: int, name: str) -> "Columns":
         width = len(self.bits)
         after = Columns(width)
-        carries, waiting = [0] * (width + 1), [0] * width  # into each column; not added
-        groups: dict[tuple[int, int], tuple] = {}  # (which adder of the column, column) -> bits
+        carries = [0] * (width + 1)  # into each column
+        groups: dict[tuple[int, int], list] = {}  # (which adder of the column, column) -> bits
         for c, column in enumerate(self.bits):
-            left, sums = list(column), 0
+            # those that come first are added first, the last of three by the fastest input
+            order = sorted(range(len(column)), key=lambda i, c=c: self.times[c][i])
+            left, sums = [(column[i], self.times[c][i]) for i in order], 0
             while len(left) >= 3 or (len(left) == 2 and carries[c] + sums + len(left) > target):
-                groups[sums, c] = (*(left.pop(0) for _ in range(min(3, len(left)))), Const(0, 1))
+                groups[sums, c] = [left.pop(0) for _ in range(min(3, len(left)))]
                 sums += 1
             carries[c + 1] = sums
-            # the bits that have waited come first
-            waiting[c] = len(left)
-            after.bits[c] = left + [None] * sums
+            for bit, time in left:
+                after._append(c, bit, time)
         for first in sorted(groups):
             if (first[0], first[1] - 1) in groups:
                 continue  # within a run that another column began
@@ -91,11 +114,16 @@ class Columns:
             while (first[0], run[-1] + 1) in groups:
                 run.append(run[-1] + 1)
             adder = place(m, platform, f"{name}_{first[0]}_{first[1]}", CarrySaveAdder(len(run)))
-            bits = zip(*(groups[first[0], c][:3] for c in run), strict=True)
+            for i, c in enumerate(run):
+                times = [time for _, time in groups[first[0], c]]
+                total, carry = (
+                    max(time + delay for time, delay in zip(times, delays, strict=False))
+                    for delays in (TOTAL_DELAYS, CARRY_DELAYS))
+                after._append(c, adder.total[i], total)
+                if c + 1 < width:
+                    after._append(c + 1, adder.carry[i], carry)
+            bits = zip(*([*(bit for bit, _ in groups[first[0], c]), Const(0, 1)][:3] for c in run),
+                       strict=True)
             m.d.comb += [port.eq(Cat(row)) for port, row in zip(
                 (adder.a, adder.b, adder.c), bits, strict=True)]
-            for i, c in enumerate(run):
-                after.bits[c][waiting[c] + first[0]] = adder.total[i]
-                if c + 1 < width:
-                    after.bits[c + 1].append(adder.carry[i])
         return after

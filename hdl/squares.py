@@ -50,6 +50,7 @@ def add_step(m: Module, columns: Columns, x, i: int, name: str) -> int:
         return 0
     # the inverted sign bit counts 2**n more than the sign, which the constant takes back
     product = multiple(m, x[:i], digit, name)
-    columns.add([*product[:-1], ~product[-1]], i + 1)
+    # the later, the more bits a digit drives
+    columns.add([*product[:-1], ~product[-1]], i + 1, 8 + i // 4)
     columns.add([digit.negative], i + 1)
     return -(1 << 2 * i + 1)

@@ -32,12 +32,11 @@ STATISTICS_LAYOUT = data.StructLayout({  # the members of golden.statistics.Stat
 })
 
 SUMS = ("count", "sum_abs", "sum_squares", "saturated", "underflowed")
-SEGMENT = 8  # bits of a sum that a carry passes in one cycle
+SEGMENT = 12  # bits of a sum that a carry passes in one cycle
 SEGMENTS = -(-SUM_SQUARES_WIDTH // SEGMENT)
 FIRST_LEVELS = 3  # of full adders behind the squares' digits
 LEVELS = 5  # of full adders in one cycle
-ADDENDS = 4  # rows of squares that are added to their sum in one cycle
-SQUARE_HEIGHT = 17  # bits of a square in its highest column: a row per digit, and a digit's own
+SQUARE_HEIGHT = 9  # bits of a square in its highest column, without the constant
 GROUP = 4  # values of which one cycle finds the extremes
 
 
@@ -85,12 +84,11 @@ class StatisticsUnit(wiring.Component):
 
         # When: of rows, that many cycles later; of outcomes, until the carries have arrived.
         row_valid, row_first = [row.valid], [row.first]
-        for cycle in range(1, max(cycles, extremes_cycles(self.config)) + 1):
+        for cycle in range(1, max(cycles - 1, extremes_cycles(self.config)) + 1):
             row_valid.append(delayed(row_valid[-1], f"row_valid_{cycle}", False))
             row_first.append(delayed(row_first[-1], f"row_first_{cycle}"))
         stages = self.latency(self.config) - 1
         valid, last = (Signal(stages, name=name) for name in ("valid_1", "last_1"))
-        first = delayed(self.first, "first_1")
         m.d.sync += [
             valid.eq(Cat(self.valid, valid[:-1])),
             last.eq(Cat(self.last, last[:-1])),
@@ -107,41 +105,38 @@ class StatisticsUnit(wiring.Component):
             # 2**31 reads as -2**31, of the same square
             constant += add_square(m, squares, magnitude.as_signed(), f"square_{c}")
         squares.add_constant(constant)
-        for cycle, levels in enumerate(square_levels(self.config)):
+        for cycle, levels in enumerate(square_levels(self.config)[:-1]):
             name = f"squares_{cycle}"
-            squares = squares.reduced(m, platform, ADDENDS, name, levels).registered(m, name)
+            squares = squares.reduced(m, platform, 2, name, levels).registered(m, name)
         counts = [Columns(extra + 1) for _ in range(3)]
         for count, bits in zip(
                 counts, (row.keep, self.outcome.clamped, self.outcome.vanished), strict=True):
             for bit in bits:
                 count.add([bit])
-        for name, columns, counted, fresh in (
-            ("sum_squares", squares, row_valid[cycles], row_first[cycles]),
-            ("sum_abs", magnitudes, row_valid[0], row_first[0]),
-            ("count", counts[0], row_valid[0], row_first[0]),
-            ("saturated", counts[1], valid[0], first),
-            ("underflowed", counts[2], valid[0], first),
+        for name, columns, counted, first in (
+            ("sum_squares", squares, row_valid[cycles - 1], row_first[cycles - 1]),
+            ("sum_abs", magnitudes, row.valid, row.first),
+            ("count", counts[0], row.valid, row.first),
+            ("saturated", counts[1], self.valid, self.first),
+            ("underflowed", counts[2], self.valid, self.first),
         ):
-            part = columns.reduced(m, platform, 2, name)
-            if name in ("saturated", "underflowed"):  # it is late that a row leaves
-                part = part.registered(m, name)
+            # a job's first row clears the sums in the cycle before it is added
+            part = columns.reduced(m, platform, 2, name).registered(m, name, counts=counted)
             m.d.comb += self.result[name].eq(
-                self._accumulate(m, platform, name, part, counted, fresh))
+                self._accumulate(m, platform, name, part, counted & first))
 
         self._extremes(m, row_valid, row_first, delayed)
         return m
 
-    def _accumulate(self, m: Module, platform, name: str, part: Columns, counted, fresh):
-        """The sum of the parts that are counted, from a fresh one on."""
+    def _accumulate(self, m: Module, platform, name: str, part: Columns, clear):
+        """The sum of all parts since it was cleared."""
         width = len(self.result[name])
         total = Signal(width, name=f"{name}_total", reset_less=True)
         carries = Signal((width - 1) // SEGMENT, name=f"{name}_carries", reset_less=True)
-        goes_on = Signal(name=f"{name}_goes_on")
-        m.d.comb += goes_on.eq(~(counted & fresh))
+        cleared = Signal(name=f"{name}_cleared")
+        m.d.comb += cleared.eq(clear)
         terms = Columns(width)
-        values = (*(row & counted.replicate(len(row)) for row in part.rows),
-                  total & goes_on.replicate(width))
-        for i, value in enumerate(values):
+        for i, value in enumerate((*part.rows, total)):
             term = Signal(len(value), name=f"{name}_term_{i}")
             m.d.comb += term.eq(value)
             terms.add(term)
@@ -151,8 +146,9 @@ class StatisticsUnit(wiring.Component):
             here = slice(place, min(place + SEGMENT, width))
             # the lowest place carries the one that comes in
             added = (Cat(carry, left[here]) + Cat(carry, right[here]))[1:]
-            m.d.sync += Cat(total[here], carries[i:i + 1]).eq(added)
-            carry = carries[i:i + 1] & goes_on
+            after = Cat(total[here], carries[i:i + 1])
+            m.d.sync += after.eq(added[:len(after)] & (~cleared).replicate(len(after)))
+            carry = carries[i:i + 1]
         return total
 
     def _extremes(self, m: Module, row_valid, row_first, delayed):
@@ -186,9 +182,9 @@ class StatisticsUnit(wiring.Component):
 
 
 def square_levels(config: Config) -> list[int]:
-    """Levels of full adders in each cycle that adds squares, the last of which leaves ADDENDS."""
-    height, levels = config.cols * SQUARE_HEIGHT, []
-    while height > ADDENDS:
+    """Levels of full adders in each cycle that adds squares, until two rows are left."""
+    height, levels = config.cols * SQUARE_HEIGHT + 1, []
+    while height > 2:
         levels.append(LEVELS if levels else FIRST_LEVELS)
         for _ in range(levels[-1]):
             height = -(-height * 2 // 3)

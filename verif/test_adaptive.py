@@ -158,5 +158,5 @@ def test_measuring_never_stalls_the_tile(pair, fmt):
         adapt=Adapt(0, solve=SolveMode.GRADSCALE))
     both(pair, job)
     busy = job.macs // config.macs_per_cycle
-    epilogue = StatisticsUnit.latency + ScaleSolver.latencies[SolveMode.GRADSCALE] + 8
+    epilogue = StatisticsUnit.latency(config) + ScaleSolver.latencies[SolveMode.GRADSCALE] + 8
     assert rtl.cycles[job.phase] <= busy + Engine.latency(config) + config.rows + epilogue

@@ -54,9 +54,9 @@ def jobs(rng, config: Config, count: int):
                 "clamped": bits_of(clamped[r]), "vanished": bits_of(vanished[r])}).as_bits(),
                 1, int(r == 0), int(r == height - 1)))
         late = int(rng.integers(4))
-        rows += [not_valid(rng, row_layout)] * (late + StatisticsUnit.latency)
+        rows += [not_valid(rng, row_layout)] * (late + StatisticsUnit.latency(config))
         outcomes = ([(0, 0, 1, 1)] * late + outcomes
-                    + [(random_bits(rng, outcome), 0, 1, 1)] * StatisticsUnit.latency)
+                    + [(random_bits(rng, outcome), 0, 1, 1)] * StatisticsUnit.latency(config))
         yield (list(zip(rows, *zip(*outcomes, strict=True), strict=True)),
                measure(values[kept], clamped.sum(), vanished.sum()))
 

@@ -17,7 +17,7 @@ from hdl.mac_tile import MacTile
 from hdl.multiplier import joined
 from hdl.rescale import RescaleUnit
 from hdl.squares import add_step
-from hdl.statistics import SEGMENT, STATISTICS_LAYOUT, StatisticsUnit
+from hdl.statistics import SEGMENT, STATISTICS_LAYOUT, StatisticsUnit, squares_cycles
 from verif.formal.harness import SMALL, Harness, implies, latency
 from verif.formal.progress import blocks_held
 
@@ -281,38 +281,43 @@ def statistics() -> Harness:
     for c in range(SMALL.cols):
         h.assume(implies(~row.keep[c], row.magnitudes[c] == 0),
                  row.magnitudes[c] <= LARGEST)
-    by_row = h.past(row.valid)
-    by_outcome = h.past(h.dut.valid)
 
     def ones(bits):
         return sum(bits[c] for c in range(SMALL.cols))
 
-    for name, largest, counted, part in (
-        ("count", 1, by_row, ones(row.keep)),
-        ("saturated", 1, by_outcome, ones(outcome.clamped)),
-        ("underflowed", 1, by_outcome, ones(outcome.vanished)),
-        ("sum_abs", LARGEST, by_row, sum(row.magnitudes[c] for c in range(SMALL.cols))),
-        ("sum_squares", LARGEST**2, None, None),
+    running = h.ghost(1, "running")  # the parts that were taken in reset are no job's
+    h.m.d.sync += running.eq(1)
+    of_row, of_outcome = ((x.valid, x.valid & x.first) for x in (row, h.dut))
+    for name, largest, (counted, begins), part in (
+        ("count", 1, of_row, ones(row.keep)),
+        ("saturated", 1, of_outcome, ones(outcome.clamped)),
+        ("underflowed", 1, of_outcome, ones(outcome.vanished)),
+        ("sum_abs", LARGEST, of_row, sum(row.magnitudes[c] for c in range(SMALL.cols))),
+        ("sum_squares", LARGEST**2, of_row, None),
     ):
         width = STATISTICS_LAYOUT[name].shape
         bits = {"sum_abs": WORD + 1, "sum_squares": width}.get(name, 2)
-        net = h.net if part is not None else h.cut
-        terms = [net(f"{name}_term_{i}", bits) for i in range(2)]
+        terms = [h.net(f"{name}_term_{i}", bits) for i in range(2)]
         added = Signal(width, name=f"added_{name}")
         h.m.d.comb += added.eq(sum(terms))
         if part is not None:
-            h.prove(added == Mux(counted, h.past(part), 0))
+            h.prove(implies(running, added == Mux(h.past(counted), h.past(part), 0)))
+        else:
+            for i in range(2):
+                h.cut(f"{name}_{i}", bits)
+            for _ in range(squares_cycles(SMALL) - 1):
+                begins = h.past(begins)
+        h.prove(h.net(f"{name}_cleared") == begins)
         total, carries = h.net(f"{name}_total", width), h.net(
             f"{name}_carries", (width - 1) // SEGMENT)
         exact, after = h.ghost(width + 1, name), Signal(width + 1, name=f"after_{name}")
         active = h.ghost(1, f"{name}_active")  # a job's first row has come
-        goes_on = h.net(f"{name}_goes_on")
-        h.m.d.comb += after.eq(added + Mux(goes_on, exact, 0))
-        h.m.d.sync += [exact.eq(after), active.eq(active | ~goes_on)]
-        h.assume(implies(active | ~goes_on, after <= MAX_ELEMENTS * largest))
+        h.m.d.comb += after.eq(exact + added)
+        h.m.d.sync += [exact.eq(Mux(begins, 0, after)), active.eq(active | begins)]
+        h.assume(implies(active & ~begins, after <= MAX_ELEMENTS * largest))
         # each segment's carry waits at the lowest place above it
         held = Signal(width, name=f"held_{name}")
         h.m.d.comb += held.eq(total + sum(
             carry << SEGMENT * (i + 1) for i, carry in enumerate(carries)))
-        h.prove(implies(active, (exact == held) & (exact <= MAX_ELEMENTS * largest)))
+        h.prove(implies(active, (exact == held) & (exact <= MAX_ELEMENTS * largest) & running))
     return h

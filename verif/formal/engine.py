@@ -8,12 +8,12 @@ cut or assumed but the stream rule at the inputs.
 from itertools import pairwise
 from types import SimpleNamespace
 
-from amaranth.hdl import Cat, Mux, Signal, signed
+from amaranth.hdl import Cat, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from golden.statistics import LARGEST_WIDTH
+from golden.statistics import LARGEST_WIDTH, SUM_SQUARES_WIDTH
 from hdl.adaptive import AdaptUnit
 from hdl.dot_product import RowSum
 from hdl.engine import Engine
@@ -22,7 +22,7 @@ from hdl.layouts import WORD, tag_layout
 from hdl.mac_tile import MacTile
 from hdl.rescale import RescaleUnit
 from hdl.solver import ScaleSolver
-from hdl.statistics import SEGMENT, STATISTICS_LAYOUT, SUMS, StatisticsUnit
+from hdl.statistics import SEGMENT, STATISTICS_LAYOUT, SUMS, StatisticsUnit, squares_cycles
 from verif.formal.harness import SMALL, Harness, implies, latency
 from verif.formal.progress import ANSWER, blocks_held, solving
 from verif.formal.streams import stable, streams_of
@@ -121,19 +121,27 @@ def settled(h: Harness, unit: str, ends: list, after):
     """Proves that the sums of the statistics unit come to rest while its last row passes `ends`,
     the last of which is `done`, and stay so `after` that."""
     ends = [*ends[:-1], ends[-1] | after]
-    low, high = (h.net(f"{unit}{name}", signed(WORD)) for name in ("low", "high"))
+    low, high = (h.net(f"{unit}{name}", WORD + 1) for name in ("low", "high"))
     largest = Signal(LARGEST_WIDTH)
-    h.m.d.comb += largest.eq(Mux(low + high < 0, -low, high))
+    h.m.d.comb += largest.eq(Mux(low[:WORD] < high[:WORD], high, low))
     found = h.net(f"{unit}largest", LARGEST_WIDTH)
-    rows = [h.net(f"{unit}row_valid_{cycle}") for cycle in (1, 2)]
+    cycles = squares_cycles(h.dut.config)
+    rows = [h.net(f"{unit}row_valid_{cycle}") for cycle in range(1, cycles)]
+    # then the last cycle before the sums
+    rows.append(Cat(h.net(f"{unit}sum_squares_{i}", SUM_SQUARES_WIDTH) for i in range(2)).any())
+    parts = {"sum_abs": WORD + 1}
+    others = Cat(h.net(f"{unit}{name}_{i}", parts.get(name, 2))
+                 for name in SUMS if name != "sum_squares" for i in range(2)).any()
     carries = [h.net(f"{unit}{name}_carries", (STATISTICS_LAYOUT[name].shape - 1) // SEGMENT)
                for name in SUMS]
     for stage, end in enumerate(ends):
         # no row is left in the cycles that add it; the lowest carry comes to rest first
         h.prove(implies(end, ~Cat(rows[:stage]).any()))
-        if stage >= 3:
+        if stage:
+            h.prove(implies(end, ~others))
+        if stage > cycles:
             h.prove(implies(end, (found == largest)
-                            & ~Cat(carry[:stage - 2] for carry in carries).any()))
+                            & ~Cat(carry[:stage - cycles] for carry in carries).any()))
 
 
 def reporting(h: Harness, path: str, ahead: list) -> Signal:

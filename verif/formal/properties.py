@@ -104,7 +104,7 @@ PROPERTIES = (
              lambda: arithmetic.overflow_flag(arithmetic.NARROW),
              ({"mac_cell_0_0.overflow": "1'b0"},)),
     Property("no sum wraps up to 2**32 elements", "StatisticsUnit", arithmetic.statistics,
-             ({"sum_squares_goes_on": "1'b1"}, {"sum_abs_carries": "5'h00"})),
+             ({"sum_squares_cleared": "1'b0"}, {"sum_abs_carries": "5'h00"})),
     Property("a column that does not exist counts as 0", "RescaleUnit", arithmetic.absent_columns,
              ({"rescale_lane_0.magnitude": "32'hffffffff"},)),
     Property("squares are exact, and reach 2**62", "SquareSteps", arithmetic.square,
