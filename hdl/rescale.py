@@ -245,6 +245,7 @@ class RescaleUnit(wiring.Component):
                 kinds[0].eq(kind),
                 kinds[1].eq(kinds[0]),
             ]
+        fresh = Signal()  # a row that counts has come to cycle 2, where it may wait
         saturated = []
         for c in range(self.config.cols):
             lane = place(m, platform, f"rescale_lane_{c}", RescaleLane(self.config))
@@ -281,8 +282,9 @@ class RescaleUnit(wiring.Component):
             self.o.p.tag.eq(tag[-1]),
             self.measured.keep.eq(tag[2].keep),
             self.measured.first.eq(tag[2].first),
-            self.measured.valid.eq(advance & valid[1] & tag[2].measure),
+            self.measured.valid.eq(fresh),
         ]
+        m.d.sync += fresh.eq(advance & valid[0] & tag[1].measure)
         with m.If(advance & valid[0] & Cat(saturated).any()):
             m.d.sync += self.saturated.eq(1)
         with m.Elif(self.clear):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scale solver: dyadic scale, zero point and GradScale step from a tensor's statistics.
 
-One adder serves every step of multiplication, division and square root, one bit per cycle: a
-scale is needed once per tensor, so that size counts and speed does not.
+One adder serves every step of multiplication, division and square root, one bit per step of two
+cycles: a scale is needed once per tensor, so that size counts and latency does not.
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
@@ -83,19 +83,20 @@ class ScaleSolver(wiring.Component):
     Arithmetic: `golden.solver.solve`.
     """
 
-    # Cycles: load; normalise by b shifts (b + 1); s + b + 8 quotient bits; round; limit.
+    # Steps: load; normalise by b shifts (b + 1); s + b + 8 quotient bits; round; limit.
     # The divisor 1 is the slowest: b = 31 and s + b = 44 (7 / 1), 40 (64 / 1) or 43 (15 / 1).
-    latencies = {
+    # A step is two cycles; a state takes one more to decode what it asks of the adder.
+    latencies = {mode: 2 * steps + states for mode, (steps, states) in {
         # and high - low; a product of 16 + s steps; the zero point. 2 * (s + b) counts, at most 88
-        SolveMode.RANGE: 1 + 1 + (2 * 44 + 1 + 8) + 2 + 16 + 1,
-        SolveMode.SYMMETRIC: 1 + (31 + 1) + (44 + 8) + 2,
-        SolveMode.LUQ: 1 + (31 + 1) + (40 + 8) + 2,
-        SolveMode.PACT: 1 + (31 + 1) + (43 + 8) + 2,
+        SolveMode.RANGE: (1 + 1 + (2 * 44 + 1 + 8) + 2 + 16 + 1, 8),
+        SolveMode.SYMMETRIC: (1 + (31 + 1) + (44 + 8) + 2, 5),
+        SolveMode.LUQ: (1 + (31 + 1) + (40 + 8) + 2, 5),
+        SolveMode.PACT: (1 + (31 + 1) + (43 + 8) + 2, 5),
         # A single 1: S2 and n * S2 normalised in 62 + 32 shifts; multiplications by n, of r - S1
         # and of n, and the root; S1 aligned; the divisor normalised; the quotient of 175
-        SolveMode.SAWB: 1 + (94 + 2) + 4 * STEPS + 95 + 1 + (32 + 1) + 103 + 2,
-        SolveMode.GRADSCALE: 1 + 1 + (16 + 48) + 1,  # load; limit; product; decision
-    }
+        SolveMode.SAWB: (1 + (94 + 2) + 4 * STEPS + 95 + 1 + (32 + 1) + 103 + 2, 13),
+        SolveMode.GRADSCALE: (1 + 1 + (16 + 48) + 1, 4),  # load; limit; product; decision
+    }.items()}
     latency = max(latencies.values())
 
     def __init__(self, config: Config):
@@ -133,25 +134,32 @@ class ScaleSolver(wiring.Component):
             solution.limited.eq(limited),
         ]
 
+        # What a state asks of the adder is decoded in its first cycle. Then every step adds in one
+        # cycle, in which nothing else moves, and goes on in the next.
+        moves, step = Signal(), Signal()
+
         # The adder: x, or {x, y} one place up, plus or minus z, n, or the root's trial {z, 01}.
         left, right = (Signal(name=name) for name in ("left", "right"))  # shift {x, y}
-        doubled, rooting, by_count = (
-            Signal(name=name) for name in ("doubled", "rooting", "by_count"))
-        subtract = Signal()
+        asked = {name: Signal(name=name) for name in ("doubled", "rooting", "by_count", "subtract")}
+        doubled, rooting, by_count, subtract = (
+            Signal(name=f"{name}_1", reset_less=True) for name in asked)
         take = Signal()  # the sum, else leave the augend
-        augend, addend, total, result = (
-            Signal(signed(HALF + 4), name=name) for name in ("augend", "addend", "total", "result"))
+        augend, addend, result = (
+            Signal(signed(HALF + 4), name=name) for name in ("augend", "addend", "result"))
+        total = Signal(signed(HALF + 4), reset_less=True)
         fits = Signal()  # the difference is not negative
         m.d.comb += [
             augend.eq(Mux(doubled, Cat(y[-1], x).as_signed(), x)),
             addend.eq(Mux(rooting, Cat(Const(1, 2), z[:HALF]), Mux(by_count, stats.count, z))),
-            # the lowest place carries the one that negates the addend
-            total.eq((Cat(subtract, augend)
-                      + Cat(subtract, addend ^ subtract.replicate(len(addend))))[1:]),
             fits.eq(~total[-1]),
             result.eq(Mux(take, total, augend)),
         ]
-        m.d.sync += steps.eq(steps - 1)
+        m.d.sync += [
+            Cat(doubled, rooting, by_count, subtract).eq(Cat(asked.values())),
+            # the lowest place carries the one that negates the addend
+            total.eq((Cat(subtract, augend)
+                      + Cat(subtract, addend ^ subtract.replicate(len(addend))))[1:]),
+        ]
         with m.If(left):
             m.d.sync += [x.eq(result), y.eq(y << 1)]
         with m.If(right):
@@ -167,9 +175,10 @@ class ScaleSolver(wiring.Component):
             Signal(name=f"is_{name.name.lower()}") for name in Mode)
         m.d.comb += [flag.eq(mode == name) for flag, name in zip(
             (is_range, is_symmetric, is_luq, is_pact, is_sawb, is_grad), Mode, strict=True)]
-        last, zero, even, empty, high_square = (
-            Signal(name=name) for name in ("last", "zero", "even", "empty", "high_square"))
-        m.d.comb += [
+        # What a step goes by, as it was in the cycle before, in which no register moves.
+        last, zero, even, empty, high_square = (Signal(name=name, reset_less=True) for name in (
+            "last", "zero", "even", "empty", "high_square"))
+        m.d.sync += [
             last.eq(steps == 0),
             zero.eq(y == 0),
             # a square root wants an even exponent: either of two places may hold the leading one
@@ -189,7 +198,7 @@ class ScaleSolver(wiring.Component):
             with m.Elif(ready):
                 m.d.sync += [*loads, steps.eq(STEPS - 1)]
             with m.Else():
-                m.d.comb += [doubled.eq(1), left.eq(1)]
+                m.d.comb += left.eq(1)
                 m.d.sync += shift.eq(shift - 1)
             return ready & ~zero
 
@@ -200,22 +209,24 @@ class ScaleSolver(wiring.Component):
         places = Mux(is_sawb, Mux(high_square, HALF, 0) - 2 * ROOT_PLACES + HALF,
                      Mux(is_pact, -CONST_WIDTH - request.exponent, -CONST_WIDTH))
 
-        with m.FSM():
-            with m.State("IDLE"):
-                m.d.sync += [
-                    x.eq(Mux(is_range, Cat(stats.high[:-1], ~stats.high[-1]), 0)),
-                    z.eq(Cat(stats.low[:-1], ~stats.low[-1])),
-                    y.eq(Mux(is_sawb, Mux(high_square, stats.sum_squares[HALF:],
-                                          stats.sum_squares[:LONG]),
-                             Cat(Const(0, HALF), operand))),
-                    multiplier.eq(Mux(is_grad, request.multiplier, 0)),
-                    shift.eq(Mux(is_grad, request.shift, places)),
-                    exponent.eq(request.exponent),
-                    zero_point.eq(0),
-                    Cat(unreachable, saturated, limited).eq(0),
-                    degenerate.eq(empty),
-                ]
-                with m.If(self.i.valid):
+        zero_points, exponents = self._zero_point(m, x, y), self._grad_scale(m, x, y)
+        with m.If(moves):
+            m.d.sync += steps.eq(steps - 1)
+            with m.FSM() as states:
+                with m.State("IDLE"):
+                    m.d.sync += [
+                        x.eq(Mux(is_range, Cat(stats.high[:-1], ~stats.high[-1]), 0)),
+                        z.eq(Cat(stats.low[:-1], ~stats.low[-1])),
+                        y.eq(Mux(is_sawb, Mux(high_square, stats.sum_squares[HALF:],
+                                              stats.sum_squares[:LONG]),
+                                 Cat(Const(0, HALF), operand))),
+                        multiplier.eq(Mux(is_grad, request.multiplier, 0)),
+                        shift.eq(Mux(is_grad, request.shift, places)),
+                        exponent.eq(request.exponent),
+                        zero_point.eq(0),
+                        Cat(unreachable, saturated, limited).eq(0),
+                        degenerate.eq(empty),
+                    ]
                     with m.If(empty):
                         m.d.sync += set_scale(IDENTITY)
                         m.next = "DONE"
@@ -227,144 +238,164 @@ class ScaleSolver(wiring.Component):
                         m.next = "SCALE"
                     with m.Else():
                         m.next = "DIVISOR"
-            with m.State("SPAN"):  # high - low
-                m.d.comb += subtract.eq(1)
-                m.d.sync += [x.eq(0), y.eq(Cat(Const(0, HALF), total[:HALF]))]
-                m.next = "DIVISOR"
-
-            # SAWB: r = sqrt(n * S2), then r + SAWB_SLOPE * (r - S1), and SAWB_COUNT * n.
-            with m.State("SQUARES"):
-                with m.If(normalise(even, [z.eq(y[HALF:]), y.eq(stats.count)])):
-                    m.next = "COUNT"
-            with m.State("COUNT"):
-                multiply()
-                with m.If(last):
-                    m.next = "EVEN"
-            with m.State("EVEN"):
-                with m.If(normalise(even, [z.eq(0), shift.eq(shift >> 1)])):
-                    m.next = "ROOT"
-            with m.State("ROOT"):  # two places of the radicand, in two cycles, make a bit
-                m.d.comb += [doubled.eq(1), left.eq(1), rooting.eq(1), subtract.eq(1),
-                             take.eq(~steps[0] & fits)]
-                with m.If(~steps[0]):
-                    m.d.sync += z.eq(Cat(fits, z))
-                with m.If(last):
-                    m.d.sync += [x.eq(0), y.eq(stats.sum_abs),
-                                 steps.eq(LONG - ROOT_PLACES - 1 - shift)]
-                    m.next = "ALIGN"
-            with m.State("ALIGN"):  # x <= S1 on the grid of the root
-                m.d.comb += [doubled.eq(1), left.eq(1)]
-                with m.If(last):
-                    m.next = "DIFFERENCE"
-            with m.State("DIFFERENCE"):  # S1 - r, which only truncation can make positive
-                m.d.comb += subtract.eq(1)
-                m.d.sync += [x.eq(z), z.eq(Mux(fits, 0, total)), y.eq(SAWB_SLOPE),
-                             steps.eq(STEPS - 1)]
-                m.next = "MOMENTS"
-            with m.State("MOMENTS"):
-                multiply()
-                m.d.comb += subtract.eq(1)
-                with m.If(last):
+                with m.State("SPAN"):  # high - low
+                    m.d.sync += [x.eq(0), y.eq(Cat(Const(0, HALF), total[:HALF]))]
                     m.next = "DIVISOR"
 
-            # Divide until the quotient has 16 bits, then round to nearest, ties to even.
-            with m.State("DIVISOR"):
-                constant = Mux(is_luq, int(LogFormat.TOP),
-                               Mux(is_symmetric, INT4_SYM.hi, UINT4.hi))
-                numerator = Mux(is_sawb, COUNT_FACTOR, constant << (LONG - CONST_WIDTH))
-                with m.If(normalise(y[-1], [z.eq(y[HALF:]), y.eq(numerator)])):
-                    with m.If(is_sawb):
-                        m.next = "NUMERATOR"
-                    with m.Else():
-                        m.next = "DIVIDE"
-            with m.State("NUMERATOR"):
-                multiply()
-                m.d.comb += by_count.eq(1)
-                with m.If(last):
-                    m.next = "DIVIDE"
-            with m.State("DIVIDE"):
-                m.d.comb += [doubled.eq(1), left.eq(1), subtract.eq(1), take.eq(fits)]
-                m.d.sync += [multiplier.eq(Cat(fits, multiplier)), shift.eq(shift + 1)]
-                with m.If(multiplier[-2]):
-                    m.next = "ROUND"
-            with m.State("ROUND"):  # against twice the remainder
-                up = Signal()
-                m.d.comb += [doubled.eq(1), subtract.eq(1),
-                             up.eq(fits & (total.any() | multiplier[0]))]
-                # a carry out of 16 bits leaves zeros below the top bit, which is always set
-                m.d.sync += [x.eq(0), multiplier.eq(Cat((multiplier + up)[:Dyadic.WIDTH - 1], 1)),
-                             shift.eq(shift - (up & multiplier.all()))]
-                m.next = "SCALE"
+                # SAWB: r = sqrt(n * S2), then r + SAWB_SLOPE * (r - S1), and SAWB_COUNT * n.
+                with m.State("SQUARES"):
+                    with m.If(normalise(even, [z.eq(y[HALF:]), y.eq(stats.count)])):
+                        m.next = "COUNT"
+                with m.State("COUNT"):
+                    multiply()
+                    with m.If(last):
+                        m.next = "EVEN"
+                with m.State("EVEN"):
+                    with m.If(normalise(even, [z.eq(0), shift.eq(shift >> 1)])):
+                        m.next = "ROOT"
+                with m.State("ROOT"):  # two places of the radicand, in two cycles, make a bit
+                    m.d.comb += [left.eq(1), take.eq(~steps[0] & fits)]
+                    with m.If(~steps[0]):
+                        m.d.sync += z.eq(Cat(fits, z))
+                    with m.If(last):
+                        m.d.sync += [x.eq(0), y.eq(stats.sum_abs),
+                                     steps.eq(LONG - ROOT_PLACES - 1 - shift)]
+                        m.next = "ALIGN"
+                with m.State("ALIGN"):  # x <= S1 on the grid of the root
+                    m.d.comb += left.eq(1)
+                    with m.If(last):
+                        m.next = "DIFFERENCE"
+                with m.State("DIFFERENCE"):  # S1 - r, which only truncation can make positive
+                    m.d.sync += [x.eq(z), z.eq(Mux(fits, 0, total)), y.eq(SAWB_SLOPE),
+                                 steps.eq(STEPS - 1)]
+                    m.next = "MOMENTS"
+                with m.State("MOMENTS"):
+                    multiply()
+                    with m.If(last):
+                        m.next = "DIVISOR"
 
-            # The scale's reach; then low * M, or max|x| * M, with the binary point below y[48].
-            with m.State("SCALE"):
-                large, small = shift < 0, shift > Dyadic.MAX_SHIFT
-                places_right = Mux(shift[4] & shift[5], POINT, shift[:Dyadic.SHIFT_WIDTH])
-                m.d.sync += [
-                    y.eq(multiplier),
-                    z.eq(Mux(is_grad, stats.largest, stats.low)),
-                    steps.eq(places_right + Dyadic.WIDTH - 1),
-                    unreachable.eq(large | small),
-                    multiplier.eq(Mux(large, 2**Dyadic.WIDTH - 1,
-                                      Mux(small, 2**(Dyadic.WIDTH - 1), multiplier))),
-                    shift.eq(Mux(large, 0, Mux(small, Dyadic.MAX_SHIFT, shift))),
-                ]
-                with m.If(is_range | is_grad):
-                    m.next = "PRODUCT"
-                with m.Else():
+                # Divide until the quotient has 16 bits, then round to nearest, ties to even.
+                with m.State("DIVISOR"):
+                    constant = Mux(is_luq, int(LogFormat.TOP),
+                                   Mux(is_symmetric, INT4_SYM.hi, UINT4.hi))
+                    numerator = Mux(is_sawb, COUNT_FACTOR, constant << (LONG - CONST_WIDTH))
+                    with m.If(normalise(y[-1], [z.eq(y[HALF:]), y.eq(numerator)])):
+                        with m.If(is_sawb):
+                            m.next = "NUMERATOR"
+                        with m.Else():
+                            m.next = "DIVIDE"
+                with m.State("NUMERATOR"):
+                    multiply()
+                    with m.If(last):
+                        m.next = "DIVIDE"
+                with m.State("DIVIDE"):
+                    m.d.comb += [left.eq(1), take.eq(fits)]
+                    m.d.sync += [multiplier.eq(Cat(fits, multiplier)), shift.eq(shift + 1)]
+                    with m.If(multiplier[-2]):
+                        m.next = "ROUND"
+                with m.State("ROUND"):  # against twice the remainder
+                    up = Signal()
+                    m.d.comb += up.eq(fits & (total.any() | multiplier[0]))
+                    # a carry out of 16 bits leaves zeros below the top bit, which is always set
+                    m.d.sync += [x.eq(0),
+                                 multiplier.eq(Cat((multiplier + up)[:Dyadic.WIDTH - 1], 1)),
+                                 shift.eq(shift - (up & multiplier.all()))]
+                    m.next = "SCALE"
+
+                # The scale's reach; then low * M, or max|x| * M, with the binary point below y[48].
+                with m.State("SCALE"):
+                    large, small = shift < 0, shift > Dyadic.MAX_SHIFT
+                    places_right = Mux(shift[4] & shift[5], POINT, shift[:Dyadic.SHIFT_WIDTH])
+                    m.d.sync += [
+                        y.eq(multiplier),
+                        z.eq(Mux(is_grad, stats.largest, stats.low)),
+                        steps.eq(places_right + Dyadic.WIDTH - 1),
+                        unreachable.eq(large | small),
+                        multiplier.eq(Mux(large, 2**Dyadic.WIDTH - 1,
+                                          Mux(small, 2**(Dyadic.WIDTH - 1), multiplier))),
+                        shift.eq(Mux(large, 0, Mux(small, Dyadic.MAX_SHIFT, shift))),
+                    ]
+                    with m.If(is_range | is_grad):
+                        m.next = "PRODUCT"
+                    with m.Else():
+                        m.next = "DONE"
+                with m.State("PRODUCT"):
+                    multiply()
+                    with m.If(last):
+                        m.next = "RESULT"
+                with m.State("RESULT"):
+                    with m.If(is_range):
+                        m.d.sync += [target.eq(value) for target, value in zip(
+                            (zero_point, saturated), zero_points(degenerate), strict=True)]
+                    with m.Else():
+                        m.d.sync += [target.eq(value) for target, value in zip(
+                            (exponent, limited), exponents(exponent), strict=True)]
                     m.next = "DONE"
-            with m.State("PRODUCT"):
-                multiply()
-                m.d.comb += subtract.eq(is_range)
-                with m.If(last):
-                    m.next = "RESULT"
-            with m.State("RESULT"):
-                with m.If(is_range):
-                    self._zero_point(m, x, y, degenerate, zero_point, saturated)
-                with m.Else():
-                    self._grad_scale(m, x, y, exponent, limited)
-                m.next = "DONE"
-            with m.State("DONE"):
-                m.d.comb += [self.o.valid.eq(1), self.i.ready.eq(self.o.ready)]
-                with m.If(self.o.ready):
-                    m.next = "IDLE"
+                with m.State("DONE"):
+                    with m.If(self.o.ready):
+                        m.next = "IDLE"
+
+        state, known = states.state, Signal()
+        seen = Signal.like(state, name="seen")
+        done = states.ongoing("DONE")
+        settled = Signal()  # in this state, and with this request, for a cycle
+        m.d.comb += [settled.eq(known & (seen == state)), moves.eq(step | done),
+                     self.o.valid.eq(done), self.i.ready.eq(done & self.o.ready)]
+        m.d.sync += [known.eq(self.i.valid), seen.eq(state), step.eq(settled & ~moves)]
+        for name, where in {
+            "doubled": ("SQUARES", "EVEN", "ROOT", "ALIGN", "DIVISOR", "DIVIDE", "ROUND"),
+            "subtract": ("SPAN", "ROOT", "DIFFERENCE", "MOMENTS", "DIVIDE", "ROUND"),
+            "rooting": ("ROOT",), "by_count": ("NUMERATOR",),
+        }.items():
+            wanted = Cat(states.ongoing(place) for place in where).any()
+            if name == "subtract":
+                wanted |= states.ongoing("PRODUCT") & is_range
+            m.d.comb += asked[name].eq(wanted)
         return m
 
     @staticmethod
-    def _zero_point(m: Module, x, y, degenerate, zero_point, saturated):
-        """Rounds -low * scale to nearest even; adds the code of `low`; clamps."""
-        up = Signal()
-        value = Signal(signed(ZERO_POINT_WIDTH + 2))
-        negative = Signal()
-        outside = Signal()
+    def _zero_point(m: Module, x, y):
+        """The zero point for a degenerate round or another one, and whether it is clamped: -low *
+        scale rounded to nearest even, plus the code of `low`."""
+        up, far = Signal(reset_less=True), Signal(reset_less=True)
         whole = Cat(y[POINT:], x)
         high = whole[ZERO_POINT_WIDTH - 1:]
-        far = high.any() & ~high.all()  # the whole part alone leaves 16 bits
-        near = value[ZERO_POINT_WIDTH - 1:]
-        limit = 1 << (ZERO_POINT_WIDTH - 1)
-        m.d.comb += [
-            up.eq(y[POINT - 1] & (y[:POINT - 1].any() | y[POINT])),
-            value.eq(whole[:ZERO_POINT_WIDTH].as_signed() + up + Mux(degenerate, 0, INT4.lo)),
-            negative.eq(Mux(far, x[-1], value[-1])),
-            outside.eq(far | (near.any() & ~near.all())),
-        ]
         m.d.sync += [
-            zero_point.eq(Mux(outside, Mux(negative, -limit, limit - 1), value)),
-            saturated.eq(outside),
+            up.eq(y[POINT - 1] & (y[:POINT - 1].any() | y[POINT])),
+            far.eq(high.any() & ~high.all()),  # the whole part alone leaves 16 bits
         ]
+        limit = 1 << (ZERO_POINT_WIDTH - 1)
+
+        def solved(degenerate):
+            value = Signal(signed(ZERO_POINT_WIDTH + 2))
+            negative = Signal()
+            outside = Signal()
+            near = value[ZERO_POINT_WIDTH - 1:]
+            m.d.comb += [
+                value.eq(whole[:ZERO_POINT_WIDTH].as_signed() + up + Mux(degenerate, 0, INT4.lo)),
+                negative.eq(Mux(far, x[-1], value[-1])),
+                outside.eq(far | (near.any() & ~near.all())),
+            ]
+            return Mux(outside, Mux(negative, -limit, limit - 1), value), outside
+
+        return solved
 
     @staticmethod
-    def _grad_scale(m: Module, x, y, exponent, limited):
-        """One step where m = {x, y} is not in (32, 64]; 0 keeps."""
+    def _grad_scale(m: Module, x, y):
+        """The next exponent, and whether it is limited: one step where m = {x, y} is not in
+        (32, 64]; 0 keeps."""
         top = POINT + int(LogFormat.TOP).bit_length() - 1  # place of 64
-        above, inside, held = (Signal(name=name) for name in ("above", "inside", "held"))
+        above, inside = (Signal(name=name, reset_less=True) for name in ("above", "inside"))
+        held = Signal()
         beyond = x.any() | y[top + 1:].any()
-        m.d.comb += [
-            above.eq(beyond | (y[top] & y[:top].any())),
-            inside.eq(~above & (y[top] | (y[top - 1] & y[:top - 1].any())) | (y == 0) & ~beyond),
-            held.eq(exponent == Mux(above, -GradScale.LIMIT, GradScale.LIMIT)),
-        ]
         m.d.sync += [
-            exponent.eq(exponent + Mux(inside | held, 0, Mux(above, -1, 1))),
-            limited.eq(~inside & held),
+            above.eq(beyond | (y[top] & y[:top].any())),
+            inside.eq(~beyond & Mux(y[top], ~y[:top].any(),
+                                    (y[top - 1] & y[:top - 1].any()) | ~y[:top].any())),
         ]
+
+        def solved(exponent):
+            m.d.comb += held.eq(exponent == Mux(above, -GradScale.LIMIT, GradScale.LIMIT))
+            return exponent + Mux(inside | held, 0, Mux(above, -1, 1)), ~inside & held
+
+        return solved

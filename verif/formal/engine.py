@@ -77,8 +77,11 @@ def in_rescale(h: Harness):
     """The stages of the engine's rescaling unit: whether a row is there, and its tag."""
     unit, config = "rescale_unit.", h.dut.config
     stages = latency(RescaleUnit, config)
-    return list(zip(h.net(f"{unit}valid", stages), (
-        h.net(f"{unit}tag_{stage}", tag_layout(config)) for stage in range(stages)), strict=True))
+    valid = h.net(f"{unit}valid", stages)
+    tags = [h.net(f"{unit}tag_{stage}", tag_layout(config)) for stage in range(stages)]
+    # what is measured now is a row of this stage
+    h.prove(implies(h.net(f"{unit}fresh"), valid[1] & tags[1].measure))
+    return list(zip(valid, tags, strict=True))
 
 
 def rows_on_their_way(h: Harness) -> list:

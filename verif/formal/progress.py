@@ -92,7 +92,7 @@ def tile_progress() -> Harness:
 NORMALISE = LONG  # a register of LONG bits is zero after as many shifts
 COUNTED = 128  # `steps` has 7 bits
 DIVIDE = LONG + HALF + 1 + 16  # to the first quotient bit, and to the sixteenth
-WORST = {  # cycles in each state, on the way of a request; those with a bound but 1
+WORST = {  # steps in each state, on the way of a request; those with a bound but 1
     "SQUARES": NORMALISE + 1, "EVEN": NORMALISE + 1, "DIVISOR": NORMALISE + 1,
     "COUNT": LONG, "ROOT": LONG, "MOMENTS": LONG, "NUMERATOR": LONG, "ALIGN": COUNTED,
     "PRODUCT": LONG, "DIVIDE": DIVIDE,
@@ -100,7 +100,13 @@ WORST = {  # cycles in each state, on the way of a request; those with a bound b
 ORDER = ("IDLE", "SPAN", "SQUARES", "COUNT", "EVEN", "ROOT", "ALIGN", "DIFFERENCE", "MOMENTS",
          "DIVISOR", "NUMERATOR", "DIVIDE", "ROUND", "SCALE", "PRODUCT", "RESULT", "DONE")
 SAWB = ("SQUARES", "COUNT", "EVEN", "ROOT", "ALIGN", "DIFFERENCE", "MOMENTS", "NUMERATOR")
-ANSWER = sum(WORST.get(state, 1) for state in ORDER[:-1])
+
+def cycles_in(state: str) -> int:
+    """A step takes two cycles, and a state takes one more before its first."""
+    return 2 * WORST.get(state, 1) + 1
+
+
+ANSWER = sum(map(cycles_in, ORDER[:-1]))
 
 
 def solver_progress() -> Harness:
@@ -131,27 +137,46 @@ def solving(h: Harness, path: str):
 
     code = h.net(f"{path}fsm_state", range(len(states)))
     same = code == h.past(code)
-    stay = h.ghost(8, "stay")  # cycles in this state before this one
+    step, settled = h.net(f"{path}step"), h.net(f"{path}settled")
+    stay = h.ghost(8, "stay")  # steps in this state before this one
     before = h.ghost(8, "before")
-    h.m.d.sync += before.eq(stay + 1)
+    h.m.d.sync += before.eq(stay + step)
     h.m.d.comb += stay.eq(Mux(same, before, 0))
+    phase = Mux(step, 2, settled)  # cycles of this step
+    waits = states["IDLE"] | states["DONE"]
     rank, budget = Signal(range(len(ORDER))), Signal(12)
     spent = 0
     for place, name in enumerate(ORDER):
         with h.m.If(states[name]):
             h.m.d.comb += [rank.eq(place), budget.eq(spent)]
-        spent += WORST.get(name, 1)
+        spent += cycles_in(name)
         if name not in ("IDLE", "DONE"):
             h.prove(implies(states[name], stay < WORST.get(name, 1)))
     h.prove(implies(~same, (rank > h.past(rank)) | states["IDLE"]),
-            implies(states["IDLE"] & ~same, h.past(states["DONE"] & o.ready)))
+            implies(states["IDLE"] & ~same, h.past(states["DONE"] & o.ready)),
+            implies(~waits, same == (settled | step)), implies(step, i.valid & ~states["DONE"]),
+            implies(states["IDLE"] & settled, i.valid), implies(step, settled))
     age = h.ghost(range(ANSWER + 1), "age")
     with h.m.If(~i.valid | (o.valid & o.ready)):
         h.m.d.sync += age.eq(0)
     with h.m.Elif(~o.valid):
         h.m.d.sync += age.eq(age + 1)
-    h.prove(age <= budget + Mux(states["IDLE"] | states["DONE"], 0, stay),
+    h.prove(age <= budget + Mux(states["DONE"], 0, Mux(states["IDLE"], 0, 2 * stay) + phase),
             states["DONE"] == o.valid, implies(~states["IDLE"], i.valid))
+
+    # In the cycle of a step what it goes by is that of its registers.
+    asked = {name: h.net(f"{path}{name}_1") for name in ("doubled", "rooting", "by_count",
+                                                         "subtract")}
+    h.prove(*(implies(settled & ~waits, asked[name] == h.net(f"{path}{name}")) for name in asked))
+    augend, addend, total = (
+        h.net(f"{path}{name}", signed(HALF + 4)) for name in ("augend", "addend", "total"))
+    wanted = Signal(signed(HALF + 4))
+    h.m.d.comb += wanted.eq(Mux(asked["subtract"], augend - addend, augend + addend))
+    h.prove(implies(step & ~waits, total == wanted),
+            implies(step, (h.net(f"{path}zero") == (y == 0))
+                    & (h.net(f"{path}last") == (steps == 0))))
+    is_pact, is_grad = i.p.mode == Mode.PACT, i.p.mode == Mode.GRADSCALE
+    h.prove(implies(step, h.net(f"{path}empty") == ((count == 0) & ~is_pact & ~is_grad)))
 
     # Zeros follow what a normalisation shifts up.
     for name in ("SQUARES", "EVEN", "DIVISOR"):
