@@ -28,7 +28,7 @@ TESTS ?= verif
 WORKERS ?= $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test regress formal wave replay lint verilog area synth synth-check synth-verify bench lock clean
+.PHONY: help setup run test regress formal wave replay lint verilog area synth synth-check synth-verify fpga bench lock clean
 
 help: ## list every target
 	@echo "Tetra: an open 4-bit training core. Targets:"
@@ -36,7 +36,7 @@ help: ## list every target
 	@echo "Settings, as in 'make run SEED=3': run: PRESET= BACKEND=rtl|golden CHECK=all|first|none"
 	@echo "QUANT=adaptive|hindsight|symmetric|range|stochastic|stochastic-all|luq|static"
 	@echo "SEED= EPOCHS= BATCH= TRACE=first:count OUT=;"
-	@echo "regress: BLOCK= SEEDS= SEED= JOBS= LENGTH=; synth: QUICK=1 JOBS="
+	@echo "regress: BLOCK= SEEDS= SEED= JOBS= LENGTH=; synth, fpga: QUICK=1 JOBS="
 
 setup: ## create .venv with the pinned tools (every target does it when needed)
 	@$(PYTHON) bootstrap.py
@@ -82,6 +82,9 @@ synth-check: setup ## make synth QUICK=1, and fail if a density fell by more tha
 
 synth-verify: setup ## prove mapped blocks equal to their RTL, run benches on gates: BLOCK=
 	@$(PY) -m synth.verify --block "$(BLOCK)" --jobs $(JOBS)
+
+fpga: setup ## the FPGA part of make synth alone: map, place and route, five seeds each (QUICK=1)
+	@$(PY) -m synth --fpga --jobs $(JOBS) $(if $(filter 1,$(QUICK)),--quick)
 
 bench: setup ## measure speed and accuracy, to build/bench/summary.json
 	@$(PY) -m train.bench

@@ -22,6 +22,9 @@ class Config:
     stochastic : whether the rescaling unit can round stochastically.
     tensors : entries of the table of adaptive scales, 1..256.
     pipeline : register stages of a dot product, 1..3; changes speed and latency, not results.
+    carry_chains : whether rows of bits are added by the carry chains of an FPGA, and operand b is
+        decoded for its look-up tables, rather than by rows of full adders; changes size and speed,
+        not results.
 
     Raises ValueError that names the value and the allowed range.
     """
@@ -35,6 +38,7 @@ class Config:
     stochastic: bool = True
     tensors: int = 16
     pipeline: int = 2
+    carry_chains: bool = False
 
     def __post_init__(self):
         for name in ("rows", "cols", "lanes"):
@@ -49,6 +53,8 @@ class Config:
         self._check_int("dim_width", 4, 16)
         self._check_int("tensors", 1, 256)
         self._check_int("pipeline", 1, 3)
+        if not isinstance(self.carry_chains, bool):
+            raise ValueError(f"carry_chains = {self.carry_chains!r}: expected True or False")
         if not self.radices or len(set(self.radices)) != len(self.radices) or (
             not set(self.radices) <= {FP4_R4.radix, FP4_R2.radix}
         ):
@@ -92,8 +98,8 @@ class Config:
 
 
 PRESETS = {
-    "tiny": Config(2, 2, 8),
-    "small": Config(4, 4, 16),
+    "tiny": Config(2, 2, 8, carry_chains=True),
+    "small": Config(4, 4, 16, carry_chains=True),
     "base": Config(8, 4, 32, pipeline=3),
     "big": Config(16, 8, 32, pipeline=3),
 }

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carry-save addition: many rows become few without a carry that travels."""
+"""Addition of many rows of bits: carry-save, where no carry travels, or by an FPGA's carry chains.
+
+A full adder is one cell of an ASIC library but two look-up tables of an FPGA, whose carry chains
+add two bits in one.
+"""
 
 from amaranth.hdl import Cat, Const, Module
 from amaranth.lib import wiring
@@ -31,19 +35,41 @@ class CarrySaveAdder(wiring.Component):
         return m
 
 
-def reduce_rows(m: Module, platform, rows: list, height: int, name: str) -> list:
+class CarryChainAdder(wiring.Component):
+    """`total = a + b`, one bit longer.
+
+    Members: a, b : In(width). total : Out(width + 1). Combinational.
+
+    A module of its own, so that a synthesis flow cannot merge a tree of them into rows of full
+    adders.
+    """
+
+    def __init__(self, width: int):
+        self.config = width
+        super().__init__({"a": In(width), "b": In(width), "total": Out(width + 1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.total.eq(self.a + self.b)
+        return m
+
+
+def reduce_rows(m: Module, platform, rows: list, height: int, name: str,
+                chains: bool = False) -> list:
     """At most `height` (2 or more) rows with the same sum as `rows`.
 
     A row is a pair: the column of its lowest bit, and an unsigned value. The adders become
-    submodules of `m` called `name`_0 and on.
+    submodules of `m` called `name`_0 and on; `chains` : they are carry chains.
     """
     count = 0
+    taken, add = (2, _chain) if chains else (3, _add)
     while len(rows) > height:
-        rows = sorted(rows, key=lambda row: row[0])  # rows that begin alike fit together
-        groups = min(len(rows) // 3, len(rows) - height)
-        after = rows[3 * groups:]
+        # rows that begin alike fit together; a carry chain goes on to the end of the longer row
+        rows = sorted(rows, key=lambda row: row[0] + chains * len(row[1]))
+        groups = min(len(rows) // taken, len(rows) - height)
+        after = rows[taken * groups:]
         for i in range(groups):
-            after += _add(m, platform, rows[3 * i:3 * i + 3], f"{name}_{count}")
+            after += add(m, platform, rows[taken * i:taken * (i + 1)], f"{name}_{count}")
             count += 1
         rows = after
     return rows
@@ -69,3 +95,14 @@ def _add(m: Module, platform, rows: list, name: str) -> list:
     else:
         carry = start + 1, adder.carry
     return [total, carry]
+
+
+def _chain(m: Module, platform, rows: list, name: str) -> list:
+    """Two rows as one: what lies below the higher one is the sum already."""
+    (low, a), (start, b) = sorted(rows, key=lambda row: row[0])
+    below, above = a[:start - low], a[start - low:]
+    if not len(above):
+        return [(low, Cat(below, Const(0, start - low - len(below)), b))]
+    adder = place(m, platform, name, CarryChainAdder(max(len(above), len(b))))
+    m.d.comb += [adder.a.eq(above), adder.b.eq(b)]
+    return [(low, Cat(below, adder.total))]

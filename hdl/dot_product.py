@@ -16,6 +16,7 @@ from hdl.multiplier import (
     digits_layout,
     joined,
     offset_binary,
+    operands_layout,
     row_width,
     with_signs,
 )
@@ -52,7 +53,7 @@ class RowSum(wiring.Component):
     def __init__(self, config: Config):
         self.config = config
         super().__init__({
-            "operands": In(data.ArrayLayout(data.ArrayLayout(A_WIDTH, 2), config.lanes)),
+            "operands": In(data.ArrayLayout(operands_layout(config), config.lanes)),
             "at": In(data.ArrayLayout(digits_layout(config)["at"].shape, config.lanes)),
             "enable": In(self.latency(config)),
             "sum": Out(row_sum_width(config)),
@@ -64,7 +65,7 @@ class RowSum(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        rows = []
+        rows, chains = [], self.config.carry_chains
         for lane in range(self.config.lanes):
             multiplier = place(
                 m, platform, f"digit_multiplier_{lane}", DigitMultiplier(self.config))
@@ -75,7 +76,7 @@ class RowSum(wiring.Component):
             rows.append((0, multiplier.row))
         for stage, height in enumerate(cuts(self.config)):
             # Cycle `stage`: fewer rows
-            rows = reduce_rows(m, platform, rows, height, f"adder_{stage}")
+            rows = reduce_rows(m, platform, rows, height, f"adder_{stage}", chains)
             for i, (low, row) in enumerate(rows):
                 register = Signal(len(row), name=f"row_{stage}_{i}", reset_less=True)
                 with m.If(self.enable[stage]):
@@ -84,7 +85,7 @@ class RowSum(wiring.Component):
         # Last cycle: two rows, one sum
         total = Signal.like(self.sum, reset_less=True)
         with m.If(self.enable[-1]):
-            m.d.sync += total.eq(add_rows(reduce_rows(m, platform, rows, 2, "adder")))
+            m.d.sync += total.eq(add_rows(reduce_rows(m, platform, rows, 2, "adder", chains)))
         m.d.comb += self.sum.eq(total)
         return m
 
@@ -133,8 +134,8 @@ class DotProduct(wiring.Component):
             for rows, code in ((products, self.a[lane]), (zeros, Const(0, A_WIDTH))):
                 m.d.comb += [
                     rows.at[lane].eq(decoder.digits.at),
-                    Cat(*rows.operands[lane]).eq(Cat(with_signs(
-                        offset_binary(code, self.a_signed), decoder.digits.negative))),
+                    Cat(*rows.operands[lane]).eq(with_signs(
+                        offset_binary(code, self.a_signed), decoder.digits, config)),
                 ]
         split = Signal(self.latency(config), reset_less=True)
         with m.If(self.enable):

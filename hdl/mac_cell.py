@@ -12,7 +12,7 @@ from golden.formats import INT4, UINT4, IntFormat, LogFormat
 from hdl.carry_save import add_rows, reduce_rows
 from hdl.dot_product import RowSum, row_sum_width
 from hdl.library import place
-from hdl.multiplier import A_WIDTH, digits_layout, joined, spread, with_signs
+from hdl.multiplier import A_WIDTH, digits_layout, joined, placed, spread, with_signs
 
 COPIES = 4  # of a control bit: one register would be slow to drive every bit of an accumulator
 INT4_DIGITS = 10  # |first digit| + 4 * |second| at most: 6 is -2 + 4 * 2
@@ -72,7 +72,7 @@ class MacCell(wiring.Component):
 
     def elaborate(self, platform):
         m, drain = _accumulating(self, [
-            with_signs(a, digits.negative)
+            with_signs(a, digits, self.config)
             for a, digits in zip(self.a, self.digits, strict=True)], platform)
         with m.If(self.move & ~self.capture):
             m.d.sync += drain.eq(self.below)
@@ -94,8 +94,8 @@ class ZeroCell(wiring.Component):
     def elaborate(self, platform):
         # not a MacCell of its own, so that synthesis sees what is constant
         m, _ = _accumulating(self, [
-            [Cat(sign.replicate(A_WIDTH - 1), top)
-             for sign, top in zip(digits.negative, tops, strict=True)]
+            placed([Cat(sign.replicate(A_WIDTH - 1), top)
+                    for sign, top in zip(digits.negative, tops, strict=True)], digits, self.config)
             for digits, tops in zip(self.digits, self.tops, strict=True)], platform)
         return m
 
@@ -106,7 +106,7 @@ def _accumulating(cell: MacCell | ZeroCell, operands, platform) -> tuple[Module,
     rows = place(m, platform, "row_sum", RowSum(cell.config))
     m.d.comb += rows.enable.eq(cell.enable)
     for lane, (taken, digits) in enumerate(zip(operands, cell.digits, strict=True)):
-        m.d.comb += [Cat(*rows.operands[lane]).eq(Cat(taken)), rows.at[lane].eq(digits.at)]
+        m.d.comb += [Cat(*rows.operands[lane]).eq(taken), rows.at[lane].eq(digits.at)]
     accumulator = Signal.like(cell.drain, reset_less=True)
     drain = Signal.like(cell.drain, reset_less=True)
     width = len(accumulator)
@@ -117,8 +117,9 @@ def _accumulating(cell: MacCell | ZeroCell, operands, platform) -> tuple[Module,
         m.d.sync += [goes_on.eq(~cell.first), split.eq(cell.split)]
     held = accumulator & spread(goes_on, width)
     addends = [(0, held), *joined(rows.sum, split, cell.config)]
+    chains = cell.config.carry_chains
     m.d.comb += [
-        total.eq(add_rows(reduce_rows(m, platform, addends, 2, "adder"))),
+        total.eq(add_rows(reduce_rows(m, platform, addends, 2, "adder", chains))),
         cell.drain.eq(drain),
     ]
     m.d.sync += cell.overflow.eq(cell.accumulate & total[width:].any())

@@ -10,6 +10,9 @@ subtracted once per column of a tile instead of in every multiplier:
     row(u) = sum over digits of |digit| * (u, or 15 - u if the digit is negative) * weight
            = b * u + 15 * (sum over negative digits of |digit| * weight)
     a * b  = row(u) - row(zero),    zero = the u of a = 0
+
+With `Config.carry_chains` a digit is placed in two steps, by one place or none and then by an even
+number of places: seven inputs less for every bit of a row, which suits look-up tables.
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, signed
@@ -35,7 +38,8 @@ def product_width(config: Config) -> int:
 def high_position(config: Config) -> int:
     """Where a row holds the second digit of an INT4: above what the first digits of all lanes add
     up to, so that one row carries both and a sum of rows falls apart into two sums (`joined`)."""
-    return (DIGIT_TOP * config.lanes).bit_length()
+    needed = (DIGIT_TOP * config.lanes).bit_length()
+    return needed + needed % 2 if config.carry_chains else needed  # even: placed in two steps
 
 
 def positions(config: Config) -> list[int]:
@@ -46,16 +50,26 @@ def positions(config: Config) -> list[int]:
     return sorted(levels | {0, 1, high, high + 1})
 
 
+def even_positions(config: Config) -> list[int]:
+    """Where a digit ends up in steps of two, whether or not it goes one higher."""
+    return sorted({position & ~1 for position in positions(config)})
+
+
 def row_width(config: Config) -> int:
     return positions(config)[-1] + A_WIDTH
 
 
 def digits_layout(config: Config) -> data.StructLayout:
     """Operand b, decoded."""
+    signs = {"negative": 2}  # of the first digit and of the second; a log-FP4 has both the same
+    if config.carry_chains:
+        return data.StructLayout({
+            "at": len(even_positions(config)),  # one bit per even position: a digit is there,
+            "higher": 2,  # or one higher; of the first digit and of the second, as signs
+            **signs})
     return data.StructLayout({
         "at": len(positions(config)),  # one bit per position: a digit is there
-        "negative": 2,  # of the first digit and of the second; a log-FP4 has both the same
-    })
+        **signs})
 
 
 def offset_binary(code, is_signed):
@@ -63,10 +77,23 @@ def offset_binary(code, is_signed):
     return Cat(code[:-1], code[-1] ^ is_signed)
 
 
-def with_signs(a, negative):
-    """Operand a, offset binary, as the first digit takes it and as the second: a digit that is
-    negative takes its complement."""
-    return [a ^ sign.replicate(A_WIDTH) for sign in negative]
+def operands_layout(config: Config) -> data.ArrayLayout:
+    """Operand a as the first digit of an operand b takes it, and as the second."""
+    return data.ArrayLayout(A_WIDTH + config.carry_chains, 2)
+
+
+def with_signs(a, digits, config: Config):
+    """Operand a, offset binary, as `operands_layout`: a digit that is negative takes its
+    complement."""
+    return placed([a ^ sign.replicate(A_WIDTH) for sign in digits.negative], digits, config)
+
+
+def placed(pair, digits, config: Config):
+    """As `operands_layout`, what a pair of digits takes: one place up where they are higher."""
+    if config.carry_chains:
+        pair = [Mux(higher, one << 1, one)
+                for higher, one in zip(digits.higher, pair, strict=True)]
+    return Cat(pair)
 
 
 def spread(copies, width: int):
@@ -127,8 +154,17 @@ class OperandDecoder(wiring.Component):
             for level in range(fmt.LEVELS):
                 at[level * fmt.log2_radix] |= (
                     (self.format == name) & (self.code[:3] == level + 1))
+        if self.config.carry_chains:
+            high = high_position(self.config)
+            higher = Cat(at[p] for p in places if p % 2 and p < high).any()
+            m.d.comb += [
+                self.digits.at.eq(Cat(Cat(at.get(p, 0), at.get(p + 1, 0)).any()
+                                      for p in even_positions(self.config))),
+                self.digits.higher.eq(Cat(higher, Mux(is_log, higher, at[high + 1]))),
+            ]
+        else:
+            m.d.comb += self.digits.at.eq(Cat(at[position] for position in places))
         m.d.comb += [
-            self.digits.at.eq(Cat(at[position] for position in places)),
             self.digits.negative.eq(Mux(is_log, self.code[3].replicate(2), negative)),
         ]
         return m
@@ -152,7 +188,7 @@ class DigitMultiplier(wiring.Component):
     def __init__(self, config: Config):
         self.config = config
         super().__init__({
-            "operands": In(data.ArrayLayout(A_WIDTH, 2)),
+            "operands": In(operands_layout(self.config)),
             "at": In(digits_layout(config)["at"].shape),
             "row": Out(row_width(config)),
         })
@@ -161,12 +197,14 @@ class DigitMultiplier(wiring.Component):
         m = Module()
         high, width = high_position(self.config), row_width(self.config)
         first, second = self.operands
+        places = even_positions(self.config) if self.config.carry_chains else positions(self.config)
+        reach = len(first)
         low, top = Const(0, high), Const(0, width)
-        for chosen, position in zip(self.at, positions(self.config), strict=True):
-            chosen = chosen.replicate(A_WIDTH)
+        for chosen, position in zip(self.at, places, strict=True):
+            chosen = chosen.replicate(reach)
             if position < high:
                 low |= (first & chosen) << position
-            if position + A_WIDTH > high:  # one that lies across is a log-FP4's: both agree
+            if position + reach > high:  # one that lies across is a log-FP4's: both agree
                 top |= (second & chosen) << position
         m.d.comb += self.row.eq(Cat(low[:high], top[high:width]))
         return m
@@ -202,8 +240,8 @@ class Multiplier(wiring.Component):
             multiplier = place(m, platform, name, DigitMultiplier(self.config))
             m.d.comb += [
                 multiplier.at.eq(decoder.digits.at),
-                Cat(*multiplier.operands).eq(Cat(with_signs(
-                    offset_binary(code, self.a_signed), decoder.digits.negative))),
+                Cat(*multiplier.operands).eq(with_signs(
+                    offset_binary(code, self.a_signed), decoder.digits, self.config)),
             ]
             sums.append(add_rows(
                 joined(multiplier.row, self.b_format == BFormat.INT4, self.config)))

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make synth`: every design by every recipe, to build/synth/summary.json and report.html."""
+"""`make synth`: every design by every recipe, to build/synth/summary.json and report.html.
+
+`make fpga` is the part of it that concerns FPGAs, alone.
+"""
 
 import argparse
 import json
@@ -12,8 +15,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from synth import fpga_report
 from synth.designs import designs, quick_designs, second_library_designs
 from synth.energy import Energies, measure
+from synth.fpga_designs import fpga_designs, quick_fpga_designs
+from synth.fpga_sweep import fpga_sweep
 from synth.libraries import NANGATE45, OSU180
 from synth.recipes import QUICK, SWEEP
 from synth.report import render
@@ -22,7 +28,8 @@ from synth.sweep import Outcome, sweep
 from verif.cache import ROOT
 from verif.files import write_atomically
 
-STEPS = {"map": "mapping to {}", "time": "timing to {}", "energy": "simulating in {}"}
+STEPS = {"map": "mapping to {}", "time": "timing to {}", "energy": "simulating in {}",
+         "lut": "mapping to {}", "place": "placing on {}"}
 FOLDER = ROOT / "build" / "synth"
 FIGURES = ROOT / "synth" / "figures.json"
 
@@ -30,6 +37,7 @@ FIGURES = ROOT / "synth" / "figures.json"
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make synth", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few designs, a few recipes")
+    parser.add_argument("--fpga", action="store_true", help="FPGAs only, no cell libraries")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--check", action="store_true",
                         help=f"fail if a density fell by more than {TOLERANCE:.0%}")
@@ -40,14 +48,18 @@ def main() -> int:
         return 2
     console = Console()
     try:
+        if o.fpga:
+            return fpga_alone(o.quick, o.jobs, console)
         outcomes, energies = run(o.quick, o.jobs, console)
+        fpga = run_fpga(o.quick, o.jobs, console)
     except KeyboardInterrupt:
         print("\ninterrupted: the next run goes on from here", file=sys.stderr)
         return 130
-    summary = summarise(outcomes, energies, o.quick)
-    write_atomically(FOLDER / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
-    write_atomically(FOLDER / "report.html", render(summary).encode())
+    summary = summarise(outcomes, energies, o.quick) | {"fpga": fpga}
+    write(summary)
     show(summary, console)
+    fpga_report.show(fpga, console)
+    console.print(f"{(FOLDER / 'report.html').relative_to(ROOT)}", highlight=False)
     return compare(summary, "quick" if o.quick else "full", o.check, o.update)
 
 
@@ -57,25 +69,58 @@ def run(quick: bool, workers: int, console: Console) -> tuple[dict[str, Outcome]
     if not quick:
         plan.append((OSU180, second_library_designs(), SWEEP))
     outcomes, energies = {}, []
-    with Progress(TextColumn("{task.description:24}"), BarColumn(bar_width=32),
-                  MofNCompleteColumn(), TimeRemainingColumn(compact=True), console=console,
-                  disable=not console.is_terminal) as bars:
+    with _bars(console) as bars:
         for library, chosen, recipes in plan:
-            steps: dict = {}
-
-            def progress(step: str, done: int, total: int, library=library, steps=steps):
-                title = STEPS[step].format(library.name)
-                if step not in steps:
-                    steps[step] = bars.add_task(title, total=total)
-                bars.update(steps[step], completed=done)
-                if not console.is_terminal and (done == total or done % 50 == 0):
-                    console.print(f"{title}: {done} of {total}", highlight=False)
-
+            progress = _progress(bars, console, library.name)
             outcomes[library.name] = sweep(chosen, recipes, library, workers, progress)
             if not energies:
                 energies.append(measure(outcomes[library.name].points, recipes, library, quick,
                                         workers, partial(progress, "energy")))
     return outcomes, energies[0]
+
+
+def run_fpga(quick: bool, workers: int, console: Console) -> dict:
+    """What summary.json holds under `fpga`, with a bar for each step."""
+    with _bars(console) as bars:
+        return fpga_sweep(quick_fpga_designs() if quick else fpga_designs(), workers,
+                          _progress(bars, console, "FPGAs"))
+
+
+def fpga_alone(quick: bool, workers: int, console: Console) -> int:
+    """`make fpga`: only that part of the summary is new; what else it holds stays."""
+    fpga = run_fpga(quick, workers, console)
+    path = FOLDER / "summary.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    write(known | {"fpga": fpga})
+    fpga_report.show(fpga, console)
+    console.print(f"{(FOLDER / 'report.html').relative_to(ROOT)}", highlight=False)
+    return 0
+
+
+def write(summary: dict) -> None:
+    write_atomically(FOLDER / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
+    write_atomically(FOLDER / "report.html", render(summary).encode())
+
+
+def _bars(console: Console) -> Progress:
+    return Progress(TextColumn("{task.description:24}"), BarColumn(bar_width=32),
+                    MofNCompleteColumn(), TimeRemainingColumn(compact=True), console=console,
+                    disable=not console.is_terminal)
+
+
+def _progress(bars: Progress, console: Console, name: str):
+    """`progress(step, done, total)`: a bar per step, or a line now and then without a terminal."""
+    steps: dict = {}
+
+    def progress(step: str, done: int, total: int):
+        title = STEPS[step].format(name)
+        if step not in steps:
+            steps[step] = bars.add_task(title, total=total)
+        bars.update(steps[step], completed=done)
+        if not console.is_terminal and (done == total or done % 50 == 0):
+            console.print(f"{title}: {done} of {total}", highlight=False)
+
+    return progress
 
 
 def show(summary: dict, console: Console) -> None:
@@ -106,7 +151,6 @@ def show(summary: dict, console: Console) -> None:
     for failure in summary["failures"]:
         console.print(f"failed: {failure['design']} {failure['block']} by {failure['recipe']}: "
                       f"{failure['message']} ({failure['log']})", highlight=False)
-    console.print(f"{(FOLDER / 'report.html').relative_to(ROOT)}", highlight=False)
 
 
 def compare(summary: dict, mode: str, check: bool, update: bool) -> int:

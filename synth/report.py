@@ -5,7 +5,8 @@ from html import escape
 
 from matplotlib.figure import Figure
 
-from synth import plots
+from golden.config import VERSION
+from synth import fpga_report, plots
 from synth.summary import HEADLINE, MEASURES, PUBLISHED
 from train.plots import data_uri
 
@@ -30,26 +31,32 @@ PAGE = """<!DOCTYPE html>
   .note {{ color: #868e96; font-size: 0.85rem; margin-top: 3rem; }}
 </style>
 <h1>What Tetra costs in silicon</h1>
-<p class="lead">{title}. Cells only, before placement and routing. Timing: {timing}.</p>
+<p class="lead">{lead}</p>
 {absent}
 {sections}
-<p class="note">Tetra {version}, Yosys (pyosys) {pyosys}, OpenSTA {opensta}. {mode}</p>
+<p class="note">{note}</p>
 </html>
 """
 
 
 def render(summary: dict) -> str:
-    """The page as a string."""
+    """The page as a string; of a summary that knows FPGAs only, their part alone."""
+    if "designs" not in summary:
+        return PAGE.format(
+            lead="FPGAs only.", absent="", note=f"Tetra {VERSION}.",
+            sections="".join(_section(*each) for each in fpga_report.sections(summary["fpga"])))
     absent = [*summary["missing"], *(f"{f['design']}, {f['block']} by {f['recipe']} "
                                      f"({f['library']}): {f['message']}; log {f['log']}"
                                      for f in summary["failures"])]
     return PAGE.format(
-        title=escape(summary["title"]), timing=escape(summary["timing"]),
+        lead=escape(f"{summary['title']}. Cells only, before placement and routing. Timing: "
+                    f"{summary['timing']}."),
         absent="".join(f'<p class="absent">Absent: {escape(text)}</p>' for text in absent),
         sections="".join(_section(*section) for section in _sections(summary)),
-        version=summary["version"], pyosys=summary["tools"]["pyosys"],
-        opensta=summary["tools"]["opensta"] or "absent",
-        mode="A subset (QUICK=1)." if summary["quick"] else "The full sweep.")
+        note="Tetra {}, Yosys (pyosys) {}, OpenSTA {}. {}".format(
+            summary["version"], summary["tools"]["pyosys"],
+            summary["tools"]["opensta"] or "absent",
+            "A subset (QUICK=1)." if summary["quick"] else "The full sweep."))
 
 
 def _sections(summary: dict) -> list[tuple[str, str, Figure | None]]:
@@ -67,7 +74,7 @@ def _sections(summary: dict) -> list[tuple[str, str, Figure | None]]:
     if blocks := plots.area(summary):
         found.append(("Where the area goes", "<p>At each design's best point.</p>", blocks))
     found.append(("Best point of every design", _designs(summary), None))
-    return found
+    return found + (fpga_report.sections(summary["fpga"]) if "fpga" in summary else [])
 
 
 def _section(title: str, text: str, figure: Figure | None) -> str:

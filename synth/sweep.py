@@ -81,7 +81,7 @@ def sweep(chosen: list[Design], recipes: list[Recipe], library: CellLibrary, wor
         return outcome
     with ThreadPoolExecutor(workers) as pool:
         try:
-            mapped = _run(pool, unique, Job.run, lambda n: progress("map", n, len(unique)))
+            mapped = run_all(pool, unique, Job.run, lambda n: progress("map", n, len(unique)))
             for design, per_block in todo.items():
                 for name, tried in per_block.items():
                     outcome.failures += [
@@ -95,7 +95,7 @@ def sweep(chosen: list[Design], recipes: list[Recipe], library: CellLibrary, wor
                 if all(good.values()):
                     for i, choice in enumerate(choices(netlists[design].blocks, good)):
                         plans[design, i] = (design, choice)
-            timed = _run(pool, plans, lambda plan: assembled_period(
+            timed = run_all(pool, plans, lambda plan: assembled_period(
                 netlists[plan[0]], list(plan[1].values()), library),
                 lambda n: progress("time", n, len(plans)))
         except BaseException:
@@ -162,7 +162,7 @@ def pareto(options: Iterable[MappedBlock]) -> list[MappedBlock]:
     return kept
 
 
-def _run(pool, tasks: dict, work: Callable, progress: Callable[[int], None]) -> dict:
+def run_all(pool, tasks: dict, work: Callable, progress: Callable[[int], None]) -> dict:
     """The result of every task, or the RuntimeError that it ended with."""
     futures = {pool.submit(work, task): key for key, task in tasks.items()}
     results = {}

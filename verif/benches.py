@@ -21,9 +21,14 @@ ONE = Config(1, 1, 1, accumulator_width=20, dim_width=4, tensors=1)  # every siz
 
 BENCHES = {
     "multiplier": Bench("tetra_multiplier", (
-        TINY, Config(2, 2, 8, radices=(4,)), Config(2, 2, 8, radices=(2,))), tests=1),
+        TINY, *(Config(2, 2, 8, radices=radices, carry_chains=chains)
+                for radices in ((4, 2), (4,), (2,)) for chains in (False, True)
+                if (radices, chains) != (TINY.radices, TINY.carry_chains)),
+        Config(1, 1, 1, carry_chains=True)), tests=1),
     "dot_product": Bench("tetra_dot_product", (
-        TINY, preset("base"), Config(2, 2, 4, pipeline=1), Config(2, 2, 64, pipeline=3)), tests=1),
+        TINY, preset("base"), Config(2, 2, 4, pipeline=1), Config(2, 2, 64, pipeline=3),
+        Config(1, 1, 1, pipeline=1, carry_chains=True),
+        Config(1, 1, 64, pipeline=3, carry_chains=True)), tests=1),
     "mac_tile": Bench("tetra_mac_tile", (
         TINY, Config(4, 2, 4, accumulator_width=20), ONE,
         Config(1, 1, 32, accumulator_width=20)), tests=4),  # a single sum overflows

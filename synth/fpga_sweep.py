@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every FPGA design mapped, then placed and routed once per seed; to build/synth/summary.json."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from synth.fpga import (
+    SEEDS,
+    Device,
+    Mapped,
+    Placed,
+    Placement,
+    TooLargeError,
+    summary_of,
+    tool,
+)
+from synth.fpga_designs import FpgaDesign
+from synth.libraries import MissingError
+from synth.sweep import FAILED, run_all
+from verif.cache import ROOT
+from verif.files import write_atomically
+
+HEADROOM = 1.0  # of the target that the median must reach
+
+
+def fpga_sweep(designs: list[FpgaDesign], workers: int,
+               progress: Callable[[str, int, int], None]) -> dict:
+    """What summary.json holds under `fpga`; `progress(what, done, of)` as it comes.
+
+    A tool that is missing is named once and what needs it is mapped only. A design or seed that
+    fails is listed with its log; a design that is too large for its device says so.
+    """
+    tools, missing = {}, []
+    for name in dict.fromkeys(design.device.tool for design in designs if design.place):
+        try:
+            tools[name] = tool(name)[1]
+        except MissingError as error:
+            missing.append(str(error))
+    failures: list[dict] = []
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            mapped = run_all(pool, {d: d for d in designs}, lambda d: d.mapping().run(),
+                             lambda n: progress("lut", n, len(designs)))
+            wanted = {(d, seed): Placement(mapped[d].netlist, d.device, seed)
+                      for d in designs for seed in SEEDS
+                      if d.place and d.device.tool in tools and isinstance(mapped[d], Mapped)}
+            # the first seed tells what is too large: the others need not be tried
+            firsts = {key: job for key, job in wanted.items() if key[1] == SEEDS[0]}
+            placed = run_all(pool, firsts, Placement.run,
+                             lambda n: progress("place", n, len(wanted)))
+            hopeless = {d for (d, _), found in placed.items() if isinstance(found, TooLargeError)}
+            others = {key: job for key, job in wanted.items()
+                      if key not in firsts and key[0] not in hopeless}
+            known = len(wanted) - len(others)
+            placed |= run_all(pool, others, Placement.run,
+                              lambda n: progress("place", known + n, len(wanted)))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    rows = []
+    for design in designs:
+        if isinstance(mapped[design], Exception):
+            failures.append(_failure(design, None, mapped[design]))
+            continue
+        seeds = {seed: found for (d, seed), found in placed.items() if d is design}
+        failures += [_failure(design, seed, found) for seed, found in seeds.items()
+                     if isinstance(found, Exception)]
+        rows.append(_row(design, mapped[design], seeds))
+    return {"tools": tools, "seeds": list(SEEDS), "designs": rows, "missing": missing,
+            "failures": failures}
+
+
+def _row(design: FpgaDesign, mapped: Mapped, seeds: dict[int, Placed | Exception]) -> dict:
+    good = {seed: found for seed, found in sorted(seeds.items()) if isinstance(found, Placed)}
+    large = next((e for e in seeds.values() if isinstance(e, TooLargeError)), None)
+    fmax = {seed: found.fmax for seed, found in good.items() if found.fmax is not None}
+    middle = summary_of(fmax)
+    if good:
+        used = {name: count for name, (count, _) in next(iter(good.values())).used.items()}
+    else:
+        used = {name: count for name, (count, _) in large.used.items()} if large else {}
+    used = _cells(mapped, design.device) | used
+    return {
+        "name": str(design), "block": design.block, "preset": design.preset, "ours": design.ours,
+        "device": design.device.name, "dsp": design.dsp and design.device.has_dsp,
+        "synthesis": design.device.synthesis, "macs_per_cycle": design.macs,
+        "placed": bool(good), "fits": False if large else (True if good else None), **used,
+        "luts_per_mac": used["luts"] / design.macs if design.macs else None,
+        "fmax_mhz": middle, "fmax_by_seed": fmax, "target_mhz": design.device.target,
+        "met": None if middle is None else middle >= HEADROOM * design.device.target,
+    }
+
+
+def _cells(mapped: Mapped, device: Device) -> dict[str, int]:
+    """Resources by the mapped netlist's cells; nextpnr's count replaces them where it has one."""
+    cells = mapped.cells
+    return {
+        "luts": sum(cells.get(cell, 0) * weight for cell, weight in device.lut.items()),
+        "flip_flops": sum(n for cell, n in cells.items()
+                          if cell == "TRELLIS_FF" or cell.startswith("SB_DFF")),
+        "brams": 0, "dsps": 0,
+        **{name: cells.get(cell, 0) for name, cell in device.used.items()
+           if name in ("brams", "dsps")}}
+
+
+def _failure(design: FpgaDesign, seed: int | None, error: Exception) -> dict:
+    """What is listed of an error; the whole of it goes to a log."""
+    step = "mapping" if seed is None else f"seed {seed}"
+    name = "-".join((design.block, design.preset, design.device.name,
+                     "dsp" if design.dsp else "nodsp", step)).replace(" ", "_")
+    log = FAILED / f"fpga-{name}.log"
+    write_atomically(log, f"{design}\n{step}\n\n{error}\n".encode())
+    lines = [line for line in str(error).splitlines() if "ERROR" in line]
+    return {"design": str(design), "step": step, "log": str(Path(log).relative_to(ROOT)),
+            "message": (lines or str(error).splitlines())[0]}
