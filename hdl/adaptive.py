@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scales that adapt by themselves: statistics, solver, and the table of scales per tensor."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -51,6 +51,12 @@ ADAPT_LAYOUT = data.StructLayout({
 
 SOLVER_FLAGS = ("degenerate", "unreachable", "saturated", "limited")
 
+APPLIED_LAYOUT = data.StructLayout({
+    "multiplier": Dyadic.WIDTH,
+    "shift": Dyadic.SHIFT_WIDTH,
+    "zero_point": signed(ZERO_POINT_WIDTH),
+})
+
 REPORT_LAYOUT = data.StructLayout({
     "statistics": STATISTICS_LAYOUT,
     "multiplier": Dyadic.WIDTH,  # applied
@@ -68,27 +74,31 @@ class AdaptUnit(wiring.Component):
 
     Members
     -------
-    adapt, own : In, of the job that is about to start; own are its parameters.
-    applied : Out(RESCALE_LAYOUT), the parameters it is to use (combinational).
-    idle : Out(1), a job with `adapt.enable` may start. start : In(1), it starts now.
-    dataless : In(1), with `start`: the job has no rows.
+    request : In(1), a job that names a tensor waits, until it starts. adapt, own, dataless : In, of
+        this job: own are its parameters, dataless says that it has no rows.
+    ready : Out(1), it may start. applied : Out(APPLIED_LAYOUT), its scale and zero point, while
+        `ready`. start : In(1), it starts now.
     row, outcome, valid, first, last : In, the rows that count, as `StatisticsUnit`.
     report : Out(stream of REPORT_LAYOUT), one beat per adapting job; until it is taken the next
         adapting job waits.
 
-    Latency: `StatisticsUnit.latency`, plus `ScaleSolver.latencies` if the job solves, plus 3.
+    Latency: `LOOKUP` cycles from a request to `ready`, if no job runs. From the last row to the
+    report `StatisticsUnit.latency`, plus `ScaleSolver.latencies` if the job solves, plus 4.
     Arithmetic: `golden.adaptive.ScaleTable`.
     """
+
+    LOOKUP = 3  # the job is taken over, its entry is read, its scale is made
 
     def __init__(self, config: Config):
         self.config = config
         super().__init__({
+            "request": In(1),
             "adapt": In(ADAPT_LAYOUT),
             "own": In(RESCALE_LAYOUT),
-            "applied": Out(RESCALE_LAYOUT),
-            "idle": Out(1),
-            "start": In(1),
             "dataless": In(1),
+            "ready": Out(1),
+            "applied": Out(APPLIED_LAYOUT),
+            "start": In(1),
             "row": In(measured_layout(config)),
             "outcome": In(outcome_layout(config)),
             "valid": In(1),
@@ -108,38 +118,41 @@ class AdaptUnit(wiring.Component):
         report = self.report.p
         job = Signal(ADAPT_LAYOUT, reset_less=True)
         dataless = Signal(name="job_dataless", reset_less=True)
-        applied = Signal(RESCALE_LAYOUT, name="job_applied", reset_less=True)
-        unset, clipped = Signal(reset_less=True), Signal(reset_less=True)
+        applied = Signal(APPLIED_LAYOUT, name="job_applied", reset_less=True)
+        unset = Signal(reset_less=True)
+        clipped = Signal(reset_less=True)
         flags = Signal(len(SOLVER_FLAGS), reset_less=True)
+        # of the job, a cycle after its tensor is known or the table is written
+        entry = Signal(ENTRY_LAYOUT, reset_less=True)
+        m.d.sync += entry.eq(table[job.tensor])
 
         # The scale of the job that is about to start.
-        wanted = Signal(ENTRY_LAYOUT)
-        m.d.comb += [wanted.eq(table[self.adapt.tensor]), self.applied.eq(self.own)]
-        by_entry = self.adapt.enable & (self.adapt.use == Use.ENTRY)
-        by_exponent = self.adapt.enable & (self.adapt.use == Use.EXPONENT)
+        scale = Signal(APPLIED_LAYOUT)
+        m.d.comb += [*(scale[name].eq(self.own[name]) for name, _ in APPLIED_LAYOUT),
+                     self.applied.eq(applied)]
+        by_entry, by_exponent = job.use == Use.ENTRY, job.use == Use.EXPONENT
         shift = Signal(signed(EXPONENT_WIDTH + 2))
-        low, high = Signal(), Signal()
+        low = Signal()
+        high = Signal()
         m.d.comb += [
-            shift.eq(self.own.shift - wanted.exponent),
+            shift.eq(self.own.shift - entry.exponent),
             low.eq(shift < 0),
             high.eq(shift > Dyadic.MAX_SHIFT),
         ]
-        with m.If(by_entry & wanted.valid):
+        with m.If(by_entry & entry.valid):
             m.d.comb += [
-                self.applied.multiplier.eq(wanted.multiplier),
-                self.applied.shift.eq(wanted.shift),
+                scale.multiplier.eq(entry.multiplier),
+                scale.shift.eq(entry.shift),
                 # only 4-bit integers have a zero point
-                self.applied.zero_point.eq(Mux(
+                scale.zero_point.eq(Mux(
                     Cat(self.own.format == name for name, _ in INTEGERS).any(),
-                    wanted.zero_point, 0)),
+                    entry.zero_point, 0)),
             ]
         with m.If(by_exponent):
-            m.d.comb += self.applied.shift.eq(
+            m.d.comb += scale.shift.eq(
                 Mux(low, 0, Mux(high, Dyadic.MAX_SHIFT, shift[:Dyadic.SHIFT_WIDTH])))
 
         # What the job did, and what is solved from it.
-        measured = Signal(STATISTICS_LAYOUT)
-        entry = Signal(ENTRY_LAYOUT)
         by_grad = job.mode == Mode.GRADSCALE
         m.d.comb += [
             statistics.row.eq(self.row),
@@ -147,15 +160,13 @@ class AdaptUnit(wiring.Component):
             statistics.valid.eq(self.valid),
             statistics.first.eq(self.first),
             statistics.last.eq(self.last),
-            measured.eq(Mux(dataless, Const(0, STATISTICS_LAYOUT.size), statistics.result)),
-            entry.eq(table[job.tensor]),
             solver.i.p.mode.eq(job.mode),
-            solver.i.p.statistics.eq(measured),
+            solver.i.p.statistics.eq(statistics.result),
             solver.i.p.alpha.eq(job.alpha),
             solver.i.p.exponent.eq(Mux(by_grad, entry.exponent, job.exponent)),
             solver.i.p.multiplier.eq(applied.multiplier),
             solver.i.p.shift.eq(applied.shift),
-            report.statistics.eq(measured),
+            report.statistics.eq(statistics.result),
             report.multiplier.eq(applied.multiplier),
             report.shift.eq(applied.shift),
             report.zero_point.eq(applied.zero_point),
@@ -166,17 +177,28 @@ class AdaptUnit(wiring.Component):
         ]
         with m.FSM():
             with m.State("IDLE"):
-                m.d.comb += self.idle.eq(1)
+                m.d.sync += [job.eq(self.adapt), dataless.eq(self.dataless), flags.eq(0)]
+                with m.If(self.request):
+                    m.next = "READ"
+            with m.State("READ"):
+                m.next = "APPLY"
+            with m.State("APPLY"):
                 m.d.sync += [
-                    job.eq(self.adapt),
-                    dataless.eq(self.dataless),
-                    applied.eq(self.applied),
-                    unset.eq(by_entry & ~wanted.valid),
+                    applied.eq(scale),
+                    unset.eq(by_entry & ~entry.valid),
                     clipped.eq(by_exponent & (low | high)),
-                    flags.eq(0),
                 ]
+                m.next = "READY"
+            with m.State("READY"):
+                m.d.comb += self.ready.eq(1)
                 with m.If(self.start):
-                    m.next = "MEASURE"
+                    with m.If(dataless):
+                        m.next = "CLEAR"
+                    with m.Else():
+                        m.next = "MEASURE"
+            with m.State("CLEAR"):
+                m.d.comb += statistics.clear.eq(1)
+                m.next = "MEASURE"
             with m.State("MEASURE"):
                 with m.If(dataless | statistics.done):
                     with m.If(job.solve):
@@ -199,7 +221,7 @@ class AdaptUnit(wiring.Component):
                             table[job.tensor].zero_point.eq(solver.o.p.zero_point),
                             table[job.tensor].valid.eq(1),
                         ]
-                    m.next = "REPORT"
+                    m.next = "REREAD"
             with m.State("PRESET"):
                 m.d.sync += [
                     table[job.tensor].multiplier.eq(applied.multiplier),
@@ -209,6 +231,8 @@ class AdaptUnit(wiring.Component):
                     table[job.tensor].valid.eq(job.valid),
                     table[job.tensor].frozen.eq(job.frozen),
                 ]
+                m.next = "REREAD"
+            with m.State("REREAD"):
                 m.next = "REPORT"
             with m.State("REPORT"):
                 m.d.comb += self.report.valid.eq(1)

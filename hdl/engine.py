@@ -1,54 +1,93 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engine: operand streams and job descriptors in, rescaled results and reports out."""
 
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from hdl.adaptive import REPORT_LAYOUT, AdaptUnit
+from hdl.adaptive import APPLIED_LAYOUT, REPORT_LAYOUT, AdaptUnit
 from hdl.job import FLAGS_LAYOUT, Op, job_layout, refused
-from hdl.layouts import codes_layout, result_layout, words_layout
+from hdl.layouts import WORD, codes_layout, result_layout, words_layout
 from hdl.library import place
 from hdl.mac_tile import MacTile
 from hdl.rescale import RescaleUnit
 
 
-class BlockWalk:
-    """Counters over the rows x cols blocks of an M x N result, row of blocks by row of blocks.
+def parts_layout(dim: int, size: int) -> data.StructLayout:
+    """A dimension in parts of `size`: the parts after the first, and what the last has."""
+    return data.StructLayout({
+        "more": max(dim - size.bit_length() + 1, 1), "tail": range(size + 1)})
 
-    Members (signals, valid while a job is walked): `rows`, `cols` of the current block, `last` for
-    the last block.
+
+def shape_layout(config: Config) -> data.StructLayout:
+    """M, N and K in blocks and beats."""
+    return data.StructLayout({
+        "rows": parts_layout(config.dim_width, config.rows),
+        "cols": parts_layout(config.dim_width, config.cols),
+        "beats": parts_layout(config.dim_width, config.lanes),
+    })
+
+
+def parts(number, size: int):
+    """A dimension, at least 1, as a value of `parts_layout`; `size` is a power of two."""
+    less = (number - 1)[:len(number)]
+    bits = size.bit_length() - 1
+    layout = parts_layout(len(number), size)
+    more = less[bits:] if bits < len(number) else Const(0, 1)
+    return Cat(more, Const(0, layout["more"].width - len(more)),
+               (less[:bits] + 1)[:layout["tail"].width])
+
+
+class BlockWalk:
+    """Counters over the blocks of a result, row of blocks by row of blocks.
+
+    Members (registers, valid while a job is walked): `rows`, `cols` of the current block,
+    `last_col` for the last of its row of blocks, `last` for the last of all.
     """
 
     def __init__(self, m: Module, config: Config, name: str):
-        dim = config.dim_width
-        self._m, self._config = m, config
-        self._n, self._m_left, self._n_left = (
-            Signal(dim, name=f"{name}_{part}", reset_less=True)
-            for part in ("n", "m_left", "n_left"))
-        self.rows = Signal(range(config.rows + 1), name=f"{name}_rows")
-        self.cols = Signal(range(config.cols + 1), name=f"{name}_cols")
-        self.last = Signal(name=f"{name}_last")
-        self._last_col = Signal(name=f"{name}_last_col")
-        last_row = self._m_left <= config.rows
-        m.d.comb += [
-            self.rows.eq(Mux(last_row, self._m_left, config.rows)),
-            self._last_col.eq(self._n_left <= config.cols),
-            self.cols.eq(Mux(self._last_col, self._n_left, config.cols)),
-            self.last.eq(last_row & self._last_col),
-        ]
+        self._m, self._config, self._name = m, config, name
+        layout = shape_layout(config)
+        self._shape = Signal(layout, name=f"{name}_shape", reset_less=True)
+        self._m_left, self._n_left = (
+            Signal.like(self._shape[axis].more, name=f"{name}_{part}", reset_less=True)
+            for part, axis in (("m_left", "rows"), ("n_left", "cols")))
+        self.rows, self.cols = (
+            Signal(layout[axis].shape["tail"].shape, name=f"{name}_{axis}", reset_less=True)
+            for axis in ("rows", "cols"))
+        self.last, self.last_col = (
+            Signal(name=f"{name}_{part}", reset_less=True) for part in ("last", "last_col"))
 
-    def start(self, job):
-        """Statements that point at the first block of a job."""
-        return [self._n.eq(job.n), self._m_left.eq(job.m), self._n_left.eq(job.n)]
+    def _go(self, shape, m_left, n_left, name: str):
+        """Statements that point at a block, and its rows."""
+        rows, last_row, last_col = (
+            Signal(len(value), name=f"{self._name}_{name}_{part}") for part, value in (
+                ("rows", self.rows), ("last_row", self.last), ("last_col", self.last)))
+        self._m.d.comb += [
+            last_row.eq(m_left == 0), last_col.eq(n_left == 0),
+            rows.eq(Mux(last_row, shape.rows.tail, self._config.rows)),
+        ]
+        return [
+            self._m_left.eq(m_left), self._n_left.eq(n_left), self.rows.eq(rows),
+            self.cols.eq(Mux(last_col, shape.cols.tail, self._config.cols)),
+            self.last.eq(last_row & last_col), self.last_col.eq(last_col),
+        ], rows
+
+    def start(self, shape):
+        """Statements that point at the first block of a job, and its rows."""
+        statements, rows = self._go(shape, shape.rows.more, shape.cols.more, "start")
+        return [*statements, self._shape.eq(shape)], rows
 
     def step(self):
-        """Statements that go on to the next block."""
-        return [
-            self._n_left.eq(Mux(self._last_col, self._n, self._n_left - self._config.cols)),
-            self._m_left.eq(self._m_left - Mux(self._last_col, self._config.rows, 0)),
+        """Statements that go on to the next block, and its rows."""
+        m_left = Signal.like(self._m_left, name=f"{self._name}_next_m_left")
+        n_left = Signal.like(self._n_left, name=f"{self._name}_next_n_left")
+        self._m.d.comb += [
+            m_left.eq(self._m_left - self.last_col),
+            n_left.eq(Mux(self.last_col, self._shape.cols.more, self._n_left - 1)),
         ]
+        return self._go(self._shape, m_left, n_left, "step")
 
 
 class Engine(wiring.Component):
@@ -109,7 +148,13 @@ class Engine(wiring.Component):
         queued = Signal(job_layout(self.config), reset_less=True)
         queue_valid = Signal()
         taken = Signal()
-        feeding = self._feed(m, tile)
+        offered_shape, shape = (Signal(shape_layout(self.config), name=name, reset_less=True)
+                                for name in ("offered_shape", "queued_shape"))
+        m.d.comb += [part.eq(parts(number, size)) for part, number, size in (
+            (offered_shape.rows, self.job.p.m, self.config.rows),
+            (offered_shape.cols, self.job.p.n, self.config.cols),
+            (offered_shape.beats, self.job.p.k, self.config.lanes))]
+        feeding = self._feed(m, tile, offered_shape)
 
         # A job is accepted when the feeder is idle and the drainer's queue is free.
         offered, bad_job = self.job.p, Signal()
@@ -120,14 +165,14 @@ class Engine(wiring.Component):
         bad = Signal()
         m.d.comb += bad.eq(refused(offered, self.config))
         with m.If(accepted & ~bad):
-            m.d.sync += [queued.eq(offered), queue_valid.eq(1)]
+            m.d.sync += [queued.eq(offered), shape.eq(offered_shape), queue_valid.eq(1)]
             m.d.sync += feeding.eq(offered.op == Op.GEMM)
         with m.If(accepted & bad):
             m.d.sync += bad_job.eq(1)
         with m.Elif(self.clear):
             m.d.sync += bad_job.eq(0)
 
-        self._drain(m, tile, rescale, adapt, queued, queue_valid, taken)
+        self._drain(m, tile, rescale, adapt, queued, shape, queue_valid, taken)
         m.d.comb += [
             tile.clear.eq(self.clear),
             rescale.clear.eq(self.clear),
@@ -150,15 +195,18 @@ class Engine(wiring.Component):
         wiring.connect(m, adapt.report, wiring.flipped(self.report))
         return m
 
-    def _feed(self, m: Module, tile: MacTile) -> Signal:
+    def _feed(self, m: Module, tile: MacTile, shape) -> Signal:
         """Joins the operand streams into beats; returns the `feeding` flag that a job sets."""
         config, beat = self.config, tile.i.p
         feeding = Signal()
         walk = BlockWalk(m, config, "feed")
-        job = Signal(job_layout(config), name="feed_job", reset_less=True)
-        k_left = Signal(config.dim_width, reset_less=True)
-        first = Signal(reset_less=True)
-        last = k_left <= config.lanes
+        a_signed, b_format = (Signal.like(field, name=f"feed_{name}", reset_less=True)
+                              for name, field in (("a_signed", beat.a_signed),
+                                                  ("b_format", beat.b_format)))
+        beats = Signal.like(shape.beats, name="feed_beats", reset_less=True)
+        k_left = Signal.like(beats.more, name="k_left", reset_less=True)  # beats after this one
+        lanes = Signal.like(beat.lanes, name="feed_lanes", reset_less=True)
+        first, last = (Signal(name=f"beat_{name}", reset_less=True) for name in ("first", "last"))
         fire = tile.i.valid & tile.i.ready
         m.d.comb += [
             tile.i.valid.eq(feeding & self.a.valid & self.b.valid),
@@ -166,24 +214,35 @@ class Engine(wiring.Component):
             self.b.ready.eq(feeding & self.a.valid & tile.i.ready),
             beat.a.eq(self.a.p),
             beat.b.eq(self.b.p),
-            beat.a_signed.eq(job.a_signed),
-            beat.b_format.eq(job.b_format),
-            beat.lanes.eq(Mux(last, k_left, config.lanes)),
+            beat.a_signed.eq(a_signed),
+            beat.b_format.eq(b_format),
+            beat.lanes.eq(lanes),
             beat.rows.eq(walk.rows),
             beat.first.eq(first),
             beat.last.eq(last),
         ]
+
+        def point(beats, left, name: str):
+            """Statements that point at a beat which as many follow."""
+            none_left = Signal(name=name)
+            m.d.comb += none_left.eq(left == 0)
+            return [k_left.eq(left), last.eq(none_left),
+                    lanes.eq(Mux(none_left, beats.tail, config.lanes))]
+
         with m.If(~feeding):
-            m.d.sync += [job.eq(self.job.p), k_left.eq(self.job.p.k), first.eq(1)]
-            m.d.sync += walk.start(self.job.p)
+            m.d.sync += [beats.eq(shape.beats), a_signed.eq(self.job.p.a_signed),
+                         b_format.eq(self.job.p.b_format), first.eq(1),
+                         *point(shape.beats, shape.beats.more, "feed_start_last"),
+                         *walk.start(shape)[0]]
         with m.Elif(fire):
-            m.d.sync += [k_left.eq(Mux(last, job.k, k_left - config.lanes)), first.eq(last)]
+            left = Signal.like(k_left, name="next_k_left")
+            m.d.comb += left.eq(Mux(last, beats.more, k_left - 1))
+            m.d.sync += [first.eq(last), *point(beats, left, "feed_step_last")]
             with m.If(last):
-                m.d.sync += walk.step()
-                m.d.sync += feeding.eq(~walk.last)
+                m.d.sync += [*walk.step()[0], feeding.eq(~walk.last)]
         return feeding
 
-    def _drain(self, m: Module, tile, rescale, adapt, queued, queue_valid, taken):
+    def _drain(self, m: Module, tile, rescale, adapt, queued, shape, queue_valid, taken):
         """Sends the rows of the tile, or of the stream x, through the rescaling unit."""
         config, row = self.config, rescale.i.p
         draining = Signal()
@@ -192,16 +251,16 @@ class Engine(wiring.Component):
         row_index = Signal(range(config.rows))
         last_row = Signal()
         first_row = Signal()
-        quantise = job.op == Op.QUANTISE
-        available = Mux(quantise, self.x.valid, tile.o.valid)
+        quantise = Signal()
+        gemm = Signal()  # one of them, while draining
+        available = (quantise & self.x.valid) | (gemm & tile.o.valid)
         has_bias = ~job.bias | self.bias.valid
         has_mask = ~job.mask | self.mask.valid
         go = draining & rescale.i.ready  # what remains is that every input is there
         fire = go & available & has_bias & has_mask
         m.d.comb += [
-            last_row.eq(row_index + 1 == walk.rows),
             rescale.i.valid.eq(draining & available & has_bias & has_mask),
-            tile.o.ready.eq(go & ~quantise & has_bias & has_mask),
+            tile.o.ready.eq(go & gemm & has_bias & has_mask),
             self.x.ready.eq(go & quantise & has_bias & has_mask),
             # one bias beat serves a whole block: it is taken with the block's last row
             self.bias.ready.eq(go & job.bias & available & has_mask & last_row),
@@ -213,7 +272,8 @@ class Engine(wiring.Component):
             row.tag.measure.eq(job.adapt.enable),
             row.tag.discard.eq(job.adapt.enable & job.adapt.discard),
             taken.eq(queue_valid & (~draining | (fire & row.tag.last))
-                     & (~queued.adapt.enable | adapt.idle)),
+                     & (~queued.adapt.enable | adapt.ready)),
+            adapt.request.eq(queue_valid & queued.adapt.enable),
             adapt.adapt.eq(queued.adapt),
             adapt.own.eq(queued.params),
             adapt.start.eq(taken & queued.adapt.enable),
@@ -221,17 +281,23 @@ class Engine(wiring.Component):
         ]
         for c in range(config.cols):
             m.d.comb += [
-                row.values[c].eq(Mux(quantise, self.x.p[c], tile.o.p.values[c])),
-                row.bias[c].eq(Mux(job.bias, self.bias.p[c], 0)),
+                row.values[c].eq((self.x.p[c] & quantise.replicate(WORD))
+                                 | (tile.o.p.values[c].as_signed() & gemm.replicate(WORD))),
+                row.bias[c].eq(self.bias.p[c] & job.bias.replicate(WORD)),
                 row.tag.keep[c].eq(c < walk.cols),
             ]
+        step, step_rows = walk.step()
+        start, start_rows = walk.start(shape)
         with m.If(fire):
-            m.d.sync += first_row.eq(0)
-            m.d.sync += row_index.eq(Mux(last_row, 0, row_index + 1))
+            m.d.sync += [first_row.eq(0), row_index.eq(row_index + 1),
+                         last_row.eq(row_index + 2 == walk.rows)]
             with m.If(last_row):
-                m.d.sync += walk.step()
+                m.d.sync += [row_index.eq(0), last_row.eq(step_rows == 1), *step]
                 m.d.sync += draining.eq(~walk.last)
         with m.If(taken):
-            m.d.sync += [job.eq(queued), job.params.eq(adapt.applied), first_row.eq(1)]
-            m.d.sync += draining.eq(queued.op != Op.TABLE)
-            m.d.sync += walk.start(queued)
+            m.d.sync += [job.eq(queued), first_row.eq(1), last_row.eq(start_rows == 1), *start,
+                         quantise.eq(queued.op == Op.QUANTISE), gemm.eq(queued.op == Op.GEMM),
+                         draining.eq(queued.op != Op.TABLE)]
+            with m.If(queued.adapt.enable):
+                m.d.sync += [job.params[name].eq(adapt.applied[name])
+                             for name, _ in APPLIED_LAYOUT]

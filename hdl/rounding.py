@@ -134,7 +134,8 @@ class Rounder(wiring.Component):
         ]
         code, inside, clip_mask = self._code(m, held, carry, inexact)
         word, wide = self._word(m, held)
-        is_log, is_code = Signal(), Signal()
+        is_log = Signal()
+        is_code = Signal()
         m.d.comb += [
             is_log.eq(kind.FP4_R4 | kind.FP4_R2),
             is_code.eq(Cat(kind[fmt.name] for _, fmt in INTEGERS).any()),
@@ -188,14 +189,16 @@ class Rounder(wiring.Component):
         word, thrice = (self.word, self.thrice) if self.config.stochastic else (
             Const(0, width), Const(0, width + 2))
         half = width - 1  # nearest: a half; below the lowest level 5/8 (radix 4) or 6/8
-        here, other = Signal(width + 2, name="threshold_here"), Signal(width + 2, name="threshold")
+        here = Signal(width + 2, name="threshold_here")
+        other = Signal(width + 2, name="threshold")
         nearest = ~stochastic & ~third
         m.d.comb += here.eq(
             _gated(word, stochastic & ~third) | _gated(thrice, stochastic & third)
             | Cat(Const(0, half - 2), nearest & kind.FP4_R4,
                   nearest & kind.FP4_R2 & ~exponent[-1], nearest, Const(0, 1),
                   ~stochastic & third))
-        up_here, up_half = Signal(), Signal()
+        up_here = Signal()
+        up_half = Signal()
         tie = held["below"] | ~stochastic
         m.d.comb += up_here.eq(
             Cat(Const(0, 1), here) < Cat(tie | scaled[0], scaled[1:-1], third))
@@ -228,7 +231,8 @@ class Rounder(wiring.Component):
         levels = []
         for phase, (low, up, stays) in enumerate(zip(lower, ups, full, strict=True)):
             lower_level = Signal(3, name=f"lower_{phase}")
-            level, rises = Signal(3, name=f"level_{phase}"), Signal(name=f"rises_{phase}")
+            level = Signal(3, name=f"level_{phase}")
+            rises = Signal(name=f"rises_{phase}")
             m.d.comb += [
                 lower_level.eq(low), rises.eq(up),
                 level.eq(Mux(stays | past_top, top, Mux(rises, lower_level + 1, lower_level)))]
@@ -244,8 +248,10 @@ class Rounder(wiring.Component):
         """The integer code, clamped; whether it had to be; and the clip mask."""
         kind, number, far, sign = (self.kind_1, held["number"], held["far"], held["sign"])
         above = number[4:NEAR + 2]  # wanted is 16 * above + code
-        all_above, any_above = Signal(), Signal()
-        lowest, highest = Signal(4), Signal(4)
+        all_above = Signal()
+        any_above = Signal()
+        lowest = Signal(4)
+        highest = Signal(4)
         m.d.comb += [
             all_above.eq(above.all()), any_above.eq(above.any()),
             lowest.eq(Mux(kind.UINT4, UINT4.lo, Mux(kind.INT4_SYM, INT4_SYM.lo, INT4.lo))),
@@ -278,7 +284,8 @@ class Rounder(wiring.Component):
     def _word(m: Module, held: dict):
         """INT32, saturated, and whether it was."""
         number, sign = held["number"], held["sign"]
-        word, wide = Signal(WORD, name="word_sum"), Signal()
+        word = Signal(WORD, name="word_sum")
+        wide = Signal()
         m.d.comb += [
             word.eq(number + held["carry"]),
             # the magnitude reached 2**31; with a sign only if it is more than that

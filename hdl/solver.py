@@ -136,7 +136,8 @@ class ScaleSolver(wiring.Component):
 
         # What a state asks of the adder is decoded in its first cycle. Then every step adds in one
         # cycle, in which nothing else moves, and goes on in the next.
-        moves, step = Signal(), Signal()
+        moves = Signal()
+        step = Signal()
 
         # The adder: x, or {x, y} one place up, plus or minus z, n, or the root's trial {z, 01}.
         left, right = (Signal(name=name) for name in ("left", "right"))  # shift {x, y}
@@ -357,7 +358,8 @@ class ScaleSolver(wiring.Component):
     def _zero_point(m: Module, x, y):
         """The zero point for a degenerate round or another one, and whether it is clamped: -low *
         scale rounded to nearest even, plus the code of `low`."""
-        up, far = Signal(reset_less=True), Signal(reset_less=True)
+        up = Signal(reset_less=True)
+        far = Signal(reset_less=True)
         whole = Cat(y[POINT:], x)
         high = whole[ZERO_POINT_WIDTH - 1:]
         m.d.sync += [

@@ -47,6 +47,7 @@ class StatisticsUnit(wiring.Component):
     -------
     row : In(`measured_layout`), values that count. outcome : In(`outcome_layout`), what became of
         them, with `valid`, in the same cycle or later. first, last : In(1), of the job.
+    clear : In(1), between jobs: the result is that of a job without elements, two cycles later.
     done : Out(1), high for one cycle, `latency` cycles after the last outcome of a job. The next
         job's first row must not come before.
     result : Out(STATISTICS_LAYOUT), of the job that is done, until the next one's first row.
@@ -64,6 +65,7 @@ class StatisticsUnit(wiring.Component):
             "valid": In(1),
             "first": In(1),
             "last": In(1),
+            "clear": In(1),
             "result": Out(STATISTICS_LAYOUT),
             "done": Out(1),
         })
@@ -123,7 +125,7 @@ class StatisticsUnit(wiring.Component):
             # a job's first row clears the sums in the cycle before it is added
             part = columns.reduced(m, platform, 2, name).registered(m, name, counts=counted)
             m.d.comb += self.result[name].eq(
-                self._accumulate(m, platform, name, part, counted & first))
+                self._accumulate(m, platform, name, part, (counted & first) | self.clear))
 
         self._extremes(m, row_valid, row_first, delayed)
         return m
@@ -172,13 +174,14 @@ class StatisticsUnit(wiring.Component):
             m.d.sync += low.eq(least)
         with m.If(valid & (first | above)):
             m.d.sync += high.eq(greatest)
+        with m.If(self.clear):
+            m.d.sync += [low.eq(0), high.eq(0)]
         largest = Signal(LARGEST_WIDTH, reset_less=True)
         m.d.sync += largest.eq(Mux(low[:WORD] < high[:WORD], high, low))
-        m.d.comb += [
-            *(self.result[name].eq((value[:WORD] ^ value[-1].replicate(WORD)) + value[-1])
-              for name, value in (("low", low), ("high", high))),
-            self.result.largest.eq(largest),
-        ]
+        m.d.comb += self.result.largest.eq(largest)
+        for name, value in (("low", low), ("high", high)):
+            word = (value[:WORD] ^ value[-1].replicate(WORD)) + value[-1]
+            m.d.comb += self.result[name].eq(delayed(word[:WORD], f"{name}_word"))
 
 
 def square_levels(config: Config) -> list[int]:

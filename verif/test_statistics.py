@@ -83,7 +83,7 @@ async def random_jobs(dut):
     settings = Settings.current()
     rng = np.random.default_rng(settings.seed)
     Clock(dut.clk, 10, unit="ns").start()
-    dut.rst.value, dut.valid.value, dut.row.value = 1, 0, 0
+    dut.rst.value, dut.valid.value, dut.row.value, dut.clear.value = 1, 0, 0, 0
     await FallingEdge(dut.clk)
     dut.rst.value = 0
     expected, rows = [], []
@@ -103,6 +103,11 @@ async def random_jobs(dut):
                 f"job {len(found) - 1}: expected {wanted}, got {found[-1]}; "
                 f"repeat with: {settings.repeat}")
     assert len(found) == len(expected)
+    dut.clear.value = 1
+    await FallingEdge(dut.clk)
+    dut.clear.value = 0
+    await FallingEdge(dut.clk)
+    assert unpack(int(dut.result.value)) == vars(NOTHING)
 
 
 @pytest.mark.parametrize("config", BENCHES["statistics"].configs, ids=repr)

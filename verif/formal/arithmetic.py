@@ -287,6 +287,7 @@ def statistics() -> Harness:
 
     running = h.ghost(1, "running")  # the parts that were taken in reset are no job's
     h.m.d.sync += running.eq(1)
+    clear = h.dut.clear
     of_row, of_outcome = ((x.valid, x.valid & x.first) for x in (row, h.dut))
     for name, largest, (counted, begins), part in (
         ("count", 1, of_row, ones(row.keep)),
@@ -307,6 +308,7 @@ def statistics() -> Harness:
                 h.cut(f"{name}_{i}", bits)
             for _ in range(squares_cycles(SMALL) - 1):
                 begins = h.past(begins)
+        begins |= clear
         h.prove(h.net(f"{name}_cleared") == begins)
         total, carries = h.net(f"{name}_total", width), h.net(
             f"{name}_carries", (width - 1) // SEGMENT)

@@ -8,15 +8,15 @@ cut or assumed but the stream rule at the inputs.
 from itertools import pairwise
 from types import SimpleNamespace
 
-from amaranth.hdl import Cat, Mux, Signal
+from amaranth.hdl import Array, Cat, Mux, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from golden.statistics import LARGEST_WIDTH, SUM_SQUARES_WIDTH
-from hdl.adaptive import AdaptUnit
+from hdl.adaptive import ADAPT_LAYOUT, ENTRY_LAYOUT, AdaptUnit
 from hdl.dot_product import RowSum
-from hdl.engine import Engine
+from hdl.engine import Engine, shape_layout
 from hdl.job import Op, job_layout
 from hdl.layouts import WORD, tag_layout
 from hdl.mac_tile import MacTile
@@ -30,7 +30,7 @@ from verif.formal.streams import stable, streams_of
 
 def report_within(config: Config = SMALL) -> int:
     """Cycles from a job's last row to its report."""
-    return latency(StatisticsUnit, config) + ANSWER + 2
+    return latency(StatisticsUnit, config) + ANSWER + 3
 
 
 def block_within(config: Config = SMALL) -> int:
@@ -63,13 +63,17 @@ def stable_report() -> Harness:
 
 def rows_expected(h: Harness, adapt):
     """Whether the job in the adapt unit is owed rows; then the rules that its environment keeps: a
-    job starts when the unit is idle, and a row or its outcome comes only while one is owed."""
+    job is offered until it starts, and starts when the unit is ready; a row or its outcome comes
+    only while one is owed."""
     is_open = h.ghost(1, "open")
     with h.m.If(adapt.start):
         h.m.d.sync += is_open.eq(~adapt.dataless)
     with h.m.Elif(adapt.valid & adapt.last):
         h.m.d.sync += is_open.eq(0)
-    return (is_open, implies(adapt.start, adapt.idle),
+    waited = h.past(adapt.request & ~adapt.start)
+    offered = Cat(Value.cast(part) for part in (adapt.adapt, adapt.own, adapt.dataless))
+    return (is_open, implies(adapt.start, adapt.ready & adapt.request),
+            implies(waited, adapt.request & (offered == h.past(offered))),
             implies(adapt.valid | adapt.row.valid, is_open))
 
 
@@ -115,36 +119,63 @@ def measuring(h: Harness, path: str, ahead: list):
         *(implies(end, ~Cat(there for there, _ in rows[:place]).any())
           for place, end in enumerate(ends[:-1]) if place),
     )
-    answering = Cat(states[name] for name in ("SOLVE", "PRESET", "REPORT")).any()
-    settled(h, unit, ends[-stages - 1:], answering & ~h.net(f"{path}job_dataless"))
+    answering = Cat(states[name] for name in ("SOLVE", "PRESET", "REREAD", "REPORT")).any()
+    dataless = h.net(f"{path}job_dataless")
+    adapt = h.inner(path, AdaptUnit(config))
+    fetched = Cat(states[name] for name in ("READ", "APPLY", "READY")).any()
+    h.prove(implies(fetched, adapt.request & (dataless == adapt.dataless)))
+    # the entry that was read is that of the table, but for the cycle after the table is written
+    table = Array(h.net(f"{path}entry_{i}", ENTRY_LAYOUT.size) for i in range(config.tensors))
+    entry = h.net(f"{path}entry", ENTRY_LAYOUT.size)
+    moving = Cat(states[name] for name in ("IDLE", "READ", "REREAD")).any()
+    h.prove(moving | (entry == table[h.net(f"{path}job", ADAPT_LAYOUT).tensor]))
+    h.prove(implies(states["CLEAR"], dataless), implies(h.net(f"{unit}row_valid_1"), expected))
+    settled(h, unit, ends[-stages - 1:], answering & ~dataless, ~states["IDLE"],
+            states["MEASURE"] & dataless, answering & dataless)
     return states, list(zip(reversed(range(len(ends))), ends, strict=True))
 
 
-def settled(h: Harness, unit: str, ends: list, after):
+def settled(h: Harness, unit: str, ends: list, after, awake, cleared, empty):
     """Proves that the sums of the statistics unit come to rest while its last row passes `ends`,
-    the last of which is `done`, and stay so `after` that."""
+    the last of which is `done`, and stay so `after` that; and that they rest once they were
+    `cleared` for a job that stays `empty`. A cycle after reset the unit is `awake` or idle."""
     ends = [*ends[:-1], ends[-1] | after]
-    low, high = (h.net(f"{unit}{name}", WORD + 1) for name in ("low", "high"))
+    cycles, value, parts = squares_cycles(h.dut.config), {}, {"sum_abs": WORD + 1}
+    for name in ("low", "high"):
+        value[name] = h.net(f"{unit}{name}", WORD + 1)
+        number = Signal(WORD, name=f"{name}_number")
+        h.m.d.comb += number.eq(Mux(value[name][-1], -value[name][:WORD], value[name][:WORD]))
+        value[f"{name}_word"] = h.net(f"{unit}{name}_word", WORD) == number
+    low, high = (value[name] for name in ("low", "high"))
     largest = Signal(LARGEST_WIDTH)
     h.m.d.comb += largest.eq(Mux(low[:WORD] < high[:WORD], high, low))
-    found = h.net(f"{unit}largest", LARGEST_WIDTH)
-    cycles = squares_cycles(h.dut.config)
+    found = ((h.net(f"{unit}largest", LARGEST_WIDTH) == largest)
+             & value["low_word"] & value["high_word"])
     rows = [h.net(f"{unit}row_valid_{cycle}") for cycle in range(1, cycles)]
     # then the last cycle before the sums
-    rows.append(Cat(h.net(f"{unit}sum_squares_{i}", SUM_SQUARES_WIDTH) for i in range(2)).any())
-    parts = {"sum_abs": WORD + 1}
+    squares = Cat(h.net(f"{unit}sum_squares_{i}", SUM_SQUARES_WIDTH) for i in range(2)).any()
     others = Cat(h.net(f"{unit}{name}_{i}", parts.get(name, 2))
                  for name in SUMS if name != "sum_squares" for i in range(2)).any()
     carries = [h.net(f"{unit}{name}_carries", (STATISTICS_LAYOUT[name].shape - 1) // SEGMENT)
                for name in SUMS]
+    running = h.ghost(1, "running")
+    h.m.d.sync += running.eq(1)
+    ports = h.inner(unit, StatisticsUnit(h.dut.config))
+    by_row, by_outcome = h.past(ports.row.valid), h.past(ports.valid)
+    h.prove(implies(awake, running),
+            implies(running, ~squares | h.past(rows[-1])),
+            implies(running, ~others | by_row | by_outcome))
+    rows.append(squares)
     for stage, end in enumerate(ends):
         # no row is left in the cycles that add it; the lowest carry comes to rest first
         h.prove(implies(end, ~Cat(rows[:stage]).any()))
         if stage:
             h.prove(implies(end, ~others))
         if stage > cycles:
-            h.prove(implies(end, (found == largest)
+            h.prove(implies(end, found
                             & ~Cat(carry[:stage - cycles] for carry in carries).any()))
+    resting = ~Cat(*rows, others, *carries).any()
+    h.prove(implies(cleared, resting), implies(empty, resting & found))
 
 
 def reporting(h: Harness, path: str, ahead: list) -> Signal:
@@ -155,22 +186,35 @@ def reporting(h: Harness, path: str, ahead: list) -> Signal:
     request = h.inner(solver, ScaleSolver(h.dut.config)).i
     waited = solving(h, solver)
     h.prove(request.valid == states["SOLVE"], h.kept(request))
-    to_end, rest = Signal(range(len(ends))), Signal(range(ANSWER + len(ends) + 2))
+    to_end, rest = Signal(range(len(ends))), Signal(range(ANSWER + len(ends) + 5))
     for cycles, there in ends:
         with h.m.If(there):
             h.m.d.comb += to_end.eq(cycles)
-    with h.m.If(states["PRESET"]):
+    with h.m.If(states["REREAD"]):
         h.m.d.comb += rest.eq(1)
+    with h.m.Elif(states["PRESET"]):
+        h.m.d.comb += rest.eq(2)
     with h.m.Elif(states["SOLVE"]):
-        h.m.d.comb += rest.eq(ANSWER + 1 - waited)
+        h.m.d.comb += rest.eq(ANSWER + 2 - waited)
     with h.m.Elif(states["MEASURE"]):
-        h.m.d.comb += rest.eq(to_end + ANSWER + 2)
-    return rest
+        h.m.d.comb += rest.eq(to_end + ANSWER + 3)
+    with h.m.Elif(states["CLEAR"]):
+        h.m.d.comb += rest.eq(ANSWER + 4)
+    # until the next job may start
+    adapt = h.inner(path, AdaptUnit(h.dut.config))
+    lookup = Signal(range(AdaptUnit.LOOKUP + 1))
+    looking = Cat(states[name] for name in ("IDLE", "READ", "APPLY", "READY")).any()
+    for cycles, name in enumerate(("READY", "APPLY", "READ", "IDLE")):
+        with h.m.If(states[name]):
+            h.m.d.comb += lookup.eq(cycles)
+    h.prove(adapt.ready == states["READY"])
+    return rest, looking, lookup
 
 
 def adapt_progress() -> Harness:
     """A job is reported at most `report_within` cycles after its last row, or after its start if it
-    has no rows; the report waits for the host alone, and the unit is idle right after it.
+    has no rows; the report waits for the host alone, and a job that is offered while none runs may
+    start within LOOKUP cycles.
 
     In an environment that keeps the rules of `rows_expected`, as `engine_progress` shows of the
     engine.
@@ -179,14 +223,17 @@ def adapt_progress() -> Harness:
     dut, within = h.dut, report_within()
     is_open, *rules = rows_expected(h, dut)
     h.assume(*rules)
-    rest = reporting(h, "", [(is_open, 0)])
+    rest, looking, lookup = reporting(h, "", [(is_open, 0)])
     ended = (dut.start & dut.dataless) | (dut.valid & dut.last)
-    waiting = ~dut.idle & ~is_open & ~dut.report.valid
+    waiting = ~looking & ~is_open & ~dut.report.valid
     since = h.ghost(range(within + 1), "since")  # cycles since the job's end
     h.m.d.sync += since.eq(Mux(ended, 1, Mux(waiting, since + 1, 0)))
+    offered = h.ghost(range(AdaptUnit.LOOKUP + 1), "offered")  # cycles that a job has waited
+    h.m.d.sync += offered.eq(Mux(looking & dut.request & ~dut.ready, offered + 1, 0))
     h.prove(implies(waiting, since + rest <= within), implies(waiting, since < within),
-            implies(is_open, ~dut.idle & ~dut.report.valid),
-            implies(h.past(dut.report.valid & dut.report.ready), dut.idle))
+            implies(is_open, ~dut.ready & ~dut.report.valid),
+            implies(h.past(dut.report.valid & dut.report.ready), looking),
+            implies(looking & dut.request, offered + lookup <= AdaptUnit.LOOKUP))
     return h
 
 
@@ -203,7 +250,7 @@ def engine_progress(config: Config = SMALL) -> Harness:
     inputs, outputs = (streams_of(h.dut, flow).values() for flow in (In, Out))
     h.assume(*(h.kept(stream) for stream in inputs))
     ahead = rows_on_their_way(h)
-    reported = reporting(h, "adapt_unit.", ahead)
+    reported, looking, lookup = reporting(h, "adapt_unit.", ahead)
     adapt = h.inner("adapt_unit.", AdaptUnit(config))
     is_open, *rules = rows_expected(h, adapt)  # what `adapt_progress` assumes is so
     h.prove(*rules, is_open == Cat(there for there, _ in ahead).any())
@@ -220,7 +267,8 @@ def engine_progress(config: Config = SMALL) -> Harness:
     with h.m.If(drainer.valid):
         h.m.d.comb += rest.eq(Mux(drainer.gemm, to_rescale, 0))
     with h.m.Elif(queued.valid):
-        h.m.d.comb += rest.eq(Mux(queued.job.adapt.enable & ~adapt.idle, reported, 0) + block)
+        h.m.d.comb += rest.eq(Mux(queued.job.adapt.enable,
+                                  Mux(looking, lookup, reported), 0) + block)
     for stage, (there, tag) in enumerate(rescaling):
         with h.m.If(there & ~tag.discard):
             h.m.d.comb += rest.eq(len(rescaling) - 1 - stage)
@@ -242,19 +290,42 @@ def coupled(h: Harness):
     feeder's: the tile holds just the rows that the drainer waits for, or the feeder feeds them.
     Returns the drainer, its queue, and the places in the tile."""
     config = h.dut.config
-    shape, dim = job_layout(config), config.dim_width
-    position = data.StructLayout(dict.fromkeys(("n", "m_left", "n_left"), dim))  # as `BlockWalk`'s
+    shape = shape_layout(config)
+    axes = [shape[axis].shape for axis in ("rows", "cols")]
+    position = data.StructLayout({  # as `BlockWalk`'s
+        "tail": axes[0]["tail"].shape, "n": axes[1]["more"].shape,
+        "m_left": axes[0]["more"].shape, "n_left": axes[1]["more"].shape})
 
-    def walk(name, valid):
-        at = Signal(position, name=f"{name}_at")
-        h.m.d.comb += [at[part].eq(h.net(f"{name}_{part}", dim)) for part, _ in position]
-        return SimpleNamespace(valid=h.net(valid), job=h.net(f"{name}_job", shape), at=at)
+    def job_at(station: str, at, shape_of):
+        h.m.d.comb += [at.tail.eq(shape_of.rows.tail), at.n.eq(shape_of.cols.more)]
+        return SimpleNamespace(at=at, valid=h.net(station))
+
+    def rows_of(at):
+        return Mux(at.m_left == 0, at.tail, config.rows)
+
+    def walk(name, station):
+        found = job_at(station, Signal(position, name=f"{name}_at"), h.net(f"{name}_shape", shape))
+        h.m.d.comb += [found.at[part].eq(h.net(f"{name}_{part}", position[part].shape))
+                       for part in ("m_left", "n_left")]
+        rows, last, last_col = (h.net(f"{name}_{part}", width) for part, width in (
+            ("rows", position["tail"].shape), ("last", 1), ("last_col", 1)))
+        h.prove(implies(found.valid, (last_col == (found.at.n_left == 0))
+                        & (last == ((found.at.n_left == 0) & (found.at.m_left == 0)))
+                        & (rows == rows_of(found.at)) & (found.at.tail != 0)
+                        & (found.at.tail <= config.rows)))
+        return found
 
     drainer, feeder = walk("drain", "draining"), walk("feed", "feeding")
-    queued = SimpleNamespace(valid=h.net("queue_valid"), job=h.net("queued", shape))
-    for station in (drainer, queued):
+    start = Signal(position)  # of the queue's job
+    queued_shape = h.net("queued_shape", shape)
+    queued = job_at("queue_valid", start, queued_shape)
+    h.m.d.comb += [start.m_left.eq(queued_shape.rows.more),
+                   start.n_left.eq(queued_shape.cols.more)]
+    for station, name in ((drainer, "drain_job"), (queued, "queued")):
+        station.job = h.net(name, job_layout(config))
         station.gemm = station.valid & (station.job.op == Op.GEMM)
-    row_index, k_left = h.net("row_index", range(config.rows)), h.net("k_left", dim)
+    row_index, k_left = h.net("row_index", range(config.rows)), h.net(
+        "k_left", shape["beats"].shape["more"].shape)
 
     def runs(job):
         """What `refused` leaves of a descriptor, as far as progress needs it."""
@@ -262,23 +333,21 @@ def coupled(h: Harness):
         return (((job.op == Op.GEMM) & sized & (job.k != 0) & ~job.adapt.discard)
                 | ((job.op == Op.QUANTISE) & sized) | ((job.op == Op.TABLE) & job.adapt.enable))
 
-    def rows_of(at):
-        return Mux(at.m_left <= config.rows, at.m_left, config.rows)
-
+    has_rows = queued.job.op != Op.TABLE
     h.prove(
         implies(queued.valid, runs(queued.job)),
-        h.net("last_row") == (row_index + 1 == rows_of(drainer.at)),
-        implies(drainer.valid, runs(drainer.job) & (drainer.at.n != 0) & (drainer.at.m_left != 0)
-                & (drainer.at.n_left != 0) & (row_index < rows_of(drainer.at))),
+        implies(queued.valid & has_rows, (start.tail != 0) & (start.tail <= config.rows)),
+        implies(drainer.valid, runs(drainer.job) & (row_index < rows_of(drainer.at))
+                & (h.net("last_row") == (row_index + 1 == rows_of(drainer.at)))
+                & (h.net("quantise") == (drainer.job.op == Op.QUANTISE))
+                & (h.net("gemm") == (drainer.job.op == Op.GEMM))),
         implies(~drainer.valid, row_index == 0),
-        implies(feeder.valid, (k_left != 0) & (feeder.job.k != 0)),
+        implies(feeder.valid, h.net("beat_last") == (k_left == 0)),
     )
     # The next block to be drained: of the drainer's job, else of the queue's, else not known yet.
     known, of_queue, at = drainer.gemm | queued.gemm, ~drainer.gemm, Signal(position)
     begun = Mux(drainer.gemm, row_index, 0)
-    start = Signal(position)  # of the queue's job
-    h.m.d.comb += [start.n.eq(queued.job.n), start.m_left.eq(queued.job.m),
-                   start.n_left.eq(queued.job.n), at.eq(Mux(of_queue, start, drainer.at))]
+    h.m.d.comb += at.eq(Mux(of_queue, start, drainer.at))
     held = blocks_held(h, "mac_tile.")
     # only what comes out is so in part
     h.prove(implies(~Cat(there for there, _ in held[:3]).any(), begun == 0))
@@ -286,10 +355,10 @@ def coupled(h: Harness):
         h.prove(implies(there, known & (block == at) & (rows + begun == rows_of(at))))
         after, last, begun = Signal(position), Signal(), Mux(there, 0, begun)
         h.m.d.comb += after.eq(Mux(there, block, at))
-        with h.m.If(there & (block.n_left > config.cols)):
-            h.m.d.comb += after.n_left.eq(block.n_left - config.cols)
-        with h.m.Elif(there & (block.m_left > config.rows)):
-            h.m.d.comb += [after.n_left.eq(block.n), after.m_left.eq(block.m_left - config.rows)]
+        with h.m.If(there & (block.n_left != 0)):
+            h.m.d.comb += after.n_left.eq(block.n_left - 1)
+        with h.m.Elif(there & (block.m_left != 0)):
+            h.m.d.comb += [after.n_left.eq(block.n), after.m_left.eq(block.m_left - 1)]
         with h.m.Elif(there):  # the last block of its job
             h.m.d.comb += [last.eq(1), after.eq(start)]
         known, of_queue, at = Mux(last, queued.gemm & ~of_queue, known), of_queue | last, after

@@ -58,7 +58,7 @@ PROPERTIES = (
     _of(RescaleUnit, {"advance": "1'b1"}),
     _of(ScaleSolver, {"unreachable": "last"}),
     _of(AdaptUnit, {"clipped": "first"}, engine.stable_report),
-    _of(Engine, {"adapt_unit.idle": "1'b1"}, engine.stable_engine),
+    _of(Engine, {"adapt_unit.ready": "1'b1"}, engine.stable_engine),
     _shape(MacTile, {"o__valid": "waits"}),
     _shape(RescaleUnit, {"o__valid": "advance"}),
     _shape(ScaleSolver, {"o__valid": "i__ready"}),
@@ -83,7 +83,7 @@ PROPERTIES = (
                  {"drain_last": "1'b0"},  # and goes on after the last block
                  {"feed_last_col": "1'b0"},  # the feeder takes more blocks than there are
                  {"taken": "1'b0"},  # the queue is never read
-                 {"adapt_unit.idle": "1'b0"},  # adapting jobs never start
+                 {"adapt_unit.ready": "1'b0"},  # adapting jobs never start
                  {"adapt_unit.valid": "1'b0"})),  # a measured row is not counted
     Property(f"something moves every {engine.quiet_within(TINY)} cycles, tiny", "Engine",
              lambda: engine.engine_progress(TINY),
