@@ -175,6 +175,8 @@ class AdaptUnit(wiring.Component):
             report.clipped.eq(clipped),
             Cat(report[flag] for flag in SOLVER_FLAGS).eq(flags),
         ]
+        started = Signal()  # whether it does is known late in a cycle
+        m.d.sync += started.eq(self.start)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [job.eq(self.adapt), dataless.eq(self.dataless), flags.eq(0)]
@@ -190,8 +192,8 @@ class AdaptUnit(wiring.Component):
                 ]
                 m.next = "READY"
             with m.State("READY"):
-                m.d.comb += self.ready.eq(1)
-                with m.If(self.start):
+                m.d.comb += self.ready.eq(~started)
+                with m.If(started):
                     with m.If(dataless):
                         m.next = "CLEAR"
                     with m.Else():

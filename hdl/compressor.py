@@ -48,17 +48,26 @@ class Columns:
         """The bits as unsigned values with the same sum, as many as the columns are high."""
         return [Cat(row) for row in zip_longest(*self.bits, fillvalue=Const(0, 1))]
 
-    def registered(self, m: Module, name: str, enable=1, counts=None) -> "Columns":
+    def registered(self, m: Module, name: str, enable=1, counts=None, none=()) -> "Columns":
         """The same bits one cycle later, held while not enabled, 0 if they do not count.
 
-        Constants need no register where everything counts.
+        Constants need no register where everything counts; else registers of `none`, which say that
+        nothing counts, share them: inverted, to be able to drive them all.
         """
         after = Columns(len(self.bits))
         held: list[list] = [[] for _ in self.bits]
+        constants = [Const(1, 1)]
+        if counts is not None:
+            constants = []
+            for i, value in enumerate(none):
+                register = Signal(name=f"{name}_none_{i}", reset_less=True)
+                with m.If(enable):
+                    m.d.sync += register.eq(value)
+                constants.append(~register)
         for c, column in enumerate(self.bits):
             for bit in column:
-                if counts is None and isinstance(bit, Const):
-                    after._append(c, bit, 0)
+                if isinstance(bit, Const):
+                    after._append(c, constants[c % len(constants)], 0)
                 else:
                     held[c].append(bit)
         for r, row in enumerate(zip_longest(*held, fillvalue=Const(0, 1))):

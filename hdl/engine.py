@@ -49,9 +49,9 @@ class BlockWalk:
     def __init__(self, m: Module, config: Config, name: str):
         self._m, self._config, self._name = m, config, name
         layout = shape_layout(config)
-        self._shape = Signal(layout, name=f"{name}_shape", reset_less=True)
+        self.shape = Signal(layout, name=f"{name}_shape", reset_less=True)
         self._m_left, self._n_left = (
-            Signal.like(self._shape[axis].more, name=f"{name}_{part}", reset_less=True)
+            Signal.like(self.shape[axis].more, name=f"{name}_{part}", reset_less=True)
             for part, axis in (("m_left", "rows"), ("n_left", "cols")))
         self.rows, self.cols = (
             Signal(layout[axis].shape["tail"].shape, name=f"{name}_{axis}", reset_less=True)
@@ -60,7 +60,7 @@ class BlockWalk:
             Signal(name=f"{name}_{part}", reset_less=True) for part in ("last", "last_col"))
 
     def _go(self, shape, m_left, n_left, name: str):
-        """Statements that point at a block, and its rows."""
+        """Registers and what points them at a block, and its rows."""
         rows, last_row, last_col = (
             Signal(len(value), name=f"{self._name}_{name}_{part}") for part, value in (
                 ("rows", self.rows), ("last_row", self.last), ("last_col", self.last)))
@@ -69,25 +69,25 @@ class BlockWalk:
             rows.eq(Mux(last_row, shape.rows.tail, self._config.rows)),
         ]
         return [
-            self._m_left.eq(m_left), self._n_left.eq(n_left), self.rows.eq(rows),
-            self.cols.eq(Mux(last_col, shape.cols.tail, self._config.cols)),
-            self.last.eq(last_row & last_col), self.last_col.eq(last_col),
+            (self._m_left, m_left), (self._n_left, n_left), (self.rows, rows),
+            (self.cols, Mux(last_col, shape.cols.tail, self._config.cols)),
+            (self.last, last_row & last_col), (self.last_col, last_col),
         ], rows
 
     def start(self, shape):
-        """Statements that point at the first block of a job, and its rows."""
-        statements, rows = self._go(shape, shape.rows.more, shape.cols.more, "start")
-        return [*statements, self._shape.eq(shape)], rows
+        """Registers and what points them at the first block of a job, and its rows; `shape` is to
+        be loaded with them."""
+        return self._go(shape, shape.rows.more, shape.cols.more, "start")
 
     def step(self):
-        """Statements that go on to the next block, and its rows."""
+        """Registers and what takes them on to the next block, and its rows."""
         m_left = Signal.like(self._m_left, name=f"{self._name}_next_m_left")
         n_left = Signal.like(self._n_left, name=f"{self._name}_next_n_left")
         self._m.d.comb += [
             m_left.eq(self._m_left - self.last_col),
-            n_left.eq(Mux(self.last_col, self._shape.cols.more, self._n_left - 1)),
+            n_left.eq(Mux(self.last_col, self.shape.cols.more, self._n_left - 1)),
         ]
-        return self._go(self._shape, m_left, n_left, "step")
+        return self._go(self.shape, m_left, n_left, "step")
 
 
 class Engine(wiring.Component):
@@ -223,23 +223,30 @@ class Engine(wiring.Component):
         ]
 
         def point(beats, left, name: str):
-            """Statements that point at a beat which as many follow."""
+            """Registers and what points them at a beat which as many follow."""
             none_left = Signal(name=name)
             m.d.comb += none_left.eq(left == 0)
-            return [k_left.eq(left), last.eq(none_left),
-                    lanes.eq(Mux(none_left, beats.tail, config.lanes))]
+            return [(k_left, left), (last, none_left),
+                    (lanes, Mux(none_left, beats.tail, config.lanes))]
 
+        left = Signal.like(k_left, name="next_k_left")
+        m.d.comb += left.eq(Mux(last, beats.more, k_left - 1))
+        starts, goes_on = (point(shape.beats, shape.beats.more, "feed_start_last"),
+                           point(beats, left, "feed_step_last"))
+        blocks = zip(walk.start(shape)[0], walk.step()[0], strict=True)
         with m.If(~feeding):
             m.d.sync += [beats.eq(shape.beats), a_signed.eq(self.job.p.a_signed),
-                         b_format.eq(self.job.p.b_format), first.eq(1),
-                         *point(shape.beats, shape.beats.more, "feed_start_last"),
-                         *walk.start(shape)[0]]
-        with m.Elif(fire):
-            left = Signal.like(k_left, name="next_k_left")
-            m.d.comb += left.eq(Mux(last, beats.more, k_left - 1))
-            m.d.sync += [first.eq(last), *point(beats, left, "feed_step_last")]
-            with m.If(last):
-                m.d.sync += [*walk.step()[0], feeding.eq(~walk.last)]
+                         b_format.eq(self.job.p.b_format), walk.shape.eq(shape)]
+        # a beat that is taken comes late: it only enables
+        with m.If(~feeding | fire):
+            m.d.sync += [first.eq(~feeding | last),
+                         *(target.eq(Mux(feeding, after, new)) for (target, new), (_, after)
+                           in zip(starts, goes_on, strict=True))]
+        with m.If(~feeding | (fire & last)):
+            m.d.sync += [target.eq(Mux(feeding, after, new))
+                         for (target, new), (_, after) in blocks]
+        with m.If(fire & last):
+            m.d.sync += feeding.eq(~walk.last)
         return feeding
 
     def _drain(self, m: Module, tile, rescale, adapt, queued, shape, queue_valid, taken):
@@ -292,10 +299,12 @@ class Engine(wiring.Component):
             m.d.sync += [first_row.eq(0), row_index.eq(row_index + 1),
                          last_row.eq(row_index + 2 == walk.rows)]
             with m.If(last_row):
-                m.d.sync += [row_index.eq(0), last_row.eq(step_rows == 1), *step]
+                m.d.sync += [row_index.eq(0), last_row.eq(step_rows == 1),
+                             *(target.eq(value) for target, value in step)]
                 m.d.sync += draining.eq(~walk.last)
         with m.If(taken):
-            m.d.sync += [job.eq(queued), first_row.eq(1), last_row.eq(start_rows == 1), *start,
+            m.d.sync += [job.eq(queued), first_row.eq(1), last_row.eq(start_rows == 1),
+                         *(target.eq(value) for target, value in start), walk.shape.eq(shape),
                          quantise.eq(queued.op == Op.QUANTISE), gemm.eq(queued.op == Op.GEMM),
                          draining.eq(queued.op != Op.TABLE)]
             with m.If(queued.adapt.enable):

@@ -34,8 +34,9 @@ STATISTICS_LAYOUT = data.StructLayout({  # the members of golden.statistics.Stat
 SUMS = ("count", "sum_abs", "sum_squares", "saturated", "underflowed")
 SEGMENT = 12  # bits of a sum that a carry passes in one cycle
 SEGMENTS = -(-SUM_SQUARES_WIDTH // SEGMENT)
-FIRST_LEVELS = 3  # of full adders behind the squares' digits
+FIRST_LEVELS = 2  # of full adders behind the squares' digits
 LEVELS = 5  # of full adders in one cycle
+ADDENDS = 3  # rows that are added to a sum in one cycle
 SQUARE_HEIGHT = 9  # bits of a square in its highest column, without the constant
 GROUP = 4  # values of which one cycle finds the extremes
 
@@ -89,6 +90,11 @@ class StatisticsUnit(wiring.Component):
         for cycle in range(1, max(cycles - 1, extremes_cycles(self.config)) + 1):
             row_valid.append(delayed(row_valid[-1], f"row_valid_{cycle}", False))
             row_first.append(delayed(row_first[-1], f"row_first_{cycle}"))
+        none = [~row.valid, ~row.valid]  # two chains, which share the load
+        for cycle in range(1, cycles):
+            after = Signal(name=f"none_{cycle}", init=1)
+            m.d.sync += after.eq(none[1])
+            none = [~row_valid[cycle], after]
         stages = self.latency(self.config) - 1
         valid, last = (Signal(stages, name=name) for name in ("valid_1", "last_1"))
         m.d.sync += [
@@ -109,7 +115,7 @@ class StatisticsUnit(wiring.Component):
         squares.add_constant(constant)
         for cycle, levels in enumerate(square_levels(self.config)[:-1]):
             name = f"squares_{cycle}"
-            squares = squares.reduced(m, platform, 2, name, levels).registered(m, name)
+            squares = squares.reduced(m, platform, ADDENDS, name, levels).registered(m, name)
         counts = [Columns(extra + 1) for _ in range(3)]
         for count, bits in zip(
                 counts, (row.keep, self.outcome.clamped, self.outcome.vanished), strict=True):
@@ -123,7 +129,8 @@ class StatisticsUnit(wiring.Component):
             ("underflowed", counts[2], self.valid, self.first),
         ):
             # a job's first row clears the sums in the cycle before it is added
-            part = columns.reduced(m, platform, 2, name).registered(m, name, counts=counted)
+            part = columns.reduced(m, platform, ADDENDS, name).registered(
+                m, name, counts=counted, none=none if name == "sum_squares" else ())
             m.d.comb += self.result[name].eq(
                 self._accumulate(m, platform, name, part, (counted & first) | self.clear))
 
@@ -185,9 +192,9 @@ class StatisticsUnit(wiring.Component):
 
 
 def square_levels(config: Config) -> list[int]:
-    """Levels of full adders in each cycle that adds squares, until two rows are left."""
+    """Levels of full adders in each cycle that adds squares, until ADDENDS rows are left."""
     height, levels = config.cols * SQUARE_HEIGHT + 1, []
-    while height > 2:
+    while height > ADDENDS:
         levels.append(LEVELS if levels else FIRST_LEVELS)
         for _ in range(levels[-1]):
             height = -(-height * 2 // 3)

@@ -17,7 +17,13 @@ from hdl.mac_tile import MacTile
 from hdl.multiplier import joined
 from hdl.rescale import RescaleUnit
 from hdl.squares import add_step
-from hdl.statistics import SEGMENT, STATISTICS_LAYOUT, StatisticsUnit, squares_cycles
+from hdl.statistics import (
+    ADDENDS,
+    SEGMENT,
+    STATISTICS_LAYOUT,
+    StatisticsUnit,
+    squares_cycles,
+)
 from verif.formal.harness import SMALL, Harness, implies, latency
 from verif.formal.progress import blocks_held
 
@@ -298,13 +304,14 @@ def statistics() -> Harness:
     ):
         width = STATISTICS_LAYOUT[name].shape
         bits = {"sum_abs": WORD + 1, "sum_squares": width}.get(name, 2)
-        terms = [h.net(f"{name}_term_{i}", bits) for i in range(2)]
+        rows = ADDENDS if name == "sum_squares" else 2
+        terms = [h.net(f"{name}_term_{i}", bits) for i in range(rows)]
         added = Signal(width, name=f"added_{name}")
         h.m.d.comb += added.eq(sum(terms))
         if part is not None:
             h.prove(implies(running, added == Mux(h.past(counted), h.past(part), 0)))
         else:
-            for i in range(2):
+            for i in range(rows):
                 h.cut(f"{name}_{i}", bits)
             for _ in range(squares_cycles(SMALL) - 1):
                 begins = h.past(begins)

@@ -12,7 +12,7 @@ from hdl.engine import Engine
 from hdl.mac_tile import MacTile
 from hdl.rescale import RescaleUnit
 from hdl.solver import ScaleSolver
-from verif.formal import arithmetic, engine, progress, streams
+from verif.formal import adaptive, arithmetic, engine, progress, streams
 from verif.formal.harness import SMALL, Harness
 from verif.formal.prover import Verdict, prove
 from verif.formal.structure import independent
@@ -57,7 +57,7 @@ PROPERTIES = (
     _of(MacTile, {"kept": "1'b0"}),
     _of(RescaleUnit, {"advance": "1'b1"}),
     _of(ScaleSolver, {"unreachable": "last"}),
-    _of(AdaptUnit, {"clipped": "first"}, engine.stable_report),
+    _of(AdaptUnit, {"clipped": "first"}, adaptive.stable_report),
     _of(Engine, {"adapt_unit.ready": "1'b1"}, engine.stable_engine),
     _shape(MacTile, {"o__valid": "waits"}),
     _shape(RescaleUnit, {"o__valid": "advance"}),
@@ -70,8 +70,8 @@ PROPERTIES = (
              ({"advance": "1'b0"},)),
     Property(f"any request is answered in {progress.ANSWER} cycles", "ScaleSolver",
              progress.solver_progress, ({"last": "1'b0"},)),
-    Property(f"any job is reported in {engine.report_within()} cycles", "AdaptUnit",
-             engine.adapt_progress, (
+    Property(f"any job is reported in {adaptive.report_within()} cycles", "AdaptUnit",
+             adaptive.adapt_progress, (
                  {"statistics_unit.done": "1'b0"},  # the end of the rows is missed
                  {"scale_solver.o__valid": "1'b0"},  # the solver's answer is
                  {"job_dataless": "1'b0"})),  # rows are awaited that nobody sends
