@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scales that adapt by themselves: statistics, solver, and the table of scales per tensor."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.adaptive import TENSOR_WIDTH
 from golden.adaptive import Use as GoldenUse
 from golden.config import Config
-from golden.dyadic import IDENTITY, Dyadic
+from golden.dyadic import Dyadic
 from golden.rescale import ZERO_POINT_WIDTH
 from golden.solver import ALPHA_WIDTH, EXPONENT_WIDTH
 from hdl.layouts import RESCALE_LAYOUT, measured_layout, outcome_layout
@@ -16,6 +16,7 @@ from hdl.library import place
 from hdl.rounding import INTEGERS
 from hdl.solver import Mode, ScaleSolver
 from hdl.statistics import STATISTICS_LAYOUT, StatisticsUnit
+from hdl.table import ENTRY_LAYOUT, EntryTable
 
 
 class Use(enum.Enum, shape=2):
@@ -25,15 +26,6 @@ class Use(enum.Enum, shape=2):
     ENTRY = GoldenUse.ENTRY.value
     EXPONENT = GoldenUse.EXPONENT.value
 
-
-ENTRY_LAYOUT = data.StructLayout({
-    "multiplier": Dyadic.WIDTH,
-    "shift": Dyadic.SHIFT_WIDTH,
-    "zero_point": signed(ZERO_POINT_WIDTH),
-    "exponent": signed(EXPONENT_WIDTH),
-    "valid": 1,
-    "frozen": 1,
-})
 
 ADAPT_LAYOUT = data.StructLayout({
     "enable": 1,
@@ -109,10 +101,7 @@ class AdaptUnit(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        unset_entry = ENTRY_LAYOUT.const({
-            "multiplier": IDENTITY.multiplier, "shift": IDENTITY.shift})
-        table = Array(Signal(ENTRY_LAYOUT, name=f"entry_{i}", init=unset_entry)
-                      for i in range(self.config.tensors))
+        table = place(m, platform, "entry_table", EntryTable(self.config))
         statistics = place(m, platform, "statistics_unit", StatisticsUnit(self.config))
         solver = place(m, platform, "scale_solver", ScaleSolver(self.config))
         report = self.report.p
@@ -123,8 +112,8 @@ class AdaptUnit(wiring.Component):
         clipped = Signal(reset_less=True)
         flags = Signal(len(SOLVER_FLAGS), reset_less=True)
         # of the job, a cycle after its tensor is known or the table is written
-        entry = Signal(ENTRY_LAYOUT, reset_less=True)
-        m.d.sync += entry.eq(table[job.tensor])
+        entry = table.entry
+        m.d.comb += [table.tensor.eq(job.tensor), table.written.eq(entry)]
 
         # The scale of the job that is about to start.
         scale = Signal(APPLIED_LAYOUT)
@@ -214,24 +203,27 @@ class AdaptUnit(wiring.Component):
                 with m.If(solver.o.valid):
                     m.d.sync += flags.eq(Cat(solver.o.p[flag] for flag in SOLVER_FLAGS))
                     with m.If(~entry.frozen & by_grad):
-                        m.d.sync += table[job.tensor].exponent.eq(solver.o.p.exponent)
+                        m.d.comb += [table.write.eq(1),
+                                     table.written.exponent.eq(solver.o.p.exponent)]
                     # a degenerate round leaves the entry alone
                     with m.If(~entry.frozen & ~by_grad & ~solver.o.p.degenerate):
-                        m.d.sync += [
-                            table[job.tensor].multiplier.eq(solver.o.p.multiplier),
-                            table[job.tensor].shift.eq(solver.o.p.shift),
-                            table[job.tensor].zero_point.eq(solver.o.p.zero_point),
-                            table[job.tensor].valid.eq(1),
+                        m.d.comb += [
+                            table.write.eq(1),
+                            table.written.multiplier.eq(solver.o.p.multiplier),
+                            table.written.shift.eq(solver.o.p.shift),
+                            table.written.zero_point.eq(solver.o.p.zero_point),
+                            table.written.valid.eq(1),
                         ]
                     m.next = "REREAD"
             with m.State("PRESET"):
-                m.d.sync += [
-                    table[job.tensor].multiplier.eq(applied.multiplier),
-                    table[job.tensor].shift.eq(applied.shift),
-                    table[job.tensor].zero_point.eq(applied.zero_point),
-                    table[job.tensor].exponent.eq(job.exponent),
-                    table[job.tensor].valid.eq(job.valid),
-                    table[job.tensor].frozen.eq(job.frozen),
+                m.d.comb += [
+                    table.write.eq(1),
+                    table.written.multiplier.eq(applied.multiplier),
+                    table.written.shift.eq(applied.shift),
+                    table.written.zero_point.eq(applied.zero_point),
+                    table.written.exponent.eq(job.exponent),
+                    table.written.valid.eq(job.valid),
+                    table.written.frozen.eq(job.frozen),
                 ]
                 m.next = "REREAD"
             with m.State("REREAD"):

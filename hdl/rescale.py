@@ -22,6 +22,7 @@ from hdl.layouts import (
 )
 from hdl.library import place
 from hdl.rounding import INTEGERS, KIND_LAYOUT, WHOLE_WIDTH, Rounder, fraction_width, kind_of
+from hdl.serial import SerialMultiplier, row_cycles
 from hdl.squares import DIGIT_LAYOUT, booth_digit, multiple
 from hdl.xorshift import Xorshift
 
@@ -36,12 +37,17 @@ OVER = PRODUCT_WIDTH - WORD  # shifts of two places, less one, after which nothi
 MULTIPLIER_LAYOUT = data.ArrayLayout(DIGIT_LAYOUT, RECODED_WIDTH // 2 + 1)
 
 
+def doubled(params):
+    """The multiplier, doubled where the shift is even: what is left to shift is two places a step.
+    """
+    return Mux(params.shift[0], params.multiplier, params.multiplier << 1)
+
+
 def recoded(m: Module, params, name: str):
-    """The multiplier as digits, for all lanes. An even shift doubles it, so that what is left to
-    shift is two places a step."""
+    """The multiplier as digits, for all lanes."""
     result = Signal(MULTIPLIER_LAYOUT, name=name)
     number = Signal(RECODED_WIDTH, name=f"{name}_number")
-    m.d.comb += number.eq(Mux(params.shift[0], params.multiplier, params.multiplier << 1))
+    m.d.comb += number.eq(doubled(params))
     bits = Cat(Const(0, 1), number, Const(0, 2))
     for i, digit in enumerate(result):
         m.d.comb += digit.eq(booth_digit(*bits[2 * i:2 * i + 3]))
@@ -70,7 +76,8 @@ class RescaleLane(wiring.Component):
             "bias": In(signed(WORD)),
             "mask": In(1),
             "enable": In(1),
-            "multiplier": In(MULTIPLIER_LAYOUT),  # in cycle 2
+            # in cycle 2
+            "multiplier": In(RECODED_WIDTH if config.serial else MULTIPLIER_LAYOUT),
             "shift": In(Dyadic.SHIFT_WIDTH),  # in cycle 4
             "over": In(OVER // 2),  # in cycle 4
             "zero_point": In(signed(ZERO_POINT_WIDTH)),  # in cycle 5
@@ -110,9 +117,12 @@ class RescaleLane(wiring.Component):
             self.sign.eq(sign[0]),
         ]
         # Cycle 2: the product, as rows that are still to be added. Cycle 3: their sum.
-        partial = self._product(m, platform, magnitude)
-        rows = partial.registered(m, "rows", self.enable)
-        left, right = rows.reduced(m, platform, 2, "sum").rows
+        if self.config.serial:
+            left, right = self._serial_product(m, platform, magnitude), 0
+        else:
+            partial = self._product(m, platform, magnitude)
+            rows = partial.registered(m, "rows", self.enable)
+            left, right = rows.reduced(m, platform, 2, "sum").rows
         product = register(PRODUCT_WIDTH, "product")
         # Cycle 4: shift down to the fraction; what is lost only counts as sticky.
         shifted = Cat(Const(0, fraction_bits - 1), product)
@@ -157,6 +167,14 @@ class RescaleLane(wiring.Component):
             ]
         return m
 
+    def _serial_product(self, m: Module, platform, magnitude):
+        """The product, a while after `enable`: then its factors are there, and hold. It holds until
+        cycle 3 is over."""
+        multiplier = place(m, platform, "serial_multiplier", SerialMultiplier(self.config))
+        m.d.sync += multiplier.start.eq(self.enable)
+        m.d.comb += [multiplier.magnitude.eq(magnitude), multiplier.number.eq(self.multiplier)]
+        return multiplier.product
+
     def _product(self, m: Module, platform, magnitude) -> Columns:
         """The magnitude times the multiplier, as few rows."""
         columns, constant = Columns(PRODUCT_WIDTH), 0
@@ -192,6 +210,7 @@ class RescaleUnit(wiring.Component):
     clear : In(1), clears `saturated`. saturated : Out(1), sticky: some acc + bias left 32 bits.
 
     Latency: `latency` cycles. Throughput: one row per cycle; parameters may change with every row.
+    With `Config.serial` `SerialMultiplier.cycles` more, and a row in `hdl.serial.row_cycles`.
     A column that `tag.keep` leaves out counts as masked.
     Backpressure: all stages hold while a result waits.
     Arithmetic: `golden.rescale.rescale`.
@@ -214,32 +233,42 @@ class RescaleUnit(wiring.Component):
         m = Module()
         advance = Signal()
         valid = Signal(self.latency)
-        m.d.comb += [
-            advance.eq(~self.o.valid | self.o.ready),
-            self.i.ready.eq(advance),
-            self.o.valid.eq(valid[-1]),
-        ]
+        room = ~self.o.valid | self.o.ready
+        m.d.comb += self.o.valid.eq(valid[-1])
         # params[n] and tag[n] are read in cycle n
         params, tag = [self.i.p.params], [self.i.p.tag]
         for stage in range(self.latency):
             tag.append(Signal.like(self.i.p.tag, name=f"tag_{stage}", reset_less=True))
-        for stage in range(5):
-            params.append(Signal(RESCALE_LAYOUT, name=f"params_{stage}", reset_less=True))
+        if self.config.serial:
+            self._one_row(m, valid, room, advance)
+            params += [Signal(RESCALE_LAYOUT, name="params_held", reset_less=True)] * 5
+            with m.If(self.i.valid & self.i.ready):
+                m.d.sync += params[1].eq(params[0])
+        else:
+            m.d.comb += [advance.eq(room), self.i.ready.eq(advance)]
+            for stage in range(5):
+                params.append(Signal(RESCALE_LAYOUT, name=f"params_{stage}", reset_less=True))
+            with m.If(advance):
+                m.d.sync += [after.eq(before) for before, after in pairwise(params)]
         with m.If(advance):
-            m.d.sync += valid.eq(Cat(self.i.valid, valid[:-1]))
-            for chain in (params, tag):
-                m.d.sync += [after.eq(before) for before, after in pairwise(chain)]
+            m.d.sync += valid.eq(Cat(self.i.valid & self.i.ready, valid[:-1]))
+            m.d.sync += [after.eq(before) for before, after in pairwise(tag)]
         # What all lanes read is decoded in the cycle before.
-        multiplier = Signal(MULTIPLIER_LAYOUT, reset_less=True)
         over = Signal(OVER // 2, reset_less=True)
         zero_point = Signal(signed(ZERO_POINT_WIDTH), reset_less=True)
         kinds = [Signal(KIND_LAYOUT, name=f"kind_{stage}", reset_less=True) for stage in range(2)]
-        digits, kind = recoded(m, params[1], "recoded"), Signal(KIND_LAYOUT)
+        if self.config.serial:
+            multiplier = doubled(params[1])
+        else:
+            multiplier = Signal(MULTIPLIER_LAYOUT, reset_less=True)
+            digits = recoded(m, params[1], "recoded")
+            with m.If(advance):
+                m.d.sync += multiplier.eq(digits)
+        kind = Signal(KIND_LAYOUT)
         is_code = Cat(kind[fmt.name] for _, fmt in INTEGERS).any()
         m.d.comb += kind.eq(kind_of(params[4]))
         with m.If(advance):
             m.d.sync += [
-                multiplier.eq(digits),
                 over.eq(Cat(params[3].shift < 2 * (i + 1) for i in range(len(over)))),
                 zero_point.eq(params[4].zero_point & is_code.replicate(ZERO_POINT_WIDTH)),
                 kinds[0].eq(kind),
@@ -290,3 +319,18 @@ class RescaleUnit(wiring.Component):
         with m.Elif(self.clear):
             m.d.sync += self.saturated.eq(0)
         return m
+
+    def _one_row(self, m: Module, valid, room, advance):
+        """A row at a time: it waits behind its second stage for the product, the next one until the
+        statistics are ready for it."""
+        cycles = row_cycles(self.config)
+        left = Signal(range(cycles))
+        m.d.comb += [
+            advance.eq(room & ((left == cycles - 1)
+                               | (left < cycles - 1 - SerialMultiplier.cycles))),
+            self.i.ready.eq(advance & ~valid[:-1].any() & (left == 0)),
+        ]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += left.eq(cycles - 1)
+        with m.Elif(left != 0):
+            m.d.sync += left.eq(left - 1)

@@ -18,6 +18,7 @@ from golden.statistics import (
 )
 from hdl.compressor import Columns
 from hdl.layouts import WORD, measured_layout, outcome_layout
+from hdl.serial import serial_latency, serial_statistics
 from hdl.squares import add_square
 
 STATISTICS_LAYOUT = data.StructLayout({  # the members of golden.statistics.Statistics
@@ -55,7 +56,8 @@ class StatisticsUnit(wiring.Component):
 
     Latency: `latency(config)` cycles from a job's last row to `done`: a sum's carries wait in
     registers between its segments, and need as many cycles without a row to arrive. Throughput: one
-    row per cycle. Arithmetic: `golden.statistics.measure`, exact up to 2**32 elements.
+    row per cycle, with `Config.serial` one in `hdl.serial.row_cycles`. Arithmetic:
+    `golden.statistics.measure`, exact up to 2**32 elements.
     """
 
     def __init__(self, config: Config):
@@ -74,9 +76,13 @@ class StatisticsUnit(wiring.Component):
     @staticmethod
     def latency(config: Config) -> int:
         # squares, accumulation, and the carries
+        if config.serial:
+            return serial_latency(config)
         return squares_cycles(config) + 1 + SEGMENTS - 1
 
     def elaborate(self, platform):
+        if self.config.serial:
+            return serial_statistics(self, platform)
         m = Module()
         row, cycles = self.row, squares_cycles(self.config)
 

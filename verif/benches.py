@@ -16,28 +16,32 @@ class Bench:
     tests: int
 
 
-TINY = preset("tiny")
+TINY = Config(2, 2, 8)
+SERIAL = preset("tiny")  # carry chains, one row of the rescaling unit after the other
+CHAINS = Config(2, 2, 8, carry_chains=True)
 ONE = Config(1, 1, 1, accumulator_width=20, dim_width=4, tensors=1)  # every size at its least
 
 BENCHES = {
     "multiplier": Bench("tetra_multiplier", (
-        TINY, *(Config(2, 2, 8, radices=radices, carry_chains=chains)
-                for radices in ((4, 2), (4,), (2,)) for chains in (False, True)
-                if (radices, chains) != (TINY.radices, TINY.carry_chains)),
+        *(Config(2, 2, 8, radices=radices, carry_chains=chains)
+          for chains in (False, True) for radices in ((4, 2), (4,), (2,))),
         Config(1, 1, 1, carry_chains=True)), tests=1),
     "dot_product": Bench("tetra_dot_product", (
         TINY, preset("base"), Config(2, 2, 4, pipeline=1), Config(2, 2, 64, pipeline=3),
-        Config(1, 1, 1, pipeline=1, carry_chains=True),
+        CHAINS, Config(1, 1, 1, pipeline=1, carry_chains=True),
         Config(1, 1, 64, pipeline=3, carry_chains=True)), tests=1),
     "mac_tile": Bench("tetra_mac_tile", (
         TINY, Config(4, 2, 4, accumulator_width=20), ONE,
-        Config(1, 1, 32, accumulator_width=20)), tests=4),  # a single sum overflows
+        Config(1, 1, 32, accumulator_width=20), CHAINS, SERIAL), tests=4),  # a single sum overflows
     "rescale": Bench("tetra_rescale_unit", (
-        TINY, Config(2, 2, 8, radices=(2,)), Config(2, 2, 8, stochastic=False)), tests=3),
-    "statistics": Bench("tetra_statistics_unit", (TINY, Config(1, 8, 1)), tests=1),
+        TINY, Config(2, 2, 8, radices=(2,)), Config(2, 2, 8, stochastic=False), SERIAL,
+        Config(2, 2, 8, serial=True)), tests=3),
+    "statistics": Bench("tetra_statistics_unit", (
+        TINY, Config(1, 8, 1), SERIAL, Config(1, 4, 1, serial=True)), tests=1),
     "solver": Bench("tetra_scale_solver", (TINY,), tests=3),
     "engine": Bench("tetra_engine", (
-        TINY, Config(4, 2, 4, 20, radices=(4,), stochastic=False), ONE), tests=6),
+        TINY, Config(4, 2, 4, 20, radices=(4,), stochastic=False), ONE, SERIAL,
+        Config(2, 2, 8, carry_chains=True, serial=True)), tests=6),
 }
 
 

@@ -23,7 +23,7 @@ from golden.formats import (
 
 def test_presets():
     sizes = {name: (c.rows, c.cols, c.lanes) for name, c in PRESETS.items()}
-    assert sizes == {"tiny": (2, 2, 8), "small": (4, 4, 16), "base": (8, 4, 32),
+    assert sizes == {"tiny": (4, 1, 4), "small": (4, 4, 16), "base": (8, 4, 32),
                      "big": (16, 8, 32)}
     for name, config in PRESETS.items():
         assert preset(name) is config

@@ -16,6 +16,7 @@ from golden.solver import SolveMode
 from hdl.engine import Engine
 from hdl.job import Op, job_layout
 from hdl.layouts import BFormat
+from hdl.serial import SerialMultiplier, row_cycles
 from verif.benches import BENCHES, run_bench
 from verif.binding import descriptor, unpack_report
 from verif.stimuli import engine_beats, operand_beats, random_codes, random_job, result_row
@@ -189,14 +190,18 @@ async def full_utilisation(dut):
     bench = EngineBench(dut, 0.0, 0.0)
     config = bench.config
     await bench.reset()
-    shape = 4 * config.rows, 4 * config.cols, 4 * config.rows * config.lanes
+    # a block takes at least as long as its rows need to drain
+    shape = (4 * config.rows, 4 * config.cols,
+             4 * config.rows * config.lanes * row_cycles(config))
     a = np.ones((shape[0], shape[2]), np.int8)
     job = Job.gemm(a, INT4, np.ones((shape[1], shape[2]), np.int8), INT4)
     start = bench.cycle
     bench.add(job)
     await bench.finish()
     utilisation = job.macs / (bench.cycle - start) / config.macs_per_cycle
-    overhead = 2 + Engine.latency(config) + config.rows  # job accepted, pipeline, last block's rows
+    # job accepted, pipeline, last block's rows
+    overhead = (2 + Engine.latency(config) + SerialMultiplier.cycles * config.serial
+                + config.rows * row_cycles(config))
     assert bench.cycle - start <= job.macs // config.macs_per_cycle + overhead, utilisation
 
 

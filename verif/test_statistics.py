@@ -9,7 +9,7 @@ from amaranth.sim import Simulator
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
-from golden.config import Config, preset
+from golden.config import Config
 from golden.formats import INT32
 from golden.statistics import (
     COUNT_WIDTH,
@@ -22,9 +22,10 @@ from golden.statistics import (
 )
 from hdl.compressor import Columns
 from hdl.layouts import measured_layout, outcome_layout
+from hdl.serial import row_cycles
 from hdl.squares import add_square
 from hdl.statistics import STATISTICS_LAYOUT, StatisticsUnit
-from verif.benches import BENCHES, run_bench
+from verif.benches import BENCHES, SERIAL, TINY, run_bench
 from verif.runner import Settings
 
 
@@ -32,6 +33,7 @@ def jobs(rng, config: Config, count: int):
     """Random jobs: their cycles (row, outcome, valid, first, last), and the statistics that must
     come. Outcomes come with their rows or later."""
     row_layout, outcome = measured_layout(config), outcome_layout(config)
+    latency = StatisticsUnit.latency(config)
     for _ in range(count):
         height = int(rng.choice([1, 1, 2, int(rng.integers(1, 20))]))
         bits = int(rng.integers(1, 33))
@@ -42,6 +44,8 @@ def jobs(rng, config: Config, count: int):
         clamped, vanished = (rng.random((2, height, config.cols)) < 0.3) & kept
         rows, outcomes = [], []
         for r in range(height):
+            if r:
+                rows += [not_valid(rng, row_layout) for _ in range(row_cycles(config) - 1)]
             while rng.random() < 0.2:  # what does not count
                 rows.append(not_valid(rng, row_layout))
             rows.append(row_layout.const({
@@ -54,9 +58,9 @@ def jobs(rng, config: Config, count: int):
                 "clamped": bits_of(clamped[r]), "vanished": bits_of(vanished[r])}).as_bits(),
                 1, int(r == 0), int(r == height - 1)))
         late = int(rng.integers(4))
-        rows += [not_valid(rng, row_layout)] * (late + StatisticsUnit.latency(config))
+        rows += [not_valid(rng, row_layout)] * (late + latency)
         outcomes = ([(0, 0, 1, 1)] * late + outcomes
-                    + [(random_bits(rng, outcome), 0, 1, 1)] * StatisticsUnit.latency(config))
+                    + [(random_bits(rng, outcome), 0, 1, 1)] * latency)
         yield (list(zip(rows, *zip(*outcomes, strict=True), strict=True)),
                measure(values[kept], clamped.sum(), vanished.sum()))
 
@@ -115,8 +119,8 @@ def test_verilator(config):
     run_bench("statistics", config)
 
 
-def test_amaranth_simulator():
-    config = preset("tiny")
+@pytest.mark.parametrize("config", [TINY, SERIAL], ids=repr)
+def test_amaranth_simulator(config):
     dut = StatisticsUnit(config)
     expected, rows, found = [], [], []
     for job, statistics in jobs(np.random.default_rng(4), config, 60):

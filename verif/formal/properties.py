@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from golden.config import PRESETS
+from golden.config import Config
 from hdl.adaptive import AdaptUnit
 from hdl.engine import Engine
 from hdl.mac_tile import MacTile
@@ -51,7 +51,7 @@ def _shape(block, fault: dict[str, str]):
                     lambda: block(SMALL), (fault,))
 
 
-TINY = PRESETS["tiny"]
+TINY = Config(2, 2, 8)
 
 PROPERTIES = (
     _of(MacTile, {"kept": "1'b0"}),
