@@ -112,8 +112,8 @@ class AdaptUnit(wiring.Component):
         clipped = Signal(reset_less=True)
         flags = Signal(len(SOLVER_FLAGS), reset_less=True)
         # of the job, a cycle after its tensor is known or the table is written
-        entry = table.entry
-        m.d.comb += [table.tensor.eq(job.tensor), table.written.eq(entry)]
+        entry = Signal(ENTRY_LAYOUT)
+        m.d.comb += [table.tensor.eq(job.tensor), entry.eq(table.entry), table.written.eq(entry)]
 
         # The scale of the job that is about to start.
         scale = Signal(APPLIED_LAYOUT)

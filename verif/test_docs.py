@@ -9,8 +9,8 @@ import pytest
 
 from verif.cache import ROOT
 
-PAGES = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/synthesis.md",
-         "docs/verification.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/fpga.md",
+         "docs/synthesis.md", "docs/verification.md"]
 
 
 def test_testplan_names_tests_that_exist():

@@ -26,7 +26,7 @@ FAULTS = (  # bench, what is wrong, pattern in the Verilog, replacement of its f
      r"\1 1'h0;"),
     ("solver", "ties go up", r"\| multiplier\[0\]", "| 1'h1"),
     ("engine", "a block ends one beat late", r"(last +=) k_left <= 4'h8", r"\1 k_left < 4'h8"),
-    ("engine", "a tensor's exponent acts the wrong way", r"\) - (\$signed\(wanted)", r") + \1"),
+    ("engine", "a tensor's exponent acts the wrong way", r"\) - (\$signed\(entry)", r") + \1"),
 )
 
 
