@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from rich.console import Console
 from rich.table import Table
 
-from synth.plots import COLOURS, MUTED, OTHERS, _figure
+from synth.plots import COLOURS, GRID, MUTED, OTHERS, WIDTH
 
 HEADINGS = ("design", "device", "LUT4", "per MAC", "FFs", "BRAM", "DSP", "MHz")
 EXPLANATION = (
@@ -79,8 +79,7 @@ def plot(fpga: dict) -> Figure | None:
     shown = [d for d in fpga["designs"] if d["fmax_by_seed"]][::-1]
     if not shown:
         return None
-    figure, size = _figure(1.1 + 0.27 * len(shown))
-    figure.clear()
+    figure = Figure(figsize=(WIDTH, 1.1 + 0.27 * len(shown)), layout="constrained")
     size, speed = figure.subplots(1, 2, sharey=True)
     names = [", ".join(cells(d)[:2]) for d in shown]
     colours = [(COLOURS[0] if d["device"].startswith("LFE5U") else COLOURS[1]) if d["ours"]
@@ -89,6 +88,7 @@ def plot(fpga: dict) -> Figure | None:
     size.bar_label(bars, [f"{d['luts']:,}" for d in shown], fontsize=7, color=MUTED, padding=3)
     size.set(xscale="log", xlabel="LUT4", xlim=(min(d["luts"] for d in shown) / 2,
                                                 max(d["luts"] for d in shown) * 4))
+    size.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     for place, (design, colour) in enumerate(zip(shown, colours, strict=True)):
         found = list(design["fmax_by_seed"].values())
         speed.plot([min(found), max(found)], [place, place], color=colour, lw=1.2, alpha=0.5)
@@ -99,12 +99,13 @@ def plot(fpga: dict) -> Figure | None:
     speed.set(xlabel="MHz", xlim=(0, None))
     for axes in (size, speed):
         axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="x", color="#dee2e6", lw=0.6)
+        axes.grid(axis="x", color=GRID, lw=0.6)
         axes.set_axisbelow(True)
         axes.tick_params(labelsize=8)
     speed.legend(handles=[
         Line2D([], [], color=MUTED, marker="|", ms=8, mew=2, lw=0, label="median"),
         Line2D([], [], color=MUTED, marker="o", ms=3.5, lw=0, label="one seed"),
         Line2D([], [], color=MUTED, lw=0.9, ls=":", label="target")],
-        frameon=False, fontsize=7, loc="upper right", bbox_to_anchor=(1.0, 1.04), ncols=3)
+        frameon=False, fontsize=7, loc="upper right", ncols=3,
+        bbox_to_anchor=(1.0, 1.0 + 0.4 / len(shown)))
     return figure
