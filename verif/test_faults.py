@@ -25,7 +25,7 @@ FAULTS = (  # bench, what is wrong, pattern in the Verilog, replacement of its f
     ("statistics", "a job's sums start from the last one's", r"(sum_abs_cleared = ).*;",
      r"\1 1'h0;"),
     ("solver", "ties go up", r"\| multiplier\[0\]", "| 1'h1"),
-    ("engine", "a block ends one beat late", r"(last +=) k_left <= 4'h8", r"\1 k_left < 4'h8"),
+    ("engine", "a block ends one beat late", r"(feed_step_last = ! )next_(k_left)", r"\1\2"),
     ("engine", "a tensor's exponent acts the wrong way", r"\) - (\$signed\(entry)", r") + \1"),
 )
 
