@@ -123,16 +123,10 @@ class ScaleSolver(wiring.Component):
         degenerate, unreachable, saturated, limited = (
             Signal(name=name, reset_less=True)
             for name in ("degenerate", "unreachable", "saturated", "limited"))
-        m.d.comb += [
-            solution.multiplier.eq(multiplier),
-            solution.shift.eq(shift),
-            solution.zero_point.eq(zero_point),
-            solution.exponent.eq(exponent),
-            solution.degenerate.eq(degenerate),
-            solution.unreachable.eq(unreachable),
-            solution.saturated.eq(saturated),
-            solution.limited.eq(limited),
-        ]
+        m.d.comb += [solution[name].eq(value) for name, value in {
+            "multiplier": multiplier, "shift": shift, "zero_point": zero_point,
+            "exponent": exponent, "degenerate": degenerate, "unreachable": unreachable,
+            "saturated": saturated, "limited": limited}.items()]
 
         # What a state asks of the adder is decoded in its first cycle. Then every step adds in one
         # cycle, in which nothing else moves, and goes on in the next.

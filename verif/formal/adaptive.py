@@ -86,7 +86,8 @@ def measuring(h: Harness, path: str, ahead: list):
             implies(started, states["READY"] & (dataless == h.past(adapt.dataless))),
             started == h.past(adapt.start))
     # the entry that was read is that of the table, but for the cycle after the table is written
-    table = Array(h.net(f"{path}entry_{i}", ENTRY_LAYOUT.size) for i in range(config.tensors))
+    table = Array(h.net(f"{path}entry_table.entry_{i}", ENTRY_LAYOUT.size)
+                  for i in range(config.tensors))
     entry = h.net(f"{path}entry", ENTRY_LAYOUT.size)
     moving = Cat(states[name] for name in ("IDLE", "READ", "REREAD")).any()
     h.prove(moving | (entry == table[h.net(f"{path}job", ADAPT_LAYOUT).tensor]))
