@@ -24,7 +24,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from golden.config import Config
 from hdl.library import Library
 from hdl.multiplier import DigitMultiplier, Multiplier, OperandDecoder
-from hdl.rounding import IntegerRounder, Radix2Rounder, Radix4Rounder
 from hdl.verilog import TOPS, yosys
 from synth.asic import Netlist, jobs
 from synth.designs import BOUNDARIES
@@ -34,7 +33,7 @@ from verif.benches import BENCHES, TINY
 from verif.cache import cached, digest
 from verif.runner import Settings, simulate
 
-PROVEN = (Multiplier, OperandDecoder, DigitMultiplier, IntegerRounder, Radix4Rounder, Radix2Rounder)
+PROVEN = (Multiplier, OperandDecoder, DigitMultiplier)
 # A clock gate has a table of states in the library, no function: it opens while the clock is low.
 _CLOCK_GATE = """
 module {cell}(input CK, input E, output GCK);
@@ -75,8 +74,7 @@ class Check:
 def checks(block: str = "") -> list[Check]:
     """All, or those of the block or bench of that name; ValueError where there is none."""
     configs = BENCHES["multiplier"].configs
-    found = [Check(kind, config) for kind in PROVEN for config in configs
-             if getattr(kind, "radix", config.radices[0]) in config.radices]
+    found = [Check(kind, config) for kind in PROVEN for config in configs]
     found += [Check(TOPS[bench.top], TINY, name) for name, bench in BENCHES.items()]
     named = [check for check in found if block in ("", check.bench, check.block.__name__)]
     if not named:
