@@ -103,7 +103,7 @@ class Config:
 
 PRESETS = {
     "tiny": Config(4, 1, 4, dim_width=12, tensors=8, carry_chains=True, serial=True),
-    "small": Config(4, 4, 16, carry_chains=True),
+    "small": Config(4, 4, 16, pipeline=3, carry_chains=True),
     "base": Config(8, 4, 32, pipeline=3),
     "big": Config(16, 8, 32, pipeline=3),
 }

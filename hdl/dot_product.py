@@ -27,8 +27,11 @@ LEVELS = 3  # of full adders that one cycle has time for behind the multipliers
 def cuts(config: Config) -> tuple[int, ...]:
     """The heights at which the tree of rows is cut by registers, before its sum."""
     height = config.lanes
-    for _ in range(LEVELS):
-        height -= height // 3
+    if config.carry_chains:
+        height //= 2  # one level of adders
+    else:
+        for _ in range(LEVELS):
+            height -= height // 3
     return {1: (), 2: (3,), 3: (max(height, 2), 2)}[config.pipeline]
 
 

@@ -208,6 +208,7 @@ class Engine(wiring.Component):
         lanes = Signal.like(beat.lanes, name="feed_lanes", reset_less=True)
         first, last = (Signal(name=f"beat_{name}", reset_less=True) for name in ("first", "last"))
         fire = tile.i.valid & tile.i.ready
+        arrives = self.a.valid & self.b.valid & tile.i.ready  # comes late, and drives few gates
         m.d.comb += [
             tile.i.valid.eq(feeding & self.a.valid & self.b.valid),
             self.a.ready.eq(feeding & self.b.valid & tile.i.ready),
@@ -226,8 +227,8 @@ class Engine(wiring.Component):
             """Registers and what points them at a beat which as many follow."""
             none_left = Signal(name=name)
             m.d.comb += none_left.eq(left == 0)
-            return [(k_left, left), (last, none_left),
-                    (lanes, Mux(none_left, beats.tail, config.lanes))]
+            exist = Cat(~none_left | (lane < beats.tail) for lane in range(config.lanes))
+            return [(k_left, left), (last, none_left), (lanes, exist)]
 
         left = Signal.like(k_left, name="next_k_left")
         m.d.comb += left.eq(Mux(last, beats.more, k_left - 1))
@@ -237,12 +238,12 @@ class Engine(wiring.Component):
         with m.If(~feeding):
             m.d.sync += [beats.eq(shape.beats), a_signed.eq(self.job.p.a_signed),
                          b_format.eq(self.job.p.b_format), walk.shape.eq(shape)]
-        # a beat that is taken comes late: it only enables
-        with m.If(~feeding | fire):
+        # the beat that arrives is taken, if one is fed at all: it only enables
+        with m.If(~feeding | arrives):
             m.d.sync += [first.eq(~feeding | last),
                          *(target.eq(Mux(feeding, after, new)) for (target, new), (_, after)
                            in zip(starts, goes_on, strict=True))]
-        with m.If(~feeding | (fire & last)):
+        with m.If(~feeding | (arrives & last)):
             m.d.sync += [target.eq(Mux(feeding, after, new))
                          for (target, new), (_, after) in blocks]
         with m.If(fire & last):

@@ -48,7 +48,7 @@ def beat_layout(config: Config) -> data.StructLayout:
         "b": codes_layout(config, config.cols),
         "a_signed": 1,
         "b_format": BFormat,
-        "lanes": range(config.lanes + 1),  # valid lanes, 1..lanes: the others count as zero
+        "lanes": config.lanes,  # those that take part, a bit each: the others count as zero
         "rows": range(config.rows + 1),  # rows to drain, 1..rows; read with `last`
         "first": 1,
         "last": 1,

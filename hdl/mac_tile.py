@@ -75,7 +75,7 @@ class MacTile(wiring.Component):
             with m.If(take):
                 m.d.sync += [a[r][lane].eq(offset_binary(beat.a[r][lane], beat.a_signed))
                              for r in range(config.rows)]
-            exists = (lane < beat.lanes).replicate(4)
+            exists = beat.lanes[lane].replicate(4)
             for c in range(config.cols):
                 decoder = place(m, platform, f"operand_decoder_{c}_{lane}", OperandDecoder(config))
                 m.d.comb += [

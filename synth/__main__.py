@@ -67,7 +67,7 @@ def run(quick: bool, workers: int, console: Console) -> tuple[dict[str, Outcome]
     """The sweep of each library, then energy in the first, with a bar for each step."""
     plan = [(NANGATE45, quick_designs() if quick else designs(), QUICK if quick else SWEEP)]
     if not quick:
-        plan.append((OSU180, second_library_designs(), SWEEP))
+        plan.append((OSU180, second_library_designs(), QUICK))
     outcomes, energies = {}, []
     with _bars(console) as bars:
         for library, chosen, recipes in plan:

@@ -52,8 +52,9 @@ def tile_bench(config: Config, columns: int, gemm: Gemm, recipes: dict[str, str]
     vectors = [idle] * RESET + [idle | {
         "rst": 0, "clear": int(i < WARM_UP), "i__valid": 1, "i__payload": layout.const({
         "a": (beat.a & 15).tolist(), "b": (beat.b[:columns] & 15).tolist(),
-        "a_signed": gemm.a_fmt.signed, "b_format": BFormat.of(gemm.b_fmt), "lanes": cut.lanes,
-        "rows": cut.rows, "first": beat.first, "last": beat.last}).as_bits()}
+        "a_signed": gemm.a_fmt.signed, "b_format": BFormat.of(gemm.b_fmt),
+        "lanes": (1 << cut.lanes) - 1, "rows": cut.rows,
+        "first": beat.first, "last": beat.last}).as_bits()}
         for i, beat in enumerate(stream)]
     ends = [i for i, beat in enumerate(stream) if beat.last]
     # The row that waits behind the output holds nothing known until the output has: once, while

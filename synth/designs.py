@@ -77,8 +77,9 @@ def quick_designs() -> list[Design]:
 
 def second_library_designs() -> list[Design]:
     """What is mapped to the second library too: whatever the headline compares."""
-    blocks = {"tetra_mac_tile", "tetra_engine"}
-    return [*(d for d in core("base") if d.block in blocks), *baselines("base")]
+    blocks, depth = {"tetra_mac_tile", "tetra_engine"}, PRESETS["base"].pipeline
+    ours = [d for d in core("base") if d.block in blocks and d.depth == depth]
+    return [*ours, *baselines("base", every=2)]
 
 
 def core(name: str) -> list[Design]:
@@ -88,10 +89,9 @@ def core(name: str) -> list[Design]:
     for variant in pipelines(config) if name == "base" else [config]:
         per_cell = dict.fromkeys(GEMMS, config.lanes)
         per_tile = dict.fromkeys(GEMMS, config.macs_per_cycle)
-        tile = ((DotProduct, per_cell), (MacCell, per_cell), (MacTile, per_tile),
-                (Engine, per_tile))
-        rest = ((Multiplier, dict.fromkeys(GEMMS, 1)), (RescaleUnit, {}), (StatisticsUnit, {}),
-                (ScaleSolver, {}), (AdaptUnit, {}))
+        tile = ((DotProduct, per_cell), (MacCell, per_cell), (MacTile, per_tile))
+        rest = ((Engine, per_tile), (Multiplier, dict.fromkeys(GEMMS, 1)), (RescaleUnit, {}),
+                (StatisticsUnit, {}), (ScaleSolver, {}), (AdaptUnit, {}))
         depth = getattr(variant, "pipeline", 0)
         for block, macs in (*tile, *(rest if variant == config else ())):
             found.append(Design(module_name(block), name, depth, True,

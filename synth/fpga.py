@@ -78,7 +78,7 @@ class Device:
 
 ECP5 = Device(
     "LFE5U-85F", "nextpnr-ecp5", "synth_ecp5 -nowidelut",
-    ("--85k", "--package", "CABGA756", "--speed", "6", "--lpf-allow-unconstrained"), 100.0,
+    ("--85k", "--package", "CABGA756", "--speed", "8", "--lpf-allow-unconstrained"), 100.0,
     {"luts": "TRELLIS_COMB", "flip_flops": "TRELLIS_FF", "brams": "DP16KD", "dsps": "MULT18X18D"},
     {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4})
 ICE40 = Device(

@@ -55,7 +55,7 @@ def test_a_longer_block_overflows():
     """Some steps above the bound there is a real run, from reset, that overflows."""
     harness = arithmetic.accumulator(arithmetic.NARROW, beyond=2**17)
     i, o = harness.dut.i, harness.dut.o
-    harness.assume(i.valid, i.p.lanes == arithmetic.NARROW.lanes, o.ready,
+    harness.assume(i.valid, i.p.lanes.all(), o.ready,
                    i.p.b_format == BFormat.FP4_R4, ~i.p.a_signed)  # is found sooner: the steepest
     verdict = prover.prove(harness, 12, bounded=True)
     assert not verdict.proven

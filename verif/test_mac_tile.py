@@ -34,7 +34,7 @@ def block(rng, config: Config, k: int):
             "b": layouts["b"].shape.from_bits(b_beat),
             "a_signed": int(a_fmt.signed),
             "b_format": BFormat.of(b_fmt),
-            "lanes": min(config.lanes, k - i * config.lanes),
+            "lanes": (1 << min(config.lanes, k - i * config.lanes)) - 1,
             "rows": rows if i == len(pairs) - 1 else int(rng.integers(config.rows + 1)),
             "first": int(i == 0),
             "last": int(i == len(pairs) - 1),
@@ -114,7 +114,7 @@ async def overflow_is_sticky(dut):
     for r, c, top in cases if fit < 100 else cases[-1:]:  # wide accumulators take long to fill
         beat = {"a": [[15 * (i == r)] * config.lanes for i in range(config.rows)],
                 "b": [[top * (i == c)] * config.lanes for i in range(config.cols)],
-                "a_signed": 0, "b_format": BFormat.of(fmt), "lanes": config.lanes,
+                "a_signed": 0, "b_format": BFormat.of(fmt), "lanes": (1 << config.lanes) - 1,
                 "rows": config.rows}
         for beats in lengths:
             bench.source.queue.extend(
@@ -141,7 +141,8 @@ async def overflow_outranks_clear(dut):
     layout = beat_layout(config)
     beats = 2 ** (config.accumulator_width - 1) // (config.lanes * max_product(UINT4, fmt)) + 1
     top = {"a": [[15] * config.lanes] * config.rows, "b": [[7] * config.lanes] * config.cols,
-           "a_signed": 0, "b_format": BFormat.of(fmt), "lanes": config.lanes, "rows": config.rows}
+           "a_signed": 0, "b_format": BFormat.of(fmt), "lanes": (1 << config.lanes) - 1,
+           "rows": config.rows}
     bench.source.queue.extend(
         layout.const({**top, "first": int(i == 0), "last": int(i == beats - 1)}).as_bits()
         for i in range(beats))

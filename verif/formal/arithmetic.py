@@ -54,17 +54,18 @@ def accumulator(config: Config, beyond: int = 0) -> Harness:
     worths = ([max_product(a, b) for a, b in kinds], [row_worth(b) for _, b in kinds])
     cells = ("mac_cell_0_0.", "zero_cell_0.")
     valid, (first, split) = h.net("valid", 2), _controls(h, cells)
-    lanes, kind = h.ghost(beat.lanes.shape(), "lanes"), h.ghost(len(kinds), "kind")
+    offered_lanes = sum(beat.lanes)
+    lanes, kind = h.ghost(range(config.lanes + 1), "lanes"), h.ghost(len(kinds), "kind")
     begun = h.ghost(1, "begun")  # a block is being sent: the next beat may go on with it
     active = h.ghost(1, "active")  # the accumulators hold sums since reset
     with m.If(i.valid & i.ready):
         m.d.sync += begun.eq(~beat.last)
     with m.If(i.ready):
-        m.d.sync += [lanes.eq(beat.lanes), kind.eq(Cat(offered_kind))]
+        m.d.sync += [lanes.eq(offered_lanes), kind.eq(Cat(offered_kind))]
         with m.If(valid[1]):
             m.d.sync += active.eq(1)
-    h.assume(implies(i.valid, Cat(offered_kind).any() & (beat.lanes >= 1)
-                     & (beat.lanes <= config.lanes) & (beat.first | begun)))
+    h.assume(implies(i.valid, Cat(offered_kind).any() & beat.lanes.any()
+                     & (beat.first | begun)))
     h.prove(implies(begun, valid.any() | active))
 
     measures = []  # (of the beat in each stage, of its block so far in each stage)
@@ -74,7 +75,7 @@ def accumulator(config: Config, beyond: int = 0) -> Harness:
         block = [h.ghost(width, f"{name}_{stage}") for stage in range(3)]
         own = [h.ghost(width, f"own_{name}_{stage}") for stage in range(2)]
         now, offered = Signal(width), Signal(width)
-        m.d.comb += [now.eq(_measure(beat.lanes, offered_kind, worth)),
+        m.d.comb += [now.eq(_measure(offered_lanes, offered_kind, worth)),
                      offered.eq(now + Mux(beat.first, 0, so_far))]
         with m.If(i.valid & i.ready):
             m.d.sync += so_far.eq(offered)
@@ -163,15 +164,12 @@ def _controls(h: Harness, cells) -> list:
 
 def sums_of_rows(config: Config) -> Harness:
     """What rows add up to, and what rows of zeros do, is at most the lanes times `row_worth`; they
-    differ by the lanes times the largest product at most. Lanes beyond K have a code b of zero."""
+    differ by the lanes times the largest product at most. Lanes beyond K have a code b of zero;
+    the others are counted."""
     h = Harness(DotProduct(config))
     dut = h.dut
     lanes = h.ghost(range(config.lanes + 1), "lanes")
-    count = Signal(range(config.lanes + 1))
-    for n in range(1, config.lanes + 1):
-        with h.m.If(Value.cast(dut.b)[4 * n - 4:] != 0):
-            h.m.d.comb += count.eq(n)
-    h.m.d.sync += lanes.eq(count)
+    h.m.d.sync += lanes.eq(sum(Value.cast(code).any() for code in dut.b))
     rows = [h.net(f"{name}.total", row_sum_width(config)) for name in ("products", "zeros")]
     for a in (UINT4, INT4):
         for b in (INT4, *config.log_formats):
