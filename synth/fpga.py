@@ -23,6 +23,7 @@ from verif.cache import cached, digest
 
 VERSION = "1"  # of what happens around the commands, part of every key
 SEEDS = (1, 2, 3, 4, 5)
+LIMIT = 3600  # seconds for one placement, ten times what the largest design takes
 PINNED = Path(sys.executable).parent  # where the packaged tools are
 
 
@@ -77,13 +78,14 @@ class Device:
 
 
 ECP5 = Device(
-    "LFE5U-85F", "nextpnr-ecp5", "synth_ecp5 -nowidelut",
+    "LFE5U-85F-8", "nextpnr-ecp5", "synth_ecp5 -nowidelut",
     ("--85k", "--package", "CABGA756", "--speed", "8", "--lpf-allow-unconstrained"), 100.0,
     {"luts": "TRELLIS_COMB", "flip_flops": "TRELLIS_FF", "brams": "DP16KD", "dsps": "MULT18X18D"},
     {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4})
 ICE40 = Device(
     "iCE40 HX8K", "nextpnr-ice40", "synth_ice40",
-    ("--hx8k", "--package", "ct256"), 50.0,
+    # the default router may go round in circles on a device that is nearly full
+    ("--hx8k", "--package", "ct256", "--router", "router2"), 50.0,
     {"luts": "ICESTORM_LC", "brams": "ICESTORM_RAM"},
     {"SB_LUT4": 1})
 
@@ -189,9 +191,14 @@ class Placement:
     def _make(self, folder: Path) -> None:
         # the packaged tool runs in a sandbox that starts at the working directory
         shutil.copy(self.netlist, folder / "netlist.json")
-        done = subprocess.run(
-            [tool(self.device.tool)[0], "--json", "netlist.json", *self._arguments, "--quiet"],
-            cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            done = subprocess.run(
+                [tool(self.device.tool)[0], "--json", "netlist.json", *self._arguments, "--quiet"],
+                cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                timeout=LIMIT)
+        except subprocess.TimeoutExpired as error:
+            raise RuntimeError(f"{self.device.tool}, seed {self.seed}: not done after {LIMIT} s, "
+                               "given up") from error
         (folder / "netlist.json").unlink()
         path = folder / "log"
         log = path.read_text() if path.exists() else ""

@@ -189,6 +189,14 @@ def test_a_seed_that_fails_is_listed_and_the_rest_counts(monkeypatch, capsys):
     assert "no route" in page and "data:image/png" in page
 
 
+def test_a_placement_that_goes_on_for_ever_is_given_up(monkeypatch, tmp_path):
+    monkeypatch.setattr(cache, "CACHE", tmp_path)
+    netlist = design().mapping().run().netlist
+    monkeypatch.setattr(fpga, "LIMIT", 0.01)
+    with pytest.raises(RuntimeError, match=r"nextpnr-ice40, seed 1: not done after 0\.01 s"):
+        Placement(netlist, ICE40, 1).run()
+
+
 def test_blocks_above_an_adder_are_not_merged_into_it():
     """A sum of sums stays carry chains: a LUT4 per bit, where carry-save rows need two."""
     from hdl.dot_product import RowSum
@@ -208,9 +216,9 @@ def test_designs():
     """What the issue asks for is in the plan, each once."""
     names = [str(d) for d in fpga_designs()]
     assert len(set(names)) == len(names)
-    for name in ("tetra_engine/small, LFE5U-85F", "tetra_engine/small, LFE5U-85F without DSPs",
-                 "tetra_mac_tile/small, LFE5U-85F without DSPs", "tetra_engine/tiny, iCE40 HX8K",
-                 "tetra_fp16_mac/one MAC, LFE5U-85F", "tetra_int8_mac/one MAC, LFE5U-85F"):
+    for name in ("tetra_engine/small, LFE5U-85F-8", "tetra_engine/small, LFE5U-85F-8 without DSPs",
+                 "tetra_mac_tile/small, LFE5U-85F-8 without DSPs", "tetra_engine/tiny, iCE40 HX8K",
+                 "tetra_fp16_mac/one MAC, LFE5U-85F-8", "tetra_int8_mac/one MAC, LFE5U-85F-8"):
         assert name in names
     assert {d.device.name for d in quick_fpga_designs()} == {ECP5.name, ICE40.name}
 
