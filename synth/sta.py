@@ -27,7 +27,8 @@ if {{[llength $inputs]}} {{
 set_output_delay 0 -clock clock [all_outputs]
 set_load {load} [all_outputs]
 puts "inputs: [llength $inputs]"
-check_setup -no_clock -unconstrained_endpoints
+check_setup -verbose -no_clock -unconstrained_endpoints
+foreach port [all_outputs] {{ report_constant $port }}
 report_checks -path_delay max -digits 4 -fields {{slew cap}}
 exit
 """
@@ -53,7 +54,7 @@ def shortest_period(netlists: list[Path], top: str, library: CellLibrary, clocke
 
     The script and the report of that path are left in `work` as sta.tcl and sta.log. Without a
     clock the longest path from an input to an output counts. RuntimeError with the tool's words if
-    it reports no path, or anything that it could not read.
+    it reports no path, or anything that it could not read. An output that is constant has no path.
     """
     script = _SCRIPT.format(
         liberty=library.path, read="\n".join(f"read_verilog {path}" for path in netlists), top=top,
@@ -64,8 +65,18 @@ def shortest_period(netlists: list[Path], top: str, library: CellLibrary, clocke
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     (work / "sta.log").write_text(done.stdout)
     slack = re.search(r"^\s*(-?[\d.]+)\s+slack", done.stdout, re.M)
-    trouble = re.search(r"^(?:Error|Warning).*$", done.stdout, re.M)  # whatever it complains of
+    trouble = re.search(r"^(?:Error|Warning).*$", _without_constants(done.stdout), re.M)
     if not slack or trouble:
         raise RuntimeError(f"OpenSTA: {trouble[0] if trouble else 'no path found'}\n"
                            f"{done.stdout[-2000:]}")
     return PERIOD - float(slack[1])
+
+
+def _without_constants(text: str) -> str:
+    """The report, less its warning of endpoints without a path if they are constant outputs."""
+    constants = set(re.findall(r"^(\S+) [01]$", text, re.M))
+    warning = re.search(r"^Warning: There (?:is|are) \d+ unconstrained endpoints?\.\n"
+                        r"((?:  \S+\n)+)", text, re.M)
+    if warning and set(warning[1].split()) <= constants:
+        return text.replace(warning[0], "")
+    return text

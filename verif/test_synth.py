@@ -368,3 +368,16 @@ def test_an_unclocked_register_is_noticed(installed, tmp_path):
     block = jobs(netlist(Counter), [SWEEP[0]], NANGATE45)["tetra_counter"][0].run()
     with pytest.raises(RuntimeError, match="unclocked register"):
         sta.shortest_period([block.netlist], "tetra_counter", NANGATE45, False, tmp_path)
+
+
+@needs_sta
+def test_only_a_constant_output_needs_no_path(installed, tmp_path):
+    text = """module t(clk, q, end0); input clk; output q; output end0; wire n;
+    DFF_X1 r (.CK(clk), .D(n), .Q(q)); INV_X1 i (.A(q), .ZN(n)); {}
+    endmodule"""
+    path = tmp_path / "netlist.v"
+    path.write_text(text.format("assign end0 = 1'h0;"))
+    assert 0 < sta.shortest_period([path], "t", NANGATE45, True, tmp_path) < 1
+    path.write_text(text.format(""))
+    with pytest.raises(RuntimeError, match="1 unconstrained endpoint"):
+        sta.shortest_period([path], "t", NANGATE45, True, tmp_path)
