@@ -12,7 +12,7 @@ from synth.libraries import CellLibrary, MissingError
 ASSUMPTIONS = ("ideal clock (clock gates too), no wires, inputs at the clock edge from the "
                "library's driver, outputs loaded with four inverters, typical corner")
 PERIOD = 10.0  # nanoseconds; any one does, since the slack is what counts
-_SCRIPT = """read_liberty {liberty}
+_SCRIPT = r"""read_liberty {liberty}
 {read}
 link_design {top}
 create_clock -name clock -period {period}{pins}
@@ -27,8 +27,13 @@ if {{[llength $inputs]}} {{
 set_output_delay 0 -clock clock [all_outputs]
 set_load {load} [all_outputs]
 puts "inputs: [llength $inputs]"
-check_setup -verbose -no_clock -unconstrained_endpoints
+with_output_to_variable found {{ check_setup -verbose -no_clock -unconstrained_endpoints }}
+puts $found
 foreach port [all_outputs] {{ report_constant $port }}
+foreach pin [regexp -all -inline {{\S+/\S+}} $found] {{
+  puts -nonewline "$pin "
+  report_constant [get_pins $pin]
+}}
 report_checks -path_delay max -digits 4 -fields {{slew cap}}
 exit
 """
@@ -54,7 +59,7 @@ def shortest_period(netlists: list[Path], top: str, library: CellLibrary, clocke
 
     The script and the report of that path are left in `work` as sta.tcl and sta.log. Without a
     clock the longest path from an input to an output counts. RuntimeError with the tool's words if
-    it reports no path, or anything that it could not read. An output that is constant has no path.
+    it reports no path, or anything that it could not read. What is constant has no path.
     """
     script = _SCRIPT.format(
         liberty=library.path, read="\n".join(f"read_verilog {path}" for path in netlists), top=top,
@@ -73,8 +78,8 @@ def shortest_period(netlists: list[Path], top: str, library: CellLibrary, clocke
 
 
 def _without_constants(text: str) -> str:
-    """The report, less its warning of endpoints without a path if they are constant outputs."""
-    constants = set(re.findall(r"^(\S+) [01]$", text, re.M))
+    """The report, less its warning of endpoints without a path if they are constant."""
+    constants = set(re.findall(r"^(\S+)(?: \S+)? [01]$", text, re.M))
     warning = re.search(r"^Warning: There (?:is|are) \d+ unconstrained endpoints?\.\n"
                         r"((?:  \S+\n)+)", text, re.M)
     if warning and set(warning[1].split()) <= constants:
