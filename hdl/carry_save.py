@@ -84,6 +84,7 @@ def _add(m: Module, platform, rows: list, name: str) -> list:
     """Three rows, lowest first, as two: full adders only from where the third begins to where but
     one has ended."""
     (low, a), (middle, b), (start, _) = rows
+    assert len(a) >= start - low, "the lowest row ends below the third: there is a gap"
     stop = max(sorted(low + len(value) for low, value in rows)[1], start)
     adder = place(m, platform, name, CarrySaveAdder(stop - start))
     for port, (begin, value) in zip((adder.a, adder.b, adder.c), rows, strict=True):

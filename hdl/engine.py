@@ -138,7 +138,7 @@ class Engine(wiring.Component):
 
     @staticmethod
     def latency(config: Config) -> int:
-        return MacTile.latency(config) + RescaleUnit.latency
+        return MacTile.latency(config) + RescaleUnit.latency(config)
 
     def elaborate(self, platform):
         m = Module()

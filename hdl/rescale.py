@@ -209,14 +209,16 @@ class RescaleUnit(wiring.Component):
     outcome : Out(`outcome_layout`), of the row that `o` offers.
     clear : In(1), clears `saturated`. saturated : Out(1), sticky: some acc + bias left 32 bits.
 
-    Latency: `latency` cycles. Throughput: one row per cycle; parameters may change with every row.
-    With `Config.serial` `SerialMultiplier.cycles` more, and a row in `hdl.serial.row_cycles`.
+    Latency: `latency(config)` cycles. Throughput: one row per cycle, with `Config.serial` one in
+    `hdl.serial.row_cycles`; parameters may change with every row.
     A column that `tag.keep` leaves out counts as masked.
     Backpressure: all stages hold while a result waits.
     Arithmetic: `golden.rescale.rescale`.
     """
 
-    latency = RescaleLane.latency
+    @staticmethod
+    def latency(config: Config) -> int:
+        return RescaleLane.latency + SerialMultiplier.cycles * config.serial
 
     def __init__(self, config: Config):
         self.config = config
@@ -232,12 +234,12 @@ class RescaleUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         advance = Signal()
-        valid = Signal(self.latency)
+        valid = Signal(RescaleLane.latency)
         room = ~self.o.valid | self.o.ready
         m.d.comb += self.o.valid.eq(valid[-1])
         # params[n] and tag[n] are read in cycle n
         params, tag = [self.i.p.params], [self.i.p.tag]
-        for stage in range(self.latency):
+        for stage in range(RescaleLane.latency):
             tag.append(Signal.like(self.i.p.tag, name=f"tag_{stage}", reset_less=True))
         if self.config.serial:
             self._one_row(m, valid, room, advance)

@@ -88,13 +88,27 @@ def run_fpga(quick: bool, workers: int, console: Console) -> dict:
 
 def fpga_alone(quick: bool, workers: int, console: Console) -> int:
     """`make fpga`: only that part of the summary is new; what else it holds stays."""
+    known = known_summary(console)
     fpga = run_fpga(quick, workers, console)
-    path = FOLDER / "summary.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
     write(known | {"fpga": fpga})
     fpga_report.show(fpga, console)
     console.print(f"{(FOLDER / 'report.html').relative_to(ROOT)}", highlight=False)
     return 0
+
+
+def known_summary(console: Console) -> dict:
+    """What summary.json holds; nothing, and a word of it, if it is damaged or of old."""
+    path = FOLDER / "summary.json"
+    if not path.exists():
+        return {}
+    try:
+        known = json.loads(path.read_text())
+        render(known)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        console.print(f"{path.relative_to(ROOT)} is damaged or of another version ({error!r}): "
+                      "its figures are dropped, `make synth` measures them anew", highlight=False)
+        return {}
+    return known
 
 
 def write(summary: dict) -> None:
@@ -156,16 +170,19 @@ def show(summary: dict, console: Console) -> None:
 def compare(summary: dict, mode: str, check: bool, update: bool) -> int:
     """The exit code: 1 if `check` finds a regression, 2 if there is nothing to compare."""
     known = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    if not summary["designs"] and (check or update):
+        print("error: no figures: " + "; ".join(summary["missing"] or ["every recipe failed"]),
+              file=sys.stderr)
+        return 2
     now = figures(summary)
     if update:
         known[mode] = now
         write_atomically(FIGURES, (json.dumps(known, indent=1) + "\n").encode())
     if not check:
         return 0
-    if summary["missing"] or mode not in known:
-        print("error: nothing to compare: " + ("; ".join(summary["missing"]) or
-              f"no {mode} figures in {Path(FIGURES).name}, write them with --update"),
-              file=sys.stderr)
+    if not known.get(mode):
+        print(f"error: nothing to compare: no {mode} figures in {Path(FIGURES).name}, write them "
+              "with --update", file=sys.stderr)
         return 2
     worse = regressions(now, known[mode])
     for text in worse:

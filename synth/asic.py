@@ -121,8 +121,9 @@ class Job:
         return digest(
             VERSION, str(LIMIT), *self.library.buffer, self.text, *commands,
             *self.recipe.files(self.library, set()).values(),
-            self.library.digest, importlib.metadata.version("pyosys"),
-            sta.version() if self.timed else "")
+            *finish(Path("."), self.library), self.library.digest,
+            importlib.metadata.version("pyosys"),
+            *((sta.version(), sta.SCRIPT, repr(self.library.load)) if self.timed else ()))
 
     def run(self) -> "MappedBlock":
         """Map the block, or take what was mapped before; RuntimeError with the log's end."""

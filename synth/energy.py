@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 
 from golden.config import PRESETS
-from synth import gates, sta
+from synth import benches, gates, sta
 from synth import power as models
 from synth.asic import jobs
 from synth.benches import Bench, mac_bench, tile_bench
@@ -67,10 +67,9 @@ class Run:
         """Simulate, or take what was measured before; RuntimeError where results are wrong."""
         key = digest(
             *(path.read_text() for path in self.netlists), repr(self.bench.vectors),
-            repr((self.bench.start, self.period, self.glitches, self.library.driver,
-                  self.library.load)),
+            repr((self.bench.start, self.period, self.glitches, self.library)), sta.SCRIPT,
             self.library.digest, self.library.models.read_bytes(), sta.version(), gates.version(),
-            *(Path(module.__file__).read_bytes() for module in (gates, gates.vcd, models)))
+            *(Path(module.__file__).read_bytes() for module in (gates, gates.vcd, models, benches)))
         found = json.loads((cached("energy", key, ["power.json"], self._make)
                             / "power.json").read_text())
         return Measured(Power(**found["power"]), self.period, found["flip_flops"])

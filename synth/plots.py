@@ -50,11 +50,11 @@ def frontier(summary: dict) -> Figure:
 
 
 def depth(summary: dict) -> Figure:
-    """Fastest clock of every design against its number of pipeline stages."""
+    """Fastest clock against the number of pipeline stages, of the preset that the headline has."""
     figure, axes = _figure(3.6)
     lines = defaultdict(dict)
     for design in summary["designs"]:
-        if design["block"] in _compared(summary):
+        if design["block"] in _compared(summary) and design["preset"] == summary["preset"]:
             lines[design["block"]][design["depth"]] = design["fastest_mhz"]
     for block, colour in _colours(summary).items():
         stages = sorted(lines[block])

@@ -68,7 +68,8 @@ def _sections(summary: dict) -> list[tuple[str, str, Figure | None]]:
                       "operand registers; best is towards the top left. Lines of equal density are "
                       "dotted.</p>", plots.frontier(summary)))
         found.append(("Clock and depth",
-                      "<p>The fastest clock that any recipe reaches.</p>", plots.depth(summary)))
+                      f"<p>The fastest clock that any recipe reaches, {summary['preset']}.</p>",
+                      plots.depth(summary)))
     if summary["energy"]:
         found.append(("Energy", _energy(summary), plots.energy(summary)))
     if blocks := plots.area(summary):

@@ -12,7 +12,7 @@ from synth.libraries import CellLibrary, MissingError
 ASSUMPTIONS = ("ideal clock (clock gates too), no wires, inputs at the clock edge from the "
                "library's driver, outputs loaded with four inverters, typical corner")
 PERIOD = 10.0  # nanoseconds; any one does, since the slack is what counts
-_SCRIPT = r"""read_liberty {liberty}
+SCRIPT = r"""read_liberty {liberty}
 {read}
 link_design {top}
 create_clock -name clock -period {period}{pins}
@@ -61,7 +61,7 @@ def shortest_period(netlists: list[Path], top: str, library: CellLibrary, clocke
     clock the longest path from an input to an output counts. RuntimeError with the tool's words if
     it reports no path, or anything that it could not read. What is constant has no path.
     """
-    script = _SCRIPT.format(
+    script = SCRIPT.format(
         liberty=library.path, read="\n".join(f"read_verilog {path}" for path in netlists), top=top,
         period=PERIOD, pins=" [get_ports clk]" if clocked else "", driver=library.driver,
         load=f"{library.load / library.load_unit:g}")

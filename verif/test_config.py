@@ -65,7 +65,7 @@ def test_widths_out_of_range(name, lo, hi):
             replace(preset("tiny"), **{name: bad})
 
 
-@pytest.mark.parametrize("radices", [(), (8,), (4, 4), (4, 2, 10), (4, 3)])
+@pytest.mark.parametrize("radices", [(), (8,), (4, 4), (4, 2, 10), (4, 3), [4, 2], 4, (4.0,)])
 def test_radices_that_no_hardware_has(radices):
     text = f"radices = {radices!r}: expected (4,), (2,) or (4, 2); other bases exist"
     with pytest.raises(ValueError, match=f"^{re.escape(text)}"):

@@ -16,7 +16,7 @@ from golden.solver import SolveMode
 from hdl.engine import Engine
 from hdl.job import Op, job_layout
 from hdl.layouts import BFormat
-from hdl.serial import SerialMultiplier, row_cycles
+from hdl.serial import row_cycles
 from verif.benches import BENCHES, run_bench
 from verif.binding import descriptor, unpack_report
 from verif.stimuli import engine_beats, operand_beats, random_codes, random_job, result_row
@@ -200,8 +200,7 @@ async def full_utilisation(dut):
     await bench.finish()
     utilisation = job.macs / (bench.cycle - start) / config.macs_per_cycle
     # job accepted, pipeline, last block's rows
-    overhead = (2 + Engine.latency(config) + SerialMultiplier.cycles * config.serial
-                + config.rows * row_cycles(config))
+    overhead = 2 + Engine.latency(config) + config.rows * row_cycles(config)
     assert bench.cycle - start <= job.macs // config.macs_per_cycle + overhead, utilisation
 
 

@@ -232,3 +232,6 @@ def test_make_fpga_keeps_the_rest_of_the_summary(monkeypatch, tmp_path):
     assert program.fpga_alone(True, 1, Console(quiet=True)) == 0
     summary = json.loads((program.FOLDER / "summary.json").read_text())
     assert summary["title"] == "known" and summary["fpga"]["designs"] == []
+    (program.FOLDER / "summary.json").write_text("{")  # damaged: only the new part is kept
+    assert program.fpga_alone(True, 1, Console(quiet=True)) == 0
+    assert list(json.loads((program.FOLDER / "summary.json").read_text())) == ["fpga"]

@@ -13,7 +13,7 @@ from golden.formats import INT32, LogFormat
 from golden.rescale import Rescale, rescale
 from hdl.layouts import rescale_layout, result_layout
 from hdl.rescale import RescaleUnit
-from hdl.serial import SerialMultiplier, row_cycles
+from hdl.serial import row_cycles
 from verif.benches import BENCHES, TINY, run_bench
 from verif.stimuli import output_formats, random_rescale, result_words
 from verif.streams import Scoreboard, Sink, Source, StreamBench
@@ -137,7 +137,7 @@ async def full_speed(dut):
     for case in rows(bench.rng, bench.config, 64):
         bench.add(*case)
     await bench.run(lambda: bench.board.done)
-    latency = RescaleUnit.latency + SerialMultiplier.cycles * bench.config.serial
+    latency = RescaleUnit.latency(bench.config)
     assert bench.cycle == 63 * row_cycles(bench.config) + 1 + latency
 
 
@@ -157,7 +157,7 @@ def test_amaranth_simulator():
     async def bench(ctx):
         ctx.set(dut.o.ready, 1)
         ctx.set(dut.i.valid, 1)
-        for cycle in range(len(cases) + RescaleUnit.latency):
+        for cycle in range(len(cases) + RescaleUnit.latency(config)):
             if cycle < len(cases):
                 ctx.set(dut.i.payload, rescale_layout(config).from_bits(cases[cycle][0]))
             else:

@@ -381,3 +381,11 @@ def test_only_a_constant_output_needs_no_path(installed, tmp_path):
     path.write_text(text.format(""))
     with pytest.raises(RuntimeError, match="1 unconstrained endpoint"):
         sta.shortest_period([path], "t", NANGATE45, True, tmp_path)
+
+
+def test_no_figures_never_become_the_baseline(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(program, "FIGURES", tmp_path / "figures.json")
+    nothing = {"designs": [], "missing": ["OpenSTA: apt install opensta"]}
+    assert program.compare(nothing, "quick", False, True) == 2
+    assert "no figures: OpenSTA: apt install opensta" in capsys.readouterr().err
+    assert not (tmp_path / "figures.json").exists()
