@@ -35,14 +35,14 @@ help: ## list every target
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 	@echo "Settings, as in 'make run SEED=3': run: PRESET= BACKEND=rtl|golden CHECK=all|first|none"
 	@echo "QUANT=adaptive|hindsight|symmetric|range|stochastic|stochastic-all|luq|static"
-	@echo "SEED= EPOCHS= BATCH= TRACE=first:count OUT=;"
+	@echo "SEED= EPOCHS= BATCH= TRACE=first:count OUT="
 	@echo "regress: BLOCK= SEEDS= SEED= JOBS= LENGTH=; synth, fpga: QUICK=1 JOBS="
 
 setup: ## create .venv with the pinned tools (every target does it when needed)
 	@$(PYTHON) bootstrap.py
 
 run: setup ## train a network on handwritten digits, 4 bits everywhere, on the simulated RTL
-	@$(PY) -m train.digits --preset $(PRESET) --quant $(QUANT) --backend $(BACKEND) \
+	@$(PY) -m train.digits --preset "$(PRESET)" --quant $(QUANT) --backend $(BACKEND) \
 	  --check $(CHECK) --seed $(SEED) --epochs $(EPOCHS) --batch $(BATCH) --out "$(OUT)" \
 	  $(if $(TRACE),--trace $(TRACE))
 
@@ -69,10 +69,10 @@ lint: setup ## ruff on the Python, Verilator -Wall on the generated Verilog
 	@$(PY) -m verif.export --preset tiny --quiet
 
 verilog: setup ## write Verilog and manifest.json for PRESET= to build/verilog
-	@$(PY) -m verif.export --preset $(PRESET)
+	@$(PY) -m verif.export --preset "$(PRESET)"
 
 area: setup ## estimate what each block of PRESET= costs, to build/area/summary.json
-	@$(PY) -m synth.area --preset $(PRESET)
+	@$(PY) -m synth.area --preset "$(PRESET)"
 
 synth: setup ## map every design to cells, time it, compare: to build/synth (QUICK=1: a subset)
 	@$(PY) -m synth --jobs $(JOBS) $(if $(filter 1,$(QUICK)),--quick)
