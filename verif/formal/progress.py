@@ -16,7 +16,7 @@ def rescale_progress() -> Harness:
     """A row is offered exactly `latency` advances after it was taken, and only an offered row that
     is not taken stops an advance."""
     h = Harness(RescaleUnit(SMALL))
-    i, o, stages = h.dut.i, h.dut.o, h.dut.latency
+    i, o, stages = h.dut.i, h.dut.o, latency(RescaleUnit)
     taken = h.ghost(stages, "taken")
     with h.m.If(i.ready):
         h.m.d.sync += taken.eq(Cat(i.valid, taken))
