@@ -123,7 +123,7 @@ class Job:
             *self.recipe.files(self.library, set()).values(),
             *finish(Path("."), self.library), self.library.digest,
             importlib.metadata.version("pyosys"),
-            *((sta.version(), sta.SCRIPT, repr(self.library.load)) if self.timed else ()))
+            *(sta.depends_on(self.library) if self.timed else ()))
 
     def run(self) -> "MappedBlock":
         """Map the block, or take what was mapped before; RuntimeError with the log's end."""
@@ -193,8 +193,8 @@ def assembled_period(netlist: Netlist, blocks: list[MappedBlock], library: CellL
     if len(blocks) == 1 and blocks[0].period is not None:
         return blocks[0].period
     clocked = netlist.clocked(netlist.top)
-    key = digest(VERSION, netlist.top, sta.version(), library.digest, library.driver,
-                 repr(library.load), *(block.netlist.read_text() for block in blocks))
+    key = digest(VERSION, netlist.top, *sta.depends_on(library),
+                 *(block.netlist.read_text() for block in blocks))
 
     def make(folder: Path) -> None:
         period = sta.shortest_period([block.netlist for block in blocks], netlist.top, library,

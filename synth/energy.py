@@ -67,7 +67,7 @@ class Run:
         """Simulate, or take what was measured before; RuntimeError where results are wrong."""
         key = digest(
             *(path.read_text() for path in self.netlists), repr(self.bench.vectors),
-            repr((self.bench.start, self.period, self.glitches, self.library)), sta.SCRIPT,
+            repr((self.bench.start, self.period, self.glitches, self.library)),
             self.library.digest, self.library.models.read_bytes(), sta.version(), gates.version(),
             *(Path(module.__file__).read_bytes() for module in (gates, gates.vcd, models, benches)))
         found = json.loads((cached("energy", key, ["power.json"], self._make)

@@ -53,6 +53,12 @@ def version() -> str:
     return subprocess.run([tool(), "-version"], capture_output=True, text=True).stdout.strip()
 
 
+def depends_on(library: CellLibrary) -> tuple[str, ...]:
+    """All that a period depends on but the netlists: part of what names a cached one."""
+    return (version(), SCRIPT, str(PERIOD), library.digest, library.driver, repr(library.load),
+            repr(library.load_unit))
+
+
 def shortest_period(netlists: list[Path], top: str, library: CellLibrary, clocked: bool,
                     work: Path) -> float:
     """Nanoseconds from clock edge to clock edge that the slowest path of `top` needs.
