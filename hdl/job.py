@@ -41,14 +41,16 @@ FLAGS_LAYOUT = data.StructLayout({
 
 
 def refused(job, config: Config):
-    """Whether a descriptor cannot be run: a zero dimension, an unknown operation, format, radix or
-    tensor."""
+    """Whether a descriptor cannot be run: a zero dimension, an unknown operation, format, radix,
+    rounding or tensor."""
     formats = {BFormat.of(fmt) for fmt in config.log_formats} | {BFormat.INT4}
     outputs = {f for f in OutFormat if not f.name.startswith("FP4")}
     outputs |= {OutFormat[fmt.name] for fmt in config.log_formats}
     known_b = Cat(job.b_format == f for f in sorted(formats, key=lambda f: f.value)).any()
     known_out = Cat(job.params.format == f for f in sorted(outputs, key=lambda f: f.value)).any()
     sized = (job.m != 0) & (job.n != 0) & known_out
+    if not config.stochastic:
+        sized &= ~job.params.stochastic
     table = (job.op == Op.TABLE) & job.adapt.enable
     quantise = (job.op == Op.QUANTISE) & sized
     gemm = (job.op == Op.GEMM) & sized & (job.k != 0) & known_b & ~job.adapt.discard

@@ -25,6 +25,7 @@ from synth.recipes import QUICK, SWEEP
 from synth.report import render
 from synth.summary import HEADLINE, TOLERANCE, figures, regressions, summarise
 from synth.sweep import Outcome, sweep
+from verif.arguments import positive
 from verif.cache import ROOT
 from verif.files import write_atomically
 
@@ -38,14 +39,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make synth", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few designs, a few recipes")
     parser.add_argument("--fpga", action="store_true", help="FPGAs only, no cell libraries")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1)
     parser.add_argument("--check", action="store_true",
                         help=f"fail if a density fell by more than {TOLERANCE:.0%}")
     parser.add_argument("--update", action="store_true", help=f"write {FIGURES.name} anew")
     o = parser.parse_args()
-    if o.jobs < 1:
-        print(f"error: --jobs {o.jobs}: expected 1 or more", file=sys.stderr)
-        return 2
     console = Console()
     try:
         if o.fpga:
@@ -82,8 +80,8 @@ def run(quick: bool, workers: int, console: Console) -> tuple[dict[str, Outcome]
 def run_fpga(quick: bool, workers: int, console: Console) -> dict:
     """What summary.json holds under `fpga`, with a bar for each step."""
     with _bars(console) as bars:
-        return fpga_sweep(quick_fpga_designs() if quick else fpga_designs(), workers,
-                          _progress(bars, console, "FPGAs"))
+        return {"quick": quick} | fpga_sweep(quick_fpga_designs() if quick else fpga_designs(),
+                                             workers, _progress(bars, console, "FPGAs"))
 
 
 def fpga_alone(quick: bool, workers: int, console: Console) -> int:

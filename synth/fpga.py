@@ -237,6 +237,7 @@ def too_large(log: str, device: Device) -> tuple[str, dict[str, tuple[int, int]]
     return f"too large for {device.name}: {', '.join(over)}", used
 
 
-def summary_of(fmax: dict[int, float]) -> float | None:
-    """The median of what the seeds reached; None if none did."""
-    return median(fmax.values()) if fmax else None
+def summary_of(fmax: dict[int, float], failed: int = 0) -> float | None:
+    """The median of what the seeds reached, 0 MHz for those that failed; None without any figure:
+    the design has no register, or none was placed."""
+    return median([*fmax.values(), *[0.0] * failed]) if fmax else None

@@ -13,22 +13,25 @@ from synth.plots import COLOURS, GRID, MUTED, OTHERS, WIDTH
 HEADINGS = ("design", "device", "LUT4", "per MAC", "FFs", "BRAM", "DSP", "MHz")
 EXPLANATION = (
     "<p>Placed and routed by nextpnr; LUT4 are logic cells as it counts them, carry cells "
-    "included. MHz is the median over the seeds, in brackets the slowest and the fastest. Ports "
-    "are left open: paths are timed from register to register. Rows in grey are mapped "
-    "only.</p>")
+    "included. MHz is the median over the seeds, a seed that failed counting as 0, in brackets the "
+    "slowest and the fastest that did not. Ports are left open: paths are timed from register to "
+    "register. Rows in grey are not placed.</p>")
 
 
 def cells(design: dict) -> list[str]:
     """One row of the table."""
     dsp = ", no DSP" if design["device"].startswith("LFE5U") and not design["dsp"] else ""
-    speeds = design["fmax_by_seed"].values()
+    speeds, failed = design["fmax_by_seed"].values(), design["seeds_failed"]
     if design["fits"] is False:
         mhz = "too large"
     elif speeds:
         mhz = (f"{'' if design['met'] else '* '}{design['fmax_mhz']:,.0f} "
                f"({min(speeds):,.0f}..{max(speeds):,.0f})")
+        mhz += f", {failed} failed" if failed else ""
+    elif design["placed"]:
+        mhz = "no register"
     else:
-        mhz = "no register" if design["placed"] else "mapped only"
+        mhz = "failed" if failed else "mapped only"
     per_mac = design["luts_per_mac"]
     return [f"{design['block'].removeprefix('tetra_')}, {design['preset']}",
             design["device"] + dsp, f"{design['luts']:,}", "" if per_mac is None else
@@ -70,7 +73,8 @@ def sections(fpga: dict) -> list[tuple[str, str, Figure | None]]:
     text = EXPLANATION + "".join(
         f'<p class="absent">Absent: {escape(text)}</p>' for text in absent) + (
         f"<table><thead><tr>{head}</tr></thead>{rows}</table>"
-        f"<p>* slower than the target that placement aimed at. {escape(tools)}.</p>")
+        f"<p>* slower than the target that placement aimed at. {escape(tools)}. "
+        f"{'A subset (QUICK=1)' if fpga['quick'] else 'All designs'}.</p>")
     return [("On FPGAs", text, plot(fpga))]
 
 

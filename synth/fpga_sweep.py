@@ -3,7 +3,6 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from synth.fpga import (
     SEEDS,
@@ -17,11 +16,7 @@ from synth.fpga import (
 )
 from synth.fpga_designs import FpgaDesign
 from synth.libraries import MissingError
-from synth.sweep import FAILED, run_all
-from verif.cache import ROOT
-from verif.files import write_atomically
-
-HEADROOM = 1.0  # of the target that the median must reach
+from synth.sweep import keep_log, run_all
 
 
 def fpga_sweep(designs: list[FpgaDesign], workers: int,
@@ -75,7 +70,8 @@ def _row(design: FpgaDesign, mapped: Mapped, seeds: dict[int, Placed | Exception
     good = {seed: found for seed, found in sorted(seeds.items()) if isinstance(found, Placed)}
     large = next((e for e in seeds.values() if isinstance(e, TooLargeError)), None)
     fmax = {seed: found.fmax for seed, found in good.items() if found.fmax is not None}
-    middle = summary_of(fmax)
+    failed = 0 if large else len(seeds) - len(good)
+    middle = summary_of(fmax, failed)
     if good:
         used = {name: count for name, (count, _) in next(iter(good.values())).used.items()}
     else:
@@ -87,8 +83,9 @@ def _row(design: FpgaDesign, mapped: Mapped, seeds: dict[int, Placed | Exception
         "synthesis": design.device.synthesis, "macs_per_cycle": design.macs,
         "placed": bool(good), "fits": False if large else (True if good else None), **used,
         "luts_per_mac": used["luts"] / design.macs if design.macs else None,
-        "fmax_mhz": middle, "fmax_by_seed": fmax, "target_mhz": design.device.target,
-        "met": None if middle is None else middle >= HEADROOM * design.device.target,
+        "fmax_mhz": middle, "fmax_by_seed": fmax, "seeds_failed": failed,
+        "target_mhz": design.device.target,
+        "met": None if middle is None else middle >= design.device.target,
     }
 
 
@@ -107,10 +104,7 @@ def _cells(mapped: Mapped, device: Device) -> dict[str, int]:
 def _failure(design: FpgaDesign, seed: int | None, error: Exception) -> dict:
     """What is listed of an error; the whole of it goes to a log."""
     step = "mapping" if seed is None else f"seed {seed}"
-    name = "-".join((design.block, design.preset, design.device.name,
-                     "dsp" if design.dsp else "nodsp", step)).replace(" ", "_")
-    log = FAILED / f"fpga-{name}.log"
-    write_atomically(log, f"{design}\n{step}\n\n{error}\n".encode())
-    lines = [line for line in str(error).splitlines() if "ERROR" in line]
-    return {"design": str(design), "step": step, "log": str(Path(log).relative_to(ROOT)),
-            "message": (lines or str(error).splitlines())[0]}
+    name = "-".join(("fpga", design.block, design.preset, design.device.name,
+                     "dsp" if design.dsp else "nodsp", step))
+    log, message = keep_log(name, f"{design}\n{step}", error)
+    return {"design": str(design), "step": step, "log": log, "message": message}

@@ -19,7 +19,7 @@ def frontier(summary: dict) -> Figure:
     """Rate per area: area of one MAC against clock, a mark per design and recipe."""
     figure, axes = _figure(5.0)
     shown = [d for d in summary["designs"] if sum(d["macs_per_cycle"].values())
-             and d["block"] in _compared(summary)]
+             and d["block"] in compared(summary)]
     per_mac = defaultdict(list)
     for design in shown:
         for point in design["points"]:
@@ -54,7 +54,7 @@ def depth(summary: dict) -> Figure:
     figure, axes = _figure(3.6)
     lines = defaultdict(dict)
     for design in summary["designs"]:
-        if design["block"] in _compared(summary) and design["preset"] == summary["preset"]:
+        if design["block"] in compared(summary) and design["preset"] == summary["preset"]:
             lines[design["block"]][design["depth"]] = design["fastest_mhz"]
     for block, colour in _colours(summary).items():
         stages = sorted(lines[block])
@@ -113,7 +113,7 @@ def energy(summary: dict) -> Figure:
     return figure
 
 
-def _compared(summary: dict) -> set[str]:
+def compared(summary: dict) -> set[str]:
     """Blocks with MACs in the preset of the headline."""
     return {d["block"] for d in summary["designs"]
             if d["preset"] == summary["preset"] and sum(d["macs_per_cycle"].values())}
@@ -121,7 +121,7 @@ def _compared(summary: dict) -> set[str]:
 
 def _colours(summary: dict) -> dict[str, str]:
     """A colour for each block with MACs, the core's first and in colours of their own."""
-    ours = {d["block"]: d["ours"] for d in summary["designs"] if d["block"] in _compared(summary)}
+    ours = {d["block"]: d["ours"] for d in summary["designs"] if d["block"] in compared(summary)}
     core, others = ([b for b in sorted(ours) if ours[b] is mine] for mine in (True, False))
     return dict(zip(core, cycle(COLOURS), strict=False)) | dict(
         zip(others, cycle(OTHERS), strict=False))

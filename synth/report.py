@@ -62,7 +62,7 @@ def render(summary: dict) -> str:
 def _sections(summary: dict) -> list[tuple[str, str, Figure | None]]:
     found = [("Density against the toughest baseline", _ratios(summary), None),
              ("Beside published figures", _published(summary), None)]
-    if any(design["macs_per_cycle"] for design in summary["designs"]):
+    if plots.compared(summary):
         found.append(("Every design and recipe",
                       "<p>One mark per design and recipe, baselines in the grid with shared "
                       "operand registers; best is towards the top left. Lines of equal density are "

@@ -6,10 +6,11 @@ design of several blocks may map each by another recipe: the block with the larg
 pace, the others are as small as that pace allows, and the most promising choices are timed whole.
 """
 
+import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from synth.asic import Job, MappedBlock, assembled_period, jobs
 from synth.designs import Design
@@ -185,8 +186,14 @@ def _as_completed(futures) -> Iterator:
 def failure(design: Design, block: str, recipe: str, key: str, library: CellLibrary,
             error: Exception) -> Failure:
     """What is listed of an error, and its log, named by `key`."""
-    log = FAILED / f"{str(key).replace('/', '-')}.log"
-    write_atomically(log, f"{design} {block}\n{recipe}\n{library.name}\n\n{error}\n".encode())
-    lines = [line for line in str(error).splitlines() if "ERROR" in line or "OpenSTA:" in line]
-    return Failure(str(design), block, recipe, library.name, str(Path(log).relative_to(ROOT)),
-                   (lines or str(error).splitlines())[0])
+    log, message = keep_log(key, f"{design} {block}\n{recipe}\n{library.name}", error)
+    return Failure(str(design), block, recipe, library.name, log, message)
+
+
+def keep_log(name: str, of: str, error: Exception) -> tuple[str, str]:
+    """Where the whole of an error is kept, and the line of it that tells most."""
+    log = FAILED / f"{re.sub('[ /]', '-', name)}.log"
+    write_atomically(log, f"{of}\n\n{error}\n".encode())
+    lines = str(error).splitlines()
+    telling = [line for line in lines if "ERROR" in line or "OpenSTA:" in line]
+    return os.path.relpath(log, ROOT), (telling or lines)[0]

@@ -29,6 +29,7 @@ from synth.asic import Netlist, jobs
 from synth.designs import BOUNDARIES
 from synth.libraries import LIBRARIES, NANGATE45, CellLibrary, MissingError
 from synth.recipes import QUICK, SWEEP, Recipe
+from verif.arguments import positive
 from verif.benches import BENCHES, TINY
 from verif.cache import cached, digest
 from verif.runner import Settings, simulate
@@ -130,7 +131,7 @@ def run_on_gates(bench: str, top: str, config: Config, gates: list[str],
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make synth-verify", description=__doc__)
     parser.add_argument("--block", default="")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1)
     parser.add_argument("--library", choices=LIBRARIES, default=NANGATE45.name)
     parser.add_argument("--recipe", default=str(QUICK[0]), choices=[str(r) for r in SWEEP],
                         help="as the report names it", metavar="NAME")

@@ -18,7 +18,8 @@ class Bench:
 
 TINY = Config(2, 2, 8)
 SERIAL = preset("tiny")  # carry chains, one row of the rescaling unit after the other
-CHAINS = Config(2, 2, 8, carry_chains=True)
+CHAINS = Config(2, 2, 8, pipeline=3, carry_chains=True)  # as preset `small` has them
+SERIAL_LEAST = Config(1, 4, 1, dim_width=4, serial=True)  # a bench can fill its sums
 ONE = Config(1, 1, 1, accumulator_width=20, dim_width=4, tensors=1)  # every size at its least
 
 BENCHES = {
@@ -37,7 +38,7 @@ BENCHES = {
         TINY, Config(2, 2, 8, radices=(2,)), Config(2, 2, 8, stochastic=False), SERIAL,
         Config(2, 2, 8, serial=True)), tests=3),
     "statistics": Bench("tetra_statistics_unit", (
-        TINY, Config(1, 8, 1), SERIAL, Config(1, 4, 1, serial=True)), tests=1),
+        TINY, Config(1, 8, 1), SERIAL, SERIAL_LEAST), tests=1),
     "solver": Bench("tetra_scale_solver", (TINY,), tests=3),
     "engine": Bench("tetra_engine", (
         TINY, Config(4, 2, 4, 20, radices=(4,), stochastic=False), ONE, SERIAL,

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from golden.config import Config, preset
+from verif.arguments import positive
 from verif.benches import BENCHES, bench_named, run_bench
 from verif.fuzz import fuzz_engine
 
@@ -37,12 +38,6 @@ def runs(block: str, seeds: range, length: int):
                 yield from ((name, config, seed, length) for config in bench.configs)
         if block in ("", BINDING):
             yield BINDING, preset("base"), seed, length
-
-
-def positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is out of range: expected an integer from 1")
-    return int(text)
 
 
 def main() -> int:

@@ -121,6 +121,8 @@ async def bad_descriptors(dut):
     for fmt in {FP4_R4, FP4_R2} - set(config.log_formats):  # a radix that is not there
         bad += [layout.const({**good, "b_format": BFormat.of(fmt)}).as_bits(),
                 layout.const({**good, "params": {"format": fmt.encoding}}).as_bits()]
+    if not config.stochastic:
+        bad.append(layout.const({**good, "params": {"stochastic": 1}}).as_bits())
     for descriptor_bits in bad:
         bench.source["job"].queue.append(descriptor_bits)
         taken = bench.source["job"].taken

@@ -13,7 +13,7 @@ from rich.console import Console
 from golden.config import PRESETS
 from hdl.library import Library
 from synth import __main__ as program
-from synth import fpga, fpga_report, fpga_sweep
+from synth import fpga, fpga_report, fpga_sweep, sweep
 from synth.fpga import (
     ECP5,
     ICE40,
@@ -64,6 +64,16 @@ def report(device=ECP5, clocks=(120.5,), **used) -> str:
                         for name, cell in device.used.items()}})
 
 
+@pytest.fixture(autouse=True)
+def logs(monkeypatch, tmp_path):
+    """Where the logs of what fails go."""
+    monkeypatch.setattr(sweep, "FAILED", tmp_path / "failed")
+
+
+def page(found: dict) -> str:
+    return render({"fpga": {"quick": True} | found})
+
+
 def test_a_report_is_read():
     found = parse_report(report(luts=123), ECP5)
     assert found == Placed(120.5, {"luts": (123, 1000), "flip_flops": (7, 1000),
@@ -84,6 +94,8 @@ def test_two_clocks_are_a_mistake():
 
 def test_the_median():
     assert summary_of({1: 90.0, 2: 110.0, 3: 95.0, 4: 130.0, 5: 99.0}) == 99.0
+    assert summary_of({1: 90.0, 2: 110.0, 3: 95.0}, failed=2) == 90.0
+    assert summary_of({1: 90.0, 2: 110.0}, failed=3) == 0.0
     assert summary_of({}) is None
 
 
@@ -111,7 +123,7 @@ def test_missing_tool(monkeypatch, tmp_path):
     (row,) = found["designs"]
     assert row["luts"] == 8 and row["flip_flops"] == 8
     assert not row["placed"] and row["fits"] is None and row["fmax_mhz"] is None
-    assert "nextpnr-ice40 is not installed" in render({"fpga": found})
+    assert "nextpnr-ice40 is not installed" in page(found)
 
 
 def test_end_to_end_and_cached(monkeypatch, tmp_path):
@@ -164,7 +176,7 @@ def test_a_design_that_is_too_large_says_so(monkeypatch):
     assert failure["message"] == "too large for iCE40 HX8K: ICESTORM_LC 9,000 of 7,680"
     assert (cache.ROOT / failure["log"]).read_text().startswith("adder/8, iCE40 HX8K\nseed 1\n")
     assert fpga_report.cells(row)[-1] == "too large"
-    assert "too large for iCE40 HX8K" in render({"fpga": found})
+    assert "too large for iCE40 HX8K" in page(found)
 
 
 def test_a_seed_that_fails_is_listed_and_the_rest_counts(monkeypatch, capsys):
@@ -179,14 +191,28 @@ def test_a_seed_that_fails_is_listed_and_the_rest_counts(monkeypatch, capsys):
     found = fpga_sweep.fpga_sweep([design()], 1, lambda *_: None)
     (row,) = found["designs"]
     assert row["fmax_by_seed"] == {1: 10.0, 2: 20.0, 4: 40.0, 5: 50.0}
-    assert row["fmax_mhz"] == 30.0 and row["met"] is False
+    assert row["fmax_mhz"] == 20.0 and row["met"] is False  # of 0, 10, 20, 40, 50
+    assert row["seeds_failed"] == 1
     assert [(f["step"], f["message"]) for f in found["failures"]] == [("seed 3", "ERROR: no route")]
     fpga_report.show(found, Console(width=120))
     text = capsys.readouterr().out
-    assert "* 30 (10..50)" in text and "slower than the target, 50 MHz on iCE40 HX8K" in text
+    assert "* 20 (10..50), 1 failed" in text
+    assert "slower than the target, 50 MHz on iCE40 HX8K" in text
     assert "failed: adder/8, iCE40 HX8K, seed 3: ERROR: no route" in text
-    page = render({"fpga": found})
-    assert "no route" in page and "data:image/png" in page
+    text = page(found)
+    assert "no route" in text and "data:image/png" in text
+
+
+def test_a_design_of_which_every_seed_fails(monkeypatch):
+    def place(self):
+        raise RuntimeError("ERROR: no route")
+
+    monkeypatch.setattr(Placement, "run", place)
+    found = fpga_sweep.fpga_sweep([design()], 1, lambda *_: None)
+    (row,) = found["designs"]
+    assert row["seeds_failed"] == len(SEEDS) == len(found["failures"])
+    assert row["fmax_mhz"] is None and row["met"] is None and row["fits"] is None
+    assert fpga_report.cells(row)[-1] == "failed"
 
 
 def test_a_placement_that_goes_on_for_ever_is_given_up(monkeypatch, tmp_path):

@@ -301,6 +301,9 @@ def test_report(liberty):
     assert page.count("data:image/png") == 3
     assert "apt install opensta" in page and "<td>10.00</td>" in page
     assert "Absent" in render(summarise({"nangate45": Outcome(missing=["it"])}, Energies(), False))
+    others = Outcome(points=[point(100.0, 1.0, preset="big", macs=dict.fromkeys(GEMMS, 1))])
+    page = render(summarise({"nangate45": others}, Energies(), True))
+    assert "Best point of every design" in page and "Every design and recipe" not in page
 
 
 @pytest.mark.parametrize("absent", ["library", "tool"])
@@ -326,7 +329,7 @@ def test_a_failed_recipe_is_listed(monkeypatch, tmp_path):
     monkeypatch.setattr(asic.CellLibrary, "digest", "liberty")
     monkeypatch.setattr(asic.CellLibrary, "path", "nowhere")
     monkeypatch.setattr(cache, "CACHE", tmp_path)
-    monkeypatch.setattr(sweep, "FAILED", cache.ROOT / "build" / "synth" / "failed")
+    monkeypatch.setattr(sweep, "FAILED", tmp_path / "failed")
     found = sweep.sweep([design()], SWEEP[:2], NANGATE45, 2, lambda *_: None)
     assert found.points == []
     assert [f.recipe for f in found.failures] == [str(r) for r in SWEEP[:2]]

@@ -12,7 +12,7 @@ from verif.verilate import ToolError
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make wave", description=__doc__)
-    parser.add_argument("--block", required=True)
+    parser.add_argument("--block", default="")
     parser.add_argument("--seed", type=int, default=1)
     o = parser.parse_args()
     target = ROOT / "build" / "wave" / f"{o.block}.fst"
