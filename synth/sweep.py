@@ -121,17 +121,16 @@ def choices(instances: dict[str, int], mapped: dict[str, list[MappedBlock]],
             ) -> list[dict[str, MappedBlock]]:
     """Which mapping each block has: all of a single block's, else the most promising.
 
-    Blocks that are not timed on their own (they have others in them) are taken as small as they
-    get, and by each recipe that may set the pace.
+    Blocks that are not timed on their own (they have others in them) are all mapped by one recipe,
+    which is taken to make them as slow as it makes the block that sets the pace.
     """
     if len(mapped) == 1:
         return [{name: block} for name, found in mapped.items() for block in found]
     leaves = [name for name, found in mapped.items() if found[0].period is not None]
     leader = max(leaves, key=lambda name: instances[name] * min(b.area for b in mapped[name]))
-    found = []
-    paces = pareto(mapped[leader])
-    for pace in paces:
-        for glue in (None, *(other.recipe for other in paces)):
+    found = []  # promise, choice
+    for pace in pareto(mapped[leader]):
+        for glue in mapped[leader]:
             choice = {}
             for name, options in mapped.items():
                 if name == leader:
@@ -141,17 +140,15 @@ def choices(instances: dict[str, int], mapped: dict[str, list[MappedBlock]],
                     choice[name] = (min(quick, key=lambda b: b.area) if quick
                                     else min(options, key=lambda b: b.period))
                 else:
-                    alike = [b for b in options if b.recipe == glue]
+                    alike = [b for b in options if b.recipe == glue.recipe]
                     choice[name] = alike[0] if alike else min(options, key=lambda b: b.area)
-            if choice not in found:
-                found.append(choice)
-
-    def promise(choice):
-        return (max(b.period or 0 for b in choice.values())
-                * sum(instances[name] * b.area for name, b in choice.items()))
-
+            if all(choice != other for _, other in found):
+                period = max(glue.period, *(choice[name].period for name in leaves))
+                found.append((period * sum(instances[name] * b.area for name, b in choice.items()),
+                              choice))
     size = sum(instances.values())
-    return sorted(found, key=promise)[:next(few for limit, few in ASSEMBLED if size <= limit)]
+    few = next(few for limit, few in ASSEMBLED if size <= limit)
+    return [choice for _, choice in sorted(found, key=lambda each: each[0])[:few]]
 
 
 def pareto(options: Iterable[MappedBlock]) -> list[MappedBlock]:

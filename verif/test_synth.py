@@ -214,16 +214,17 @@ def mapped(name="block", area=1.0, period=1.0, recipe=SWEEP[0]) -> MappedBlock:
 
 
 def test_choices():
-    """The block with the largest share sets the pace; the others are as small as it allows."""
+    """The block with the largest share sets the pace; the others are as small as it allows, and
+    what is around them is mapped by a recipe that is not slow for the largest."""
     fast, small = mapped("cell", 4, 1), mapped("cell", 3, 2, SWEEP[1])
-    worse = mapped("cell", 5, 3)
+    worse = mapped("cell", 5, 3, SWEEP[2])
     assert pareto([worse, fast, small]) == [small, fast]
     quick, slow = mapped("lane", 2, 0.5), mapped("lane", 1, 1.5)
     glue, alike = mapped("top", 1, None, SWEEP[2]), mapped("top", 2, None)
     found = choices({"top": 1, "cell": 4, "lane": 1},
                     {"top": [glue, alike], "cell": [worse, fast, small], "lane": [quick, slow]})
-    assert found[0] == {"top": glue, "cell": fast, "lane": quick}
-    assert {"top": alike, "cell": fast, "lane": quick} in found
+    assert found[0] == {"top": alike, "cell": fast, "lane": quick}
+    assert {"top": glue, "cell": fast, "lane": quick} in found
     assert {"top": glue, "cell": small, "lane": slow} in found
     assert choices({"cell": 1}, {"cell": [fast, worse]}) == [{"cell": fast}, {"cell": worse}]
 
