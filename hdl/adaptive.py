@@ -75,7 +75,7 @@ class AdaptUnit(wiring.Component):
         adapting job waits.
 
     Latency: `LOOKUP` cycles from a request to `ready`, if no job runs. From the last row to the
-    report `StatisticsUnit.latency`, plus `ScaleSolver.latencies` if the job solves, plus 4.
+    report `StatisticsUnit.latency` plus 4, if the job solves plus `ScaleSolver.latencies` plus 1.
     Arithmetic: `golden.adaptive.ScaleTable`.
     """
 
@@ -199,22 +199,25 @@ class AdaptUnit(wiring.Component):
                     with m.Else():
                         m.next = "REPORT"
             with m.State("SOLVE"):
-                m.d.comb += [solver.i.valid.eq(1), solver.o.ready.eq(1)]
+                m.d.comb += solver.i.valid.eq(1)
                 with m.If(solver.o.valid):
-                    m.d.sync += flags.eq(Cat(solver.o.p[flag] for flag in SOLVER_FLAGS))
-                    with m.If(~entry.frozen & by_grad):
-                        m.d.comb += [table.write.eq(1),
-                                     table.written.exponent.eq(solver.o.p.exponent)]
-                    # a degenerate round leaves the entry alone
-                    with m.If(~entry.frozen & ~by_grad & ~solver.o.p.degenerate):
-                        m.d.comb += [
-                            table.write.eq(1),
-                            table.written.multiplier.eq(solver.o.p.multiplier),
-                            table.written.shift.eq(solver.o.p.shift),
-                            table.written.zero_point.eq(solver.o.p.zero_point),
-                            table.written.valid.eq(1),
-                        ]
-                    m.next = "REREAD"
+                    m.next = "WRITE"
+            with m.State("WRITE"):  # the solver's answer holds, and drives the whole table
+                m.d.comb += [solver.i.valid.eq(1), solver.o.ready.eq(1)]
+                m.d.sync += flags.eq(Cat(solver.o.p[flag] for flag in SOLVER_FLAGS))
+                with m.If(~entry.frozen & by_grad):
+                    m.d.comb += [table.write.eq(1),
+                                 table.written.exponent.eq(solver.o.p.exponent)]
+                # a degenerate round leaves the entry alone
+                with m.If(~entry.frozen & ~by_grad & ~solver.o.p.degenerate):
+                    m.d.comb += [
+                        table.write.eq(1),
+                        table.written.multiplier.eq(solver.o.p.multiplier),
+                        table.written.shift.eq(solver.o.p.shift),
+                        table.written.zero_point.eq(solver.o.p.zero_point),
+                        table.written.valid.eq(1),
+                    ]
+                m.next = "REREAD"
             with m.State("PRESET"):
                 m.d.comb += [
                     table.write.eq(1),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engine: operand streams and job descriptors in, rescaled results and reports out."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -90,6 +90,42 @@ class BlockWalk:
         return self._go(self.shape, m_left, n_left, "step")
 
 
+class RowSource(wiring.Component):
+    """Where the rescaling unit's words of one column come from.
+
+    Members
+    -------
+    load : In(1), a job follows. quantise, gemm, biased : In(1), of this job: its words are those of
+        x, or of the tile; it has a bias.
+    x, tile, bias : In(signed 32). value, addend : Out(signed 32), of the job that was loaded.
+
+    A module of its own: what it knows of the job drives 32 bits here, where the registers of the
+    whole engine would be slow to drive those of every column.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        word = signed(WORD)
+        super().__init__({
+            **dict.fromkeys(("load", "quantise", "gemm", "biased"), In(1)),
+            **dict.fromkeys(("x", "tile", "bias"), In(word)),
+            "value": Out(word), "addend": Out(word)})
+
+    def elaborate(self, platform):
+        m = Module()
+        counts = {}
+        for name in ("quantise", "gemm", "biased"):
+            held = Signal(name=f"{name}_held", reset_less=True)
+            with m.If(self.load):
+                m.d.sync += held.eq(getattr(self, name))
+            counts[name] = held.replicate(WORD)
+        m.d.comb += [
+            self.value.eq((self.x & counts["quantise"]) | (self.tile & counts["gemm"])),
+            self.addend.eq(self.bias & counts["biased"]),
+        ]
+        return m
+
+
 class Engine(wiring.Component):
     """Runs jobs: a GEMM and its rescaling, rescaling alone, or a change of the table of scales.
 
@@ -99,8 +135,8 @@ class Engine(wiring.Component):
     Members
     -------
     job : In(stream of `job_layout`). A descriptor that cannot be run (a zero dimension, an unknown
-        operation, format, radix or tensor) is dropped: no results, `flags.bad_job` set. Operands
-        already offered for it stay and would go to the next job: withdraw them.
+        operation, format, radix, rounding or tensor) is dropped: no results, `flags.bad_job` set.
+        Operands already offered for it stay and would go to the next job: withdraw them.
     a, b : In(streams of `codes_layout`): per block, the beats of its rows and of its columns. What
         lies beyond M, N or K is ignored.
     x : In(stream of `words_layout`): the rows of each block, quantising jobs only.
@@ -172,7 +208,7 @@ class Engine(wiring.Component):
         with m.Elif(self.clear):
             m.d.sync += bad_job.eq(0)
 
-        self._drain(m, tile, rescale, adapt, queued, shape, queue_valid, taken)
+        self._drain(m, platform, tile, rescale, adapt, queued, shape, queue_valid, taken)
         m.d.comb += [
             tile.clear.eq(self.clear),
             rescale.clear.eq(self.clear),
@@ -250,7 +286,8 @@ class Engine(wiring.Component):
             m.d.sync += feeding.eq(~walk.last)
         return feeding
 
-    def _drain(self, m: Module, tile, rescale, adapt, queued, shape, queue_valid, taken):
+    def _drain(self, m: Module, platform, tile, rescale, adapt, queued, shape, queue_valid,
+               taken):
         """Sends the rows of the tile, or of the stream x, through the rescaling unit."""
         config, row = self.config, rescale.i.p
         draining = Signal()
@@ -287,27 +324,45 @@ class Engine(wiring.Component):
             adapt.start.eq(taken & queued.adapt.enable),
             adapt.dataless.eq(queued.op == Op.TABLE),
         ]
+        # Whether a row moves is known late in a cycle: it only enables. Without a job the registers
+        # follow the one that is queued, whether or not it can be taken yet.
+        starts = Signal(name="drain_starts")  # what follows, if anything moves, is a job
+        load = Signal(name="drain_load")
+        m.d.comb += [starts.eq(~draining | row.tag.last),
+                     load.eq(~draining | (fire & row.tag.last))]
+        quantises, multiplies = queued.op == Op.QUANTISE, queued.op == Op.GEMM
         for c in range(config.cols):
+            source = place(m, platform, f"row_source_{c}", RowSource(config))
             m.d.comb += [
-                row.values[c].eq((self.x.p[c] & quantise.replicate(WORD))
-                                 | (tile.o.p.values[c].as_signed() & gemm.replicate(WORD))),
-                row.bias[c].eq(self.bias.p[c] & job.bias.replicate(WORD)),
+                source.load.eq(load),
+                source.quantise.eq(quantises),
+                source.gemm.eq(multiplies),
+                source.biased.eq(queued.bias),
+                source.x.eq(self.x.p[c]),
+                source.tile.eq(tile.o.p.values[c]),
+                source.bias.eq(self.bias.p[c]),
+                row.values[c].eq(source.value),
+                row.bias[c].eq(source.addend),
                 row.tag.keep[c].eq(c < walk.cols),
             ]
         step, step_rows = walk.step()
         start, start_rows = walk.start(shape)
-        with m.If(fire):
-            m.d.sync += [first_row.eq(0), row_index.eq(row_index + 1),
-                         last_row.eq(row_index + 2 == walk.rows)]
-            with m.If(last_row):
-                m.d.sync += [row_index.eq(0), last_row.eq(step_rows == 1),
-                             *(target.eq(value) for target, value in step)]
-                m.d.sync += draining.eq(~walk.last)
-        with m.If(taken):
-            m.d.sync += [job.eq(queued), first_row.eq(1), last_row.eq(start_rows == 1),
-                         *(target.eq(value) for target, value in start), walk.shape.eq(shape),
-                         quantise.eq(queued.op == Op.QUANTISE), gemm.eq(queued.op == Op.GEMM),
-                         draining.eq(queued.op != Op.TABLE)]
+        with m.If(~draining | fire):
+            m.d.sync += [
+                first_row.eq(starts),
+                row_index.eq(Mux(starts | last_row, 0, row_index + 1)),
+                last_row.eq(Mux(starts, start_rows == 1,
+                                Mux(last_row, step_rows == 1, row_index + 2 == walk.rows)))]
+        with m.If(~draining | (fire & last_row)):
+            m.d.sync += [target.eq(Mux(starts, first, after))
+                         for (target, first), (_, after) in zip(start, step, strict=True)]
+        with m.If(load):
+            m.d.sync += [job.eq(queued), walk.shape.eq(shape), quantise.eq(quantises),
+                         gemm.eq(multiplies)]
             with m.If(queued.adapt.enable):
                 m.d.sync += [job.params[name].eq(adapt.applied[name])
                              for name, _ in APPLIED_LAYOUT]
+        with m.If(taken):
+            m.d.sync += draining.eq(queued.op != Op.TABLE)
+        with m.Elif(fire & row.tag.last):
+            m.d.sync += draining.eq(0)

@@ -24,7 +24,8 @@ GEMMS = ("fprop", "dgrad", "wgrad")
 # Blocks that are mapped once and placed often, or large enough to be mapped on their own.
 BOUNDARIES = frozenset({
     "tetra_mac_cell", "tetra_zero_cell", "tetra_mac_tile", "tetra_rescale_lane",
-    "tetra_rescale_unit", "tetra_statistics_unit", "tetra_scale_solver", "tetra_adapt_unit"})
+    "tetra_rescale_unit", "tetra_statistics_unit", "tetra_scale_solver", "tetra_adapt_unit",
+    "tetra_row_source"})
 BASELINES = {  # class -> module of synth.baselines
     "Fp16Mac": "float_mac", "Dlfloat16Mac": "float_mac", "Fp8Mac": "float_mac",
     "Int8Mac": "int8_mac"}

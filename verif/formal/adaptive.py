@@ -26,7 +26,7 @@ from verif.formal.streams import stable
 
 def report_within(config: Config = SMALL) -> int:
     """Cycles from a job's last row to its report."""
-    return latency(StatisticsUnit, config) + ANSWER + 3
+    return latency(StatisticsUnit, config) + ANSWER + 4
 
 
 def stable_report() -> Harness:
@@ -78,7 +78,7 @@ def measuring(h: Harness, path: str, ahead: list):
         *(implies(end, ~Cat(there for there, _ in rows[:place]).any())
           for place, end in enumerate(ends[:-1]) if place),
     )
-    answering = Cat(states[name] for name in ("SOLVE", "PRESET", "REREAD", "REPORT")).any()
+    answering = Cat(states[name] for name in ("SOLVE", "WRITE", "PRESET", "REREAD", "REPORT")).any()
     dataless = h.net(f"{path}job_dataless")
     adapt = h.inner(path, AdaptUnit(config))
     fetched = Cat(states[name] for name in ("READ", "APPLY", "READY")).any()
@@ -147,26 +147,28 @@ def reporting(h: Harness, path: str, ahead: list) -> Signal:
     returns the most cycles until the unit reports, if the last row of its job is on its way."""
     states, ends = measuring(h, path, ahead)
     solver = f"{path}scale_solver."
-    request = h.inner(solver, ScaleSolver(h.dut.config)).i
+    ports = h.inner(solver, ScaleSolver(h.dut.config))
+    request = ports.i
     waited = solving(h, solver)
-    h.prove(request.valid == states["SOLVE"], h.kept(request))
+    h.prove(request.valid == (states["SOLVE"] | states["WRITE"]), h.kept(request),
+            implies(states["WRITE"], ports.o.valid))
     started = h.net(f"{path}started")
-    to_end, rest = Signal(range(len(ends))), Signal(range(ANSWER + len(ends) + 6))
+    to_end, rest = Signal(range(len(ends))), Signal(range(ANSWER + len(ends) + 7))
     for cycles, there in ends:
         with h.m.If(there):
             h.m.d.comb += to_end.eq(cycles)
     with h.m.If(states["REREAD"]):
         h.m.d.comb += rest.eq(1)
-    with h.m.Elif(states["PRESET"]):
+    with h.m.Elif(states["PRESET"] | states["WRITE"]):
         h.m.d.comb += rest.eq(2)
     with h.m.Elif(states["SOLVE"]):
-        h.m.d.comb += rest.eq(ANSWER + 2 - waited)
+        h.m.d.comb += rest.eq(ANSWER + 3 - waited)
     with h.m.Elif(states["MEASURE"]):
-        h.m.d.comb += rest.eq(to_end + ANSWER + 3)
+        h.m.d.comb += rest.eq(to_end + ANSWER + 4)
     with h.m.Elif(states["CLEAR"]):
-        h.m.d.comb += rest.eq(ANSWER + 4)
+        h.m.d.comb += rest.eq(ANSWER + 5)
     with h.m.Elif(started):
-        h.m.d.comb += rest.eq(to_end + ANSWER + 5)
+        h.m.d.comb += rest.eq(to_end + ANSWER + 6)
     # until the next job may start
     adapt = h.inner(path, AdaptUnit(h.dut.config))
     lookup = Signal(range(AdaptUnit.LOOKUP + 1))
