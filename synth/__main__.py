@@ -45,6 +45,8 @@ def main() -> int:
     parser.add_argument("--update", action="store_true", help=f"write {FIGURES.name} anew")
     o = parser.parse_args()
     console = Console()
+    if not console.is_terminal:
+        console.width = 150  # a file has room for the tables
     try:
         if o.fpga:
             return fpga_alone(o.quick, o.jobs, console)

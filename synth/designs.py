@@ -2,7 +2,7 @@
 """What is synthesised: every block of the core for every preset, and what it is compared with."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 
@@ -65,7 +65,7 @@ class Design:
 
 def designs() -> list[Design]:
     """Every design of the full sweep."""
-    return [*(d for name in PRESETS for d in core(name)), *baselines("base")]
+    return [*(d for name in PRESETS for d in core(name)), *radix_4("base"), *baselines("base")]
 
 
 def quick_designs() -> list[Design]:
@@ -88,22 +88,29 @@ def core(name: str) -> list[Design]:
     config = PRESETS[name]
     found = []
     for variant in pipelines(config) if name == "base" else [config]:
-        per_cell = dict.fromkeys(GEMMS, config.lanes)
-        per_tile = dict.fromkeys(GEMMS, config.macs_per_cycle)
-        tile = ((DotProduct, per_cell), (MacCell, per_cell), (MacTile, per_tile))
-        rest = ((Engine, per_tile), (Multiplier, dict.fromkeys(GEMMS, 1)), (RescaleUnit, {}),
-                (StatisticsUnit, {}), (ScaleSolver, {}), (AdaptUnit, {}))
-        depth = getattr(variant, "pipeline", 0)
-        for block, macs in (*tile, *(rest if variant == config else ())):
-            found.append(Design(module_name(block), name, depth, True,
-                                partial(block, variant), macs))
+        found += _blocks(name, variant, variant == config)
     return found
+
+
+def radix_4(name: str) -> list[Design]:
+    """The tile of a preset, and what is in it, without radix 2: the formats that the paper has."""
+    return _blocks(f"{name}, radix 4 alone", replace(PRESETS[name], radices=(4,)), False)
+
+
+def _blocks(preset: str, config: Config, whole: bool) -> list[Design]:
+    """The tile and what is in it; `whole` : and all other blocks."""
+    per_cell = dict.fromkeys(GEMMS, config.lanes)
+    per_tile = dict.fromkeys(GEMMS, config.macs_per_cycle)
+    blocks = [(DotProduct, per_cell), (MacCell, per_cell), (MacTile, per_tile)]
+    if whole:
+        blocks += [(Engine, per_tile), (Multiplier, dict.fromkeys(GEMMS, 1)), (RescaleUnit, {}),
+                   (StatisticsUnit, {}), (ScaleSolver, {}), (AdaptUnit, {})]
+    return [Design(module_name(block), preset, config.pipeline, True, partial(block, config), macs)
+            for block, macs in blocks]
 
 
 def pipelines(config: Config) -> list[Config]:
     """The preset in every depth that it takes, itself first."""
-    if "pipeline" not in {f.name for f in fields(Config)}:
-        return [config]
     others = []
     for depth in range(1, 10):
         try:
