@@ -75,7 +75,7 @@ class AdaptUnit(wiring.Component):
         adapting job waits.
 
     Latency: `LOOKUP` cycles from a request to `ready`, if no job runs. From the last row to the
-    report `StatisticsUnit.latency` plus 4, if the job solves plus `ScaleSolver.latencies` plus 1.
+    report `StatisticsUnit.latency` plus 1, if the job solves `ScaleSolver.latencies` plus 4.
     Arithmetic: `golden.adaptive.ScaleTable`.
     """
 

@@ -95,9 +95,9 @@ class RowSource(wiring.Component):
 
     Members
     -------
-    load : In(1), a job follows. quantise, gemm, biased : In(1), of this job: its words are those of
-        x, or of the tile; it has a bias.
-    x, tile, bias : In(signed 32). value, addend : Out(signed 32), of the job that was loaded.
+    load : In(1), no job runs, or its last row moves: what follows is taken over. quantise, gemm,
+        biased : In(1), of what follows: its words are those of x, or of the tile; it has a bias.
+    x, tile, bias : In(signed 32). value, addend : Out(signed 32), of the job that was taken over.
 
     A module of its own: what it knows of the job drives 32 bits here, where the registers of the
     whole engine would be slow to drive those of every column.
@@ -326,7 +326,7 @@ class Engine(wiring.Component):
         ]
         # Whether a row moves is known late in a cycle: it only enables. Without a job the registers
         # follow the one that is queued, whether or not it can be taken yet.
-        starts = Signal(name="drain_starts")  # what follows, if anything moves, is a job
+        starts = Signal(name="drain_starts")  # what follows, if anything, is a new job
         load = Signal(name="drain_load")
         m.d.comb += [starts.eq(~draining | row.tag.last),
                      load.eq(~draining | (fire & row.tag.last))]

@@ -97,13 +97,16 @@ def fpga_alone(quick: bool, workers: int, console: Console) -> int:
 
 
 def known_summary(console: Console) -> dict:
-    """What summary.json holds; nothing, and a word of it, if it is damaged or of old."""
+    """What summary.json holds beside FPGAs; nothing, and a word of it, if it is damaged or of old.
+    """
     path = FOLDER / "summary.json"
     if not path.exists():
         return {}
     try:
         known = json.loads(path.read_text())
-        render(known)
+        known.pop("fpga", None)
+        if known:
+            render(known)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         console.print(f"{path.relative_to(ROOT)} is damaged or of another version ({error!r}): "
                       "its figures are dropped, `make synth` measures them anew", highlight=False)

@@ -27,11 +27,11 @@ def cells(design: dict) -> list[str]:
     elif speeds:
         mhz = (f"{'' if design['met'] else '* '}{design['fmax_mhz']:,.0f} "
                f"({min(speeds):,.0f}..{max(speeds):,.0f})")
-        mhz += f", {failed} failed" if failed else ""
     elif design["placed"]:
         mhz = "no register"
     else:
-        mhz = "failed" if failed else "mapped only"
+        mhz = "not placed" if failed else "mapped only"
+    mhz += f", {failed} failed" if failed else ""
     per_mac = design["luts_per_mac"]
     return [f"{design['block'].removeprefix('tetra_')}, {design['preset']}",
             design["device"] + dsp, f"{design['luts']:,}", "" if per_mac is None else

@@ -191,6 +191,6 @@ def keep_log(name: str, of: str, error: Exception) -> tuple[str, str]:
     """Where the whole of an error is kept, and the line of it that tells most."""
     log = FAILED / f"{re.sub('[ /]', '-', name)}.log"
     write_atomically(log, f"{of}\n\n{error}\n".encode())
-    lines = str(error).splitlines()
+    lines = str(error).splitlines() or [repr(error)]
     telling = [line for line in lines if "ERROR" in line or "OpenSTA:" in line]
     return os.path.relpath(log, ROOT), (telling or lines)[0]

@@ -212,7 +212,7 @@ def test_a_design_of_which_every_seed_fails(monkeypatch):
     (row,) = found["designs"]
     assert row["seeds_failed"] == len(SEEDS) == len(found["failures"])
     assert row["fmax_mhz"] is None and row["met"] is None and row["fits"] is None
-    assert fpga_report.cells(row)[-1] == "failed"
+    assert fpga_report.cells(row)[-1] == "not placed, 5 failed"
 
 
 def test_a_placement_that_goes_on_for_ever_is_given_up(monkeypatch, tmp_path):
@@ -254,7 +254,7 @@ def test_make_fpga_keeps_the_rest_of_the_summary(monkeypatch, tmp_path):
     monkeypatch.setattr(program, "render", lambda summary: "page")
     monkeypatch.setattr(program, "fpga_sweep", lambda *_: {
         "tools": {}, "seeds": [], "designs": [], "missing": [], "failures": []})
-    program.write({"title": "known"})
+    program.write({"title": "known", "fpga": {"of": "another version"}})
     assert program.fpga_alone(True, 1, Console(quiet=True)) == 0
     summary = json.loads((program.FOLDER / "summary.json").read_text())
     assert summary["title"] == "known" and summary["fpga"]["designs"] == []
