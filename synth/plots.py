@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-COLOURS = ("#0b7285", "#22b8cf", "#1864ab", "#74c0fc")  # of the core
+COLOURS = ("#0b7285", "#22b8cf", "#1864ab", "#74c0fc", "#2b8a3e")  # of the core
 OTHERS = ("#e8590c", "#c2255c", "#e67700", "#862e9c")  # of baselines
 GRID, MUTED = "#dee2e6", "#868e96"
 WIDTH = 9.0
@@ -31,20 +31,21 @@ def frontier(summary: dict) -> Figure:
         area, clock, size = zip(*per_mac[block], strict=True)
         axes.scatter(area, clock, s=size, color=colours[block], alpha=0.75, lw=0, label=block)
     everything = [found for block in per_mac.values() for found in block]
-    areas = np.array([min(a for a, _, _ in everything) * 0.8,
+    areas = np.array([min(a for a, _, _ in everything) * 0.6,
                       max(a for a, _, _ in everything) * 1.25])
     clocks = [clock for _, clock, _ in everything]
+    bottom, top = min(clocks) * 0.7, max(clocks) * 1.15
     for density in (0.03, 0.1, 0.3, 1.0, 3.0, 10.0):
         axes.plot(areas, areas * density, color=MUTED, lw=0.9, ls=":", zorder=0)
-        where = np.sqrt(areas[0] * areas[1])
-        if min(clocks) < where * density < max(clocks):
+        # labelled where the line enters the figure
+        where = max(areas[0] * 1.1, bottom * 1.08 / density)
+        if where < areas[1] / 1.5 and where * density < top / 1.1:
             axes.annotate(f"{density * 1000:,.0f} GMAC/s per mm²", (where, where * density),
-                          color=MUTED, fontsize=7, ha="center", va="center",
+                          color=MUTED, fontsize=7, ha="left", va="center", zorder=0.5,
                           bbox={"fc": "white", "ec": "none", "pad": 1.0})
-    axes.set(xscale="log", yscale="log", xlim=areas,
-             ylim=(min(clocks) * 0.85, max(clocks) * 1.15),
+    axes.set(xscale="log", yscale="log", xlim=areas, ylim=(bottom, top),
              xlabel="area per MAC and cycle (um²)", ylabel="clock (MHz)")
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     _plain(axes)
     return figure
 
