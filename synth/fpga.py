@@ -23,7 +23,6 @@ from verif.cache import cached, digest
 
 VERSION = "1"  # of what happens around the commands, part of every key
 SEEDS = (1, 2, 3, 4, 5)
-LIMIT = 3600  # seconds for one placement, ten times what the largest design takes
 PINNED = Path(sys.executable).parent  # where the packaged tools are
 
 
@@ -35,8 +34,10 @@ class Device:
     -------
     name : of the part. tool : nextpnr's program; `yowasp-` and that is the package that has it.
     synthesis : Yosys' command. arguments : what the tool is told of the part.
-    target : MHz that placement aims at. used : resource -> cell in nextpnr's report.
-    lut : cell -> what it takes of the resource `luts`, for designs that are mapped only.
+    target : MHz that placement aims at. limit : seconds for one placement, many times what the
+        largest design takes: a router may go round in circles. used : resource -> cell in nextpnr's
+        report. lut : cell -> what it takes of the resource `luts`, for designs that are mapped
+        only.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Device:
     synthesis: str
     arguments: tuple[str, ...]
     target: float
+    limit: float
     used: dict[str, str] = field(hash=False)
     lut: dict[str, int] = field(hash=False)
 
@@ -79,13 +81,13 @@ class Device:
 
 ECP5 = Device(
     "LFE5U-85F-8", "nextpnr-ecp5", "synth_ecp5 -nowidelut",
-    ("--85k", "--package", "CABGA756", "--speed", "8", "--lpf-allow-unconstrained"), 100.0,
+    ("--85k", "--package", "CABGA756", "--speed", "8", "--lpf-allow-unconstrained"), 100.0, 3600,
     {"luts": "TRELLIS_COMB", "flip_flops": "TRELLIS_FF", "brams": "DP16KD", "dsps": "MULT18X18D"},
     {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4})
 ICE40 = Device(
     "iCE40 HX8K", "nextpnr-ice40", "synth_ice40",
     # the default router may go round in circles on a device that is nearly full
-    ("--hx8k", "--package", "ct256", "--router", "router2"), 50.0,
+    ("--hx8k", "--package", "ct256", "--router", "router2"), 50.0, 600,
     {"luts": "ICESTORM_LC", "brams": "ICESTORM_RAM"},
     {"SB_LUT4": 1})
 
@@ -195,10 +197,10 @@ class Placement:
             done = subprocess.run(
                 [tool(self.device.tool)[0], "--json", "netlist.json", *self._arguments, "--quiet"],
                 cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                timeout=LIMIT)
+                timeout=self.device.limit)
         except subprocess.TimeoutExpired as error:
-            raise RuntimeError(f"{self.device.tool}, seed {self.seed}: not done after {LIMIT} s, "
-                               "given up") from error
+            raise RuntimeError(f"{self.device.tool}, seed {self.seed}: not done after "
+                               f"{self.device.limit} s, given up") from error
         (folder / "netlist.json").unlink()
         path = folder / "log"
         log = path.read_text() if path.exists() else ""

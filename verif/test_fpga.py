@@ -218,9 +218,8 @@ def test_a_design_of_which_every_seed_fails(monkeypatch):
 def test_a_placement_that_goes_on_for_ever_is_given_up(monkeypatch, tmp_path):
     monkeypatch.setattr(cache, "CACHE", tmp_path)
     netlist = design().mapping().run().netlist
-    monkeypatch.setattr(fpga, "LIMIT", 0.01)
     with pytest.raises(RuntimeError, match=r"nextpnr-ice40, seed 1: not done after 0\.01 s"):
-        Placement(netlist, ICE40, 1).run()
+        Placement(netlist, replace(ICE40, limit=0.01), 1).run()
 
 
 def test_blocks_above_an_adder_are_not_merged_into_it():
