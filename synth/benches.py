@@ -9,11 +9,11 @@ from amaranth.lib import wiring
 
 from golden.config import Config
 from golden.gemm import gemm as exact_gemm
-from golden.minifloat import fma
 from hdl.layouts import BFormat, beat_layout, row_layout
 from hdl.library import Library
 from hdl.mac_tile import MacTile
 from synth.asic import Netlist
+from synth.baselines.minifloat import fma
 from synth.designs import BOUNDARIES
 from synth.operands import Gemm, beats, float_codes, int8_codes, turns
 

@@ -14,11 +14,11 @@ import numpy as np
 from golden.config import Config, preset
 from golden.engine import GoldenBackend, Job
 from golden.formats import FORMATS, IntFormat, LogFormat
-from golden.layers import FloatDense
-from golden.minifloat import FP8_143, MiniFloat
-from golden.network import Network
+from synth.baselines.minifloat import FP8_143, MiniFloat
 from synth.designs import GEMMS
 from train.data import CLASSES, PIXELS, Digits, digits
+from train.network.layers import FloatDense
+from train.network.mlp import Network
 from train.seeds import QUANT, trainers
 from train.trainer import Schedule, Trainer
 from verif.cache import ROOT, cached, digest
@@ -79,8 +79,8 @@ class Observed(FloatDense):
 
 def gemms() -> dict[str, Gemm]:
     """The recorded GEMMs, by phase."""
-    sources = [path for folder in ("golden", "train") for path in sorted((ROOT / folder).glob("*"))
-               if path.suffix == ".py"]
+    sources = [path for folder in ("golden", "train", "synth/baselines")
+               for path in sorted((ROOT / folder).rglob("*.py"))]
     key = digest(*(path.read_bytes() for path in (*sources, Path(__file__))), np.__version__)
     folder = cached("operands", key, ["operands.npz"], _make)
     with np.load(folder / "operands.npz") as found:

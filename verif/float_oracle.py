@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two independent oracles of `golden.minifloat`: a table of fractions, and numpy's float64."""
+"""Two independent oracles of the small floats: a table of fractions, and numpy's float64."""
 
 from bisect import bisect_left
 from fractions import Fraction
@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from golden.minifloat import MiniFloat
+from synth.baselines.minifloat import MiniFloat
 
 
 @cache

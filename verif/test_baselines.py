@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from amaranth.hdl import Const
 
-from golden.minifloat import BINARY16
 from synth.baselines import float_mac
 from synth.baselines.float_mac import Dlfloat16Mac, Fp8Mac, Fp16Mac
 from synth.baselines.int8_mac import Int8Mac
+from synth.baselines.minifloat import BINARY16
 from synth.baselines.pipeline import MacParameters
 from verif.baselines import BASELINES, check, differences, float_operations, model
 from verif.float_oracle import fma16

@@ -10,9 +10,8 @@ import pytest
 from golden.config import preset
 from golden.engine import GoldenBackend
 from golden.formats import FP4_R4, INT4_SYM, UINT4
-from golden.minifloat import BINARY16, DLFLOAT16, FP8_143, FP8_152
-from golden.network import quantised_mlp
 from synth import gates, operands
+from synth.baselines.minifloat import BINARY16, DLFLOAT16, FP8_143, FP8_152
 from synth.benches import mac_bench
 from synth.designs import GEMMS, baselines, component, grid
 from synth.energy import Run, measure
@@ -22,6 +21,7 @@ from synth.power import cells_of, power
 from synth.recipes import Recipe
 from synth.summary import energy_ratio
 from synth.vcd import Activity, activities
+from train.network.mlp import quantised_mlp
 from verif import cache
 
 CONFIG = preset("base")

@@ -9,19 +9,19 @@ from golden.config import preset
 from golden.engine import GoldenBackend, Job
 from golden.formats import FP4_R4, Phase
 from golden.gradscale import GradScale
-from golden.layers import softmax_cross_entropy
 from golden.logfp4 import decode
-from golden.network import SCHEMES, float_mlp, quantised_mlp
-from golden.optimizer import Momentum, Parameter, cosine
-from golden.quantisers import (
+from train.backends import open_backend
+from train.data import digits
+from train.network.layers import softmax_cross_entropy
+from train.network.mlp import SCHEMES, float_mlp, quantised_mlp
+from train.network.optimizer import Momentum, Parameter, cosine
+from train.quantisers import (
     Fixed,
     GradScaled,
     LogGradient,
     Sawb,
     UnitInterval,
 )
-from train.backends import open_backend
-from train.data import digits
 from train.trainer import Schedule
 
 BACKEND = GoldenBackend(preset("base"))

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from golden.minifloat import BINARY16, DLFLOAT16, FP8_143, FP8_152, FP9_153, MiniFloat, fma
+from synth.baselines.minifloat import BINARY16, DLFLOAT16, FP8_143, FP8_152, FP9_153, MiniFloat, fma
 from verif.float_oracle import fma16, nearest, value
 
 SEED = 20261121

@@ -8,18 +8,23 @@ Zero points are checked on the golden model and on the RTL against plain integer
 import numpy as np
 import pytest
 
-from golden.activations import Pact
 from golden.adaptive import Adapt, Entry
 from golden.config import preset
 from golden.dyadic import Dyadic
 from golden.engine import GoldenBackend, Job
 from golden.formats import FP4_R2, FP4_R4, INT4, INT4_SYM, INT32, UINT4, Phase
 from golden.integer import sawb
-from golden.layers import multiply
 from golden.logfp4 import decode
-from golden.network import SCHEMES, quantised_mlp
-from golden.optimizer import Parameter
-from golden.quantisers import (
+from golden.rescale import Rescale
+from golden.solver import SolveMode
+from golden.tensor import Quantised
+from train.backends import CheckedBackend
+from train.data import digits
+from train.network.activations import Pact
+from train.network.layers import multiply
+from train.network.mlp import SCHEMES, quantised_mlp
+from train.network.optimizer import Parameter
+from train.quantisers import (
     Fixed,
     Luq,
     Policy,
@@ -29,11 +34,6 @@ from golden.quantisers import (
     SolvedWeights,
     UnitInterval,
 )
-from golden.rescale import Rescale
-from golden.solver import SolveMode
-from golden.tensor import Quantised
-from train.backends import CheckedBackend
-from train.data import digits
 from verif.binding import RtlBackend
 
 BACKEND = GoldenBackend(preset("base"))

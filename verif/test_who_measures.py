@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 import golden.integer
-import golden.quantisers
+import train.quantisers
 from golden.config import preset
 from golden.engine import GoldenBackend
 from golden.fixed_point import to_fixed
-from golden.network import SCHEMES, quantised_mlp
-from golden.quantisers import Fixed, LogGradient
 from golden.tensor import Quantised
 from train.data import digits
+from train.network.mlp import SCHEMES, quantised_mlp
+from train.quantisers import Fixed, LogGradient
 
 SIZES = (64, 24, 16, 10)
 MOMENTS = (np.absolute, np.fabs, np.square, np.power, np.float_power, np.hypot, np.maximum,
@@ -143,7 +143,7 @@ def test_who_measures(quant, monkeypatch):
     network = quantised_mlp(SIZES, 1, Core(preset("base")), quant)
     for layer in network.layers:
         layer.weight.value = guarded(layer.weight.value)
-    monkeypatch.setattr(golden.quantisers, "to_fixed", fixed)
+    monkeypatch.setattr(train.quantisers, "to_fixed", fixed)
     monkeypatch.setattr(golden.integer, "check_finite", lambda name, x: x)  # hides the guard
     monkeypatch.setattr(Quantised, "dequantise", lambda self: guarded(dequantise(self)))
     if SCHEMES[quant].host_statistics:

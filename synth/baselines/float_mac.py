@@ -13,8 +13,8 @@ contributes is below a quarter of the sum's last place, and only that it is not 
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from golden.minifloat import BINARY16, DLFLOAT16, FP8_143, FP8_152, MiniFloat
 from synth.baselines.arithmetic import and_array, compress, named, normalise, prefix, shift_right
+from synth.baselines.minifloat import BINARY16, DLFLOAT16, FP8_143, FP8_152, MiniFloat
 from synth.baselines.pipeline import Mac, MacParameters, register
 
 
@@ -47,7 +47,7 @@ class Operand:
 
 
 class FloatMac(Mac):
-    """acc <- fma(a, b, acc) of `golden.minifloat`; see `Mac` for the ports.
+    """acc <- fma(a, b, acc) of `synth.baselines.minifloat`; see `Mac` for the ports.
 
     Subclasses give the formats of a, b and the sum.
     """
@@ -199,12 +199,12 @@ class Fp16Mac(FloatMac):
 
 
 class Dlfloat16Mac(FloatMac):
-    """1-6-9 without subnormals, after DLFloat. See `Mac` and `golden.minifloat`."""
+    """1-6-9 without subnormals, after DLFloat. See `Mac` and `synth.baselines.minifloat`."""
 
     a_format = b_format = format = DLFLOAT16
 
 
 class Fp8Mac(FloatMac):
-    """Hybrid FP8: 1-4-3 times 1-5-2, exact, into a 1-6-9 sum. See `Mac` and `golden.minifloat`."""
+    """Hybrid FP8: 1-4-3 times 1-5-2, exact, into a 1-6-9 sum. See `Mac` and `minifloat`."""
 
     a_format, b_format, format = FP8_143, FP8_152, DLFLOAT16

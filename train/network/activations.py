@@ -17,11 +17,11 @@ from golden.adaptive import Adapt, Use
 from golden.dyadic import Dyadic
 from golden.engine import Backend, Job
 from golden.formats import INT4, UINT4
-from golden.optimizer import Parameter
-from golden.quantisers import Fixed, SolvedScale, draw_seed
 from golden.rescale import RAW, Rescale, Rescaled
 from golden.solver import ALPHA_WIDTH, SolveMode
 from golden.tensor import Quantised
+from train.network.optimizer import Parameter
+from train.quantisers import Fixed, SolvedScale, draw_seed
 
 Product = Callable[[Rescale, Adapt | None], Rescaled]
 

@@ -10,12 +10,13 @@ from itertools import count, pairwise
 
 import numpy as np
 
-from golden.activations import Pact, RangedRelu
 from golden.adaptive import Adapt, Entry
 from golden.engine import Backend, Job
-from golden.layers import FloatDense, QuantisedDense, softmax_cross_entropy
-from golden.optimizer import Parameter
-from golden.quantisers import (
+from golden.solver import SolveMode
+from train.network.activations import Pact, RangedRelu
+from train.network.layers import FloatDense, QuantisedDense, softmax_cross_entropy
+from train.network.optimizer import Parameter
+from train.quantisers import (
     Fixed,
     GradScaled,
     LogGradient,
@@ -27,7 +28,6 @@ from golden.quantisers import (
     SolvedWeights,
     UnitInterval,
 )
-from golden.solver import SolveMode
 
 RANGE, SYMMETRIC, SAWB, LUQ = (
     SolveMode.RANGE, SolveMode.SYMMETRIC, SolveMode.SAWB, SolveMode.LUQ)

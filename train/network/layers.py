@@ -24,10 +24,10 @@ from golden.adaptive import Adapt
 from golden.engine import Backend, Job
 from golden.fixed_point import to_fixed
 from golden.formats import INT32
-from golden.optimizer import Parameter
-from golden.quantisers import Fixed
 from golden.rescale import RAW, Rescale, Rescaled
 from golden.tensor import Quantised
+from train.network.optimizer import Parameter
+from train.quantisers import Fixed
 
 
 def multiply(backend: Backend, a: Quantised, b: Quantised, then: Rescale = RAW, *, bias=None,
@@ -59,7 +59,7 @@ class QuantisedDense:
     backend : Backend that runs the GEMMs and the quantisations.
     weight, bias : Parameters of shape (out, in) and (out,): the float64 master copies.
     quantise_weight, gradient : the quantisers of the weights and of the output's gradient.
-    activation : one of golden.activations; None for the last layer.
+    activation : one of train.network.activations; None for the last layer.
 
     Members: `codes`, the Quantised tensors of the latest step by name, and `gradient.log2_scale`.
     """
