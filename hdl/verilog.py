@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verilog for one top of one configuration: Amaranth -> RTLIL -> Yosys."""
 
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from hdl.multiplier import Multiplier
 from hdl.rescale import RescaleUnit
 from hdl.solver import ScaleSolver
 from hdl.statistics import StatisticsUnit
+from tools.yosys import yosys
 
 TOPS = {module_name(block): block
         for block in (
@@ -54,20 +53,3 @@ def write_verilog(text: str, top: str) -> str:
         ])
         body = target.read_text()
     return body[body.index("module "):]  # without the generator's banner
-
-
-def yosys(commands: list[str]) -> str:
-    """Run Yosys passes in a process of their own (a failing pass ends its process).
-
-    Returns the log; RuntimeError with its end if a pass fails.
-    """
-    program = (
-        "import sys; from pyosys import libyosys as ys; design = ys.Design()\n"
-        "for command in sys.argv[1:]: ys.run_pass(command, design)\n"
-        "print('yosys: done')"
-    )
-    done = subprocess.run([sys.executable, "-c", program, *commands], text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if done.returncode or "yosys: done" not in done.stdout:
-        raise RuntimeError(f"Yosys failed (exit {done.returncode}):\n{done.stdout[-2000:]}")
-    return done.stdout

@@ -25,9 +25,9 @@ from synth.recipes import QUICK, SWEEP
 from synth.report import render
 from synth.summary import HEADLINE, TOLERANCE, figures, regressions, summarise
 from synth.sweep import Outcome, sweep
-from verif.arguments import positive
-from verif.cache import ROOT
-from verif.files import write_atomically
+from tools.arguments import positive
+from tools.cache import ROOT
+from tools.files import write_atomically
 
 STEPS = {"map": "mapping to {}", "time": "timing to {}", "energy": "simulating in {}",
          "lut": "mapping to {}", "place": "placing on {}"}

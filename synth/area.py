@@ -20,11 +20,11 @@ from rich.table import Table
 
 from golden.config import preset
 from hdl.library import Library
-from hdl.verilog import yosys
 from synth.phases import PairEncoder, PhaseDecoder
-from verif.cache import ROOT
-from verif.files import write_atomically
-from verif.verilate import verilog_file
+from tools.cache import ROOT
+from tools.files import write_atomically
+from tools.verilator import verilog_file
+from tools.yosys import yosys
 
 TOP = "tetra_engine"
 FLIP_FLOP = 24  # transmission-gate master-slave

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from hdl.verilog import yosys
 from synth import sta
 from synth.fanout import LIMIT, buffered
 from synth.libraries import CellLibrary
 from synth.recipes import CARRY_SAVE, Recipe, carry_save_widths, finish
-from verif.cache import cached, digest
+from tools.cache import cached, digest
+from tools.yosys import yosys
 
 VERSION = "2"  # of what happens around the recipes, part of every key
 _MODULE = re.compile(r"^((?:attribute [^\n]*\n)*)module (\\\S+|\$\S+)\n(.*?)^end\n", re.M | re.S)

@@ -29,7 +29,7 @@ from synth.power import Power, power
 from synth.recipes import Recipe
 from synth.summary import HEADLINE, PRESET, TOUGHEST, best
 from synth.sweep import Failure, Point, failure
-from verif.cache import cached, digest
+from tools.cache import cached, digest
 
 COLUMNS = (1, 2)  # of the tiles that are simulated
 CYCLES = {"tile": 256, "mac": 2048}  # counted

@@ -17,9 +17,9 @@ from functools import cache, cached_property
 from pathlib import Path
 from statistics import median
 
-from hdl.verilog import yosys
 from synth.libraries import MissingError
-from verif.cache import cached, digest
+from tools.cache import cached, digest
+from tools.yosys import yosys
 
 VERSION = "1"  # of what happens around the commands, part of every key
 SEEDS = (1, 2, 3, 4, 5)

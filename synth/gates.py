@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from hdl.verilog import yosys
 from synth import sta, vcd
 from synth.libraries import CellLibrary, MissingError
 from synth.vcd import Activity
+from tools.yosys import yosys
 
 RESOLUTION = 100_000  # steps of time in a nanosecond
 STEP = 0.002  # nanoseconds after the clock edge at which inputs change

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from verif.cache import digest
+from tools.cache import digest
 
 
 class MissingError(RuntimeError):

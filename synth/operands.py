@@ -16,12 +16,12 @@ from golden.engine import GoldenBackend, Job
 from golden.formats import FORMATS, IntFormat, LogFormat
 from synth.baselines.minifloat import FP8_143, MiniFloat
 from synth.designs import GEMMS
+from tools.cache import ROOT, cached, digest
 from train.data import CLASSES, PIXELS, Digits, digits
 from train.network.layers import FloatDense
 from train.network.mlp import Network
 from train.seeds import QUANT, trainers
 from train.trainer import Schedule, Trainer
-from verif.cache import ROOT, cached, digest
 
 SIZE = 256
 SEED = 0

@@ -16,8 +16,8 @@ from synth.asic import Job, MappedBlock, assembled_period, jobs
 from synth.designs import Design
 from synth.libraries import CellLibrary, MissingError
 from synth.recipes import Recipe
-from verif.cache import ROOT
-from verif.files import write_atomically
+from tools.cache import ROOT
+from tools.files import write_atomically
 
 FAILED = ROOT / "build" / "synth" / "failed"
 ASSEMBLED = ((100, 8), (10_000, 2))  # up to so many instances: choices timed whole

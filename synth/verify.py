@@ -24,14 +24,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from golden.config import Config
 from hdl.library import Library
 from hdl.multiplier import DigitMultiplier, Multiplier, OperandDecoder
-from hdl.verilog import TOPS, yosys
+from hdl.verilog import TOPS
 from synth.asic import Netlist, jobs
 from synth.designs import BOUNDARIES
 from synth.libraries import LIBRARIES, NANGATE45, CellLibrary, MissingError
 from synth.recipes import QUICK, SWEEP, Recipe
-from verif.arguments import positive
+from tools.arguments import positive
+from tools.cache import cached, digest
+from tools.yosys import yosys
 from verif.benches import BENCHES, TINY
-from verif.cache import cached, digest
 from verif.runner import Settings, simulate
 
 PROVEN = (Multiplier, OperandDecoder, DigitMultiplier)

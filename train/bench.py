@@ -24,12 +24,13 @@ from golden.config import VERSION, preset
 from golden.engine import Job
 from golden.formats import FP4_R4, INT4
 from golden.gemm import exact_depth, gemm, mac_values
+from tools.cache import ROOT
+from tools.errors import ToolError
+from tools.files import write_atomically
+from tools.verilator import tool_versions
 from train.seeds import accuracy_over_seeds
 from verif.binding import DESCRIPTOR_BYTES, RtlBackend, build, build_model, descriptor
-from verif.cache import ROOT
-from verif.files import write_atomically
 from verif.stimuli import random_codes
-from verif.verilate import ToolError, tool_versions
 
 PRESET = "base"
 PAIRS = 7

@@ -15,6 +15,8 @@ from pathlib import Path
 from rich.console import Console
 
 from golden.config import PRESETS
+from tools.errors import ToolError
+from tools.files import write_atomically
 from train.backends import BACKENDS, POLICIES, CheckedBackend, MismatchError, open_backend
 from train.network.mlp import SCHEMES
 from train.outcome import Outcome
@@ -22,8 +24,6 @@ from train.progress import Live, final_table
 from train.report import render
 from train.seeds import QUANT, trainers
 from train.trainer import Schedule
-from verif.files import write_atomically
-from verif.verilate import ToolError
 
 WAVEFORM = "trace.fst"
 MAX_EPOCHS, MAX_BATCH, MAX_SEED = 1000, 1024, 2**32 - 1

@@ -18,8 +18,8 @@ from synth.baselines.float_mac import Dlfloat16Mac, FloatMac, Fp8Mac, Fp16Mac
 from synth.baselines.int8_mac import Int8Mac
 from synth.baselines.minifloat import MiniFloat, fma
 from synth.baselines.pipeline import Mac, MacParameters
-from verif.cache import ROOT, cached, digest
-from verif.verilate import CONTROL, OPTIONS, make_flags, run, tool_versions, verilator_bin
+from tools.cache import ROOT, cached, digest
+from tools.verilator import CONTROL, OPTIONS, make_flags, run, tool_versions, verilator_bin
 
 BASELINES: dict[str, type[Mac]] = {
     module_name(mac): mac for mac in (Fp16Mac, Dlfloat16Mac, Fp8Mac, Int8Mac)}

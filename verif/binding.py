@@ -28,8 +28,8 @@ from hdl.job import FLAGS_LAYOUT, Op, job_layout
 from hdl.layouts import BFormat, result_layout, tag_layout
 from hdl.solver import Mode
 from hdl.statistics import STATISTICS_LAYOUT
-from verif.cache import ROOT, cached
-from verif.verilate import (
+from tools.cache import ROOT, cached
+from tools.verilator import (
     CONTROL,
     OPTIONS,
     check_fst_headers,

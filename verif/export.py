@@ -9,9 +9,10 @@ from pathlib import Path
 from golden.config import Config, preset
 from hdl.manifest import manifest
 from hdl.verilog import TOPS
-from verif.cache import ROOT
-from verif.files import write_atomically
-from verif.verilate import CONTROL, ToolError, run, verilator_bin, verilog_file
+from tools.cache import ROOT
+from tools.errors import ToolError
+from tools.files import write_atomically
+from tools.verilator import CONTROL, run, verilator_bin, verilog_file
 
 
 def lint(path: Path, top: str) -> None:

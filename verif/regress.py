@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from golden.config import Config, preset
-from verif.arguments import positive
+from tools.arguments import positive
 from verif.benches import BENCHES, bench_named, run_bench
 from verif.fuzz import fuzz_engine
 

@@ -14,7 +14,7 @@ from golden.engine import Job
 from golden.formats import format_named
 from golden.rescale import Rescale, Rescaled
 from golden.solver import SolveMode
-from verif.files import write_atomically
+from tools.files import write_atomically
 
 OPERANDS = ("a", "b", "x", "bias", "mask")
 

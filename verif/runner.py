@@ -16,11 +16,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from golden.config import Config
-from verif.cache import ROOT, cached
-from verif.verilate import (
+from tools.cache import ROOT, cached
+from tools.errors import ToolError
+from tools.verilator import (
     CONTROL,
     OPTIONS,
-    ToolError,
     check_fst_headers,
     environment,
     make_flags,

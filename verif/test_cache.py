@@ -5,8 +5,8 @@ import multiprocessing
 
 import pytest
 
-from verif import cache
-from verif.cache import SEAL, cached, digest
+from tools import cache
+from tools.cache import SEAL, cached, digest
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 
-from verif.cache import ROOT
+from tools.cache import ROOT
 
 PAGES = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/fpga.md",
          "docs/synthesis.md", "docs/verification.md"]

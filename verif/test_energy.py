@@ -21,8 +21,8 @@ from synth.power import cells_of, power
 from synth.recipes import Recipe
 from synth.summary import energy_ratio
 from synth.vcd import Activity, activities
+from tools import cache
 from train.network.mlp import quantised_mlp
-from verif import cache
 
 CONFIG = preset("base")
 DUMP = """$timescale 10fs $end

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import pytest
 
 from golden.config import Config
+from tools.verilator import verilog_file
 from verif.benches import BENCHES, CHAINS, SERIAL_LEAST, TINY
 from verif.runner import Settings, simulate
-from verif.verilate import verilog_file
 
 
 class Fault(NamedTuple):

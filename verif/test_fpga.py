@@ -30,7 +30,7 @@ from synth.fpga import (
 from synth.fpga_designs import FpgaDesign, fpga_designs, quick_fpga_designs
 from synth.libraries import MissingError
 from synth.report import render
-from verif import cache
+from tools import cache
 
 LOG = """Info: Device utilisation:
 Info: \t         ICESTORM_LC:   {:5}/   7680   {}%

@@ -15,7 +15,6 @@ from amaranth.lib.wiring import In, Out
 from golden.config import Config
 from hdl.engine import Engine
 from hdl.library import Library, place
-from hdl.verilog import yosys
 from synth import __main__ as program
 from synth import asic, sta, sweep
 from synth.asic import MappedBlock, Netlist, jobs
@@ -36,7 +35,8 @@ from synth.recipes import (
 from synth.report import render
 from synth.summary import densities, figures, ratios, regressions, summarise, training
 from synth.sweep import Outcome, Point, choices, pareto
-from verif import cache
+from tools import cache
+from tools.yosys import yosys
 
 needs_sta = pytest.mark.skipif(not shutil.which("sta"), reason="OpenSTA: apt install opensta")
 

@@ -17,9 +17,9 @@ from golden.config import preset
 from golden.engine import GoldenBackend, Job
 from golden.formats import FP4_R4, INT4_SYM, UINT4
 from golden.rescale import Rescale
+from tools.files import write_atomically
 from train.backends import CheckedBackend, MismatchError
 from train.network.mlp import SCHEMES
-from verif.files import write_atomically
 from verif.reproducer import first_difference, load_job, save_job
 
 BACKEND = GoldenBackend(preset("base"))

@@ -8,8 +8,9 @@ import pytest
 
 from golden.config import PRESETS, preset
 from hdl.verilog import TOPS, verilog
+from tools.errors import ToolError
+from tools.verilator import CONTROL, verilog_file
 from verif.export import export, lint
-from verif.verilate import CONTROL, ToolError, verilog_file
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -4,10 +4,10 @@
 import argparse
 import sys
 
+from tools.cache import ROOT
+from tools.errors import ToolError
 from verif.benches import bench_named
-from verif.cache import ROOT
 from verif.runner import Settings, simulate
-from verif.verilate import ToolError
 
 
 def main() -> int:

@@ -7,8 +7,8 @@ import sys
 from collections import Counter
 from dataclasses import asdict
 
-from verif.cache import ROOT
-from verif.files import write_atomically
+from tools.cache import ROOT
+from tools.files import write_atomically
 from verif.formal.properties import PROPERTIES
 from verif.formal.prover import SolverMissingError, yices
 

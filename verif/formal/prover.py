@@ -16,7 +16,7 @@ from pathlib import Path
 
 from amaranth.back import rtlil
 
-from hdl.verilog import yosys
+from tools.yosys import yosys
 from verif.formal.harness import Harness
 
 TIMEOUT = 240  # seconds of one query

@@ -8,7 +8,7 @@ from pathlib import Path
 from amaranth.hdl import Signal, Value
 from amaranth.lib.wiring import Out
 
-from hdl.verilog import yosys
+from tools.yosys import yosys
 from verif.formal.harness import Harness
 from verif.formal.prover import Verdict, netlist
 from verif.formal.streams import streams_of

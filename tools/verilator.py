@@ -11,17 +11,14 @@ from functools import cache
 from pathlib import Path
 
 from golden.config import Config
-from verif.cache import ROOT, cached, digest
+from tools.cache import ROOT, cached, digest
+from tools.errors import ToolError
 
 MINIMUM = (5, 36)  # cocotb 2 needs what came with it
 OPTIONS = ["-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"]
 # the wheel's verilated.mk lacks this flag for g++, and models split in several files fail without
 PCH_FLAG = "CFG_CXXFLAGS_PCH_I=-include"
 CONTROL = ROOT / "verif" / "verilator.vlt"
-
-
-class ToolError(RuntimeError):
-    """A tool is missing or failed; the message says what to do."""
 
 
 @cache
