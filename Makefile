@@ -66,10 +66,10 @@ replay: setup ## repeat one job that differed, on the RTL and the golden model: 
 
 lint: setup ## ruff on the Python, Verilator -Wall on the generated Verilog
 	@$(PY) -m ruff check --quiet .
-	@$(PY) -m verif.export --preset tiny --quiet
+	@$(PY) -m hdl.emit.export --preset tiny --quiet
 
 verilog: setup ## write Verilog and manifest.json for PRESET= to build/verilog
-	@$(PY) -m verif.export --preset "$(PRESET)"
+	@$(PY) -m hdl.emit.export --preset "$(PRESET)"
 
 area: setup ## estimate what each block of PRESET= costs, to build/area/summary.json
 	@$(PY) -m synth.area --preset "$(PRESET)"

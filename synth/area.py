@@ -19,11 +19,11 @@ from rich.console import Console
 from rich.table import Table
 
 from golden.config import preset
+from hdl.emit.verilog import verilog_file
 from hdl.library import Library
 from synth.phases import PairEncoder, PhaseDecoder
 from tools.cache import ROOT
 from tools.files import write_atomically
-from tools.verilator import verilog_file
 from tools.yosys import yosys
 
 TOP = "tetra_engine"

@@ -11,7 +11,7 @@ from golden.config import Config
 from golden.gemm import gemm as exact_gemm
 from hdl.layouts import BFormat, beat_layout, row_layout
 from hdl.library import Library
-from hdl.mac_tile import MacTile
+from hdl.tile.mac_tile import MacTile
 from synth.asic import Netlist
 from synth.baselines.minifloat import fma
 from synth.designs import BOUNDARIES

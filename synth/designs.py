@@ -9,15 +9,15 @@ from importlib import import_module
 from amaranth.lib import wiring
 
 from golden.config import PRESETS, Config
-from hdl.adaptive import AdaptUnit
-from hdl.dot_product import DotProduct
-from hdl.engine import Engine
+from hdl.engine.engine import Engine
 from hdl.library import Library, module_name
-from hdl.mac_tile import MacCell, MacTile
-from hdl.multiplier import Multiplier
-from hdl.rescale import RescaleUnit
-from hdl.solver import ScaleSolver
-from hdl.statistics import StatisticsUnit
+from hdl.rescaler.rescale import RescaleUnit
+from hdl.scales.adaptive import AdaptUnit
+from hdl.scales.solver import ScaleSolver
+from hdl.scales.statistics import StatisticsUnit
+from hdl.tile.dot_product import DotProduct
+from hdl.tile.mac_tile import MacCell, MacTile
+from hdl.tile.multiplier import Multiplier
 from synth.asic import Netlist
 
 GEMMS = ("fprop", "dgrad", "wgrad")

@@ -8,16 +8,16 @@ from functools import partial
 from amaranth.lib import wiring
 
 from golden.config import PRESETS
-from hdl.adaptive import AdaptUnit
-from hdl.dot_product import DotProduct
-from hdl.engine import Engine
+from hdl.engine.engine import Engine
 from hdl.library import Library, module_name
-from hdl.mac_cell import MacCell
-from hdl.mac_tile import MacTile
-from hdl.multiplier import Multiplier
-from hdl.rescale import RescaleUnit
-from hdl.solver import ScaleSolver
-from hdl.statistics import StatisticsUnit
+from hdl.rescaler.rescale import RescaleUnit
+from hdl.scales.adaptive import AdaptUnit
+from hdl.scales.solver import ScaleSolver
+from hdl.scales.statistics import StatisticsUnit
+from hdl.tile.dot_product import DotProduct
+from hdl.tile.mac_cell import MacCell
+from hdl.tile.mac_tile import MacTile
+from hdl.tile.multiplier import Multiplier
 from synth.designs import baselines, component
 from synth.fpga import ECP5, ICE40, Device, Mapping
 

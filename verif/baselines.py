@@ -12,8 +12,8 @@ from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.emit.verilog import write_verilog
 from hdl.library import module_name
-from hdl.verilog import write_verilog
 from synth.baselines.float_mac import Dlfloat16Mac, FloatMac, Fp8Mac, Fp16Mac
 from synth.baselines.int8_mac import Int8Mac
 from synth.baselines.minifloat import MiniFloat, fma

@@ -23,11 +23,12 @@ from golden.formats import FP4_R4, INT4, INT32, IntFormat, LogFormat
 from golden.rescale import Rescale, Rescaled
 from golden.solver import SolveMode
 from golden.statistics import Statistics
-from hdl.adaptive import REPORT_LAYOUT, SOLVER_FLAGS, Use
-from hdl.job import FLAGS_LAYOUT, Op, job_layout
+from hdl.emit.verilog import verilog_file
+from hdl.engine.job import FLAGS_LAYOUT, Op, job_layout
 from hdl.layouts import BFormat, result_layout, tag_layout
-from hdl.solver import Mode
-from hdl.statistics import STATISTICS_LAYOUT
+from hdl.scales.adaptive import REPORT_LAYOUT, SOLVER_FLAGS, Use
+from hdl.scales.solver import Mode
+from hdl.scales.statistics import STATISTICS_LAYOUT
 from tools.cache import ROOT, cached
 from tools.verilator import (
     CONTROL,
@@ -37,7 +38,6 @@ from tools.verilator import (
     model_key,
     run,
     verilator_bin,
-    verilog_file,
 )
 
 TOP = "tetra_engine"

@@ -16,17 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from golden.config import Config
+from hdl.emit.verilog import verilog_file
 from tools.cache import ROOT, cached
 from tools.errors import ToolError
-from tools.verilator import (
-    CONTROL,
-    OPTIONS,
-    check_fst_headers,
-    environment,
-    make_flags,
-    model_key,
-    verilog_file,
-)
+from tools.verilator import CONTROL, OPTIONS, check_fst_headers, environment, make_flags, model_key
 
 ENVIRONMENT = "TETRA_BENCH"  # carries `Settings` as JSON into the simulator's process
 

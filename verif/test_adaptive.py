@@ -11,9 +11,9 @@ from golden.engine import GoldenBackend, Job
 from golden.formats import FP4_R2, FP4_R4, INT4, INT4_SYM, INT32, UINT4
 from golden.rescale import Rescale
 from golden.solver import Request, SolveError, SolveMode, solve
-from hdl.engine import Engine
-from hdl.solver import ScaleSolver
-from hdl.statistics import StatisticsUnit
+from hdl.engine.engine import Engine
+from hdl.scales.solver import ScaleSolver
+from hdl.scales.statistics import StatisticsUnit
 from verif.binding import RtlBackend
 from verif.reproducer import first_difference
 from verif.stimuli import random_codes

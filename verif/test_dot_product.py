@@ -12,8 +12,8 @@ from cocotb.triggers import FallingEdge, RisingEdge
 from golden.config import Config
 from golden.formats import A_FORMATS, INT4, LogFormat
 from golden.gemm import gemm
-from hdl.dot_product import DotProduct
 from hdl.layouts import BFormat
+from hdl.tile.dot_product import DotProduct
 from verif.benches import BENCHES, run_bench
 from verif.runner import Settings
 from verif.stimuli import random_codes

@@ -13,10 +13,10 @@ from golden.engine import GoldenBackend, Job
 from golden.formats import FP4_R2, FP4_R4, INT4, INT32, UINT4, max_product
 from golden.rescale import Rescale
 from golden.solver import SolveMode
-from hdl.engine import Engine
-from hdl.job import Op, job_layout
+from hdl.arithmetic.serial import row_cycles
+from hdl.engine.engine import Engine
+from hdl.engine.job import Op, job_layout
 from hdl.layouts import BFormat
-from hdl.serial import row_cycles
 from verif.benches import BENCHES, run_bench
 from verif.binding import descriptor, unpack_report
 from verif.stimuli import engine_beats, operand_beats, random_codes, random_job, result_row

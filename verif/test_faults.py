@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from golden.config import Config
-from tools.verilator import verilog_file
+from hdl.emit.verilog import verilog_file
 from verif.benches import BENCHES, CHAINS, SERIAL_LEAST, TINY
 from verif.runner import Settings, simulate
 

@@ -9,7 +9,7 @@ import pytest
 from golden.config import PRESETS
 from golden.formats import INT4, UINT4, max_product
 from hdl.layouts import BFormat
-from hdl.mac_cell import held_width, row_worth
+from hdl.tile.mac_cell import held_width, row_worth
 from verif.formal import __main__ as command
 from verif.formal import arithmetic, prover
 from verif.formal.harness import SMALL, Harness

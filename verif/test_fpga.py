@@ -224,7 +224,7 @@ def test_a_placement_that_goes_on_for_ever_is_given_up(monkeypatch, tmp_path):
 
 def test_blocks_above_an_adder_are_not_merged_into_it():
     """A sum of sums stays carry chains: a LUT4 per bit, where carry-save rows need two."""
-    from hdl.dot_product import RowSum
+    from hdl.tile.dot_product import RowSum
 
     library = Library()
     config = replace(PRESETS["tiny"], pipeline=1)

@@ -11,7 +11,7 @@ from golden.config import Config
 from golden.formats import A_FORMATS, INT4, UINT4, max_product
 from golden.gemm import gemm
 from hdl.layouts import BFormat, beat_layout, row_layout
-from hdl.mac_tile import MacTile
+from hdl.tile.mac_tile import MacTile
 from verif.benches import BENCHES, run_bench
 from verif.stimuli import operand_beats, random_codes
 from verif.streams import Scoreboard, Sink, Source, StreamBench

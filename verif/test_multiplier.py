@@ -12,7 +12,7 @@ from golden.config import Config
 from golden.formats import B_FORMATS, INT4, UINT4
 from golden.gemm import products
 from hdl.layouts import BFormat
-from hdl.multiplier import Multiplier
+from hdl.tile.multiplier import Multiplier
 from verif.benches import BENCHES, run_bench
 from verif.runner import Settings
 

@@ -11,9 +11,9 @@ from golden.config import Config
 from golden.dyadic import Dyadic
 from golden.formats import INT32, LogFormat
 from golden.rescale import Rescale, rescale
+from hdl.arithmetic.serial import row_cycles
 from hdl.layouts import rescale_layout, result_layout
-from hdl.rescale import RescaleUnit
-from hdl.serial import row_cycles
+from hdl.rescaler.rescale import RescaleUnit
 from verif.benches import BENCHES, TINY, run_bench
 from verif.stimuli import output_formats, random_rescale, result_words
 from verif.streams import Scoreboard, Sink, Source, StreamBench

@@ -23,7 +23,7 @@ from golden.solver import (
     solve,
 )
 from golden.statistics import MAX_ELEMENTS, Statistics, measure
-from hdl.solver import REQUEST_LAYOUT, SOLUTION_LAYOUT, Mode, ScaleSolver
+from hdl.scales.solver import REQUEST_LAYOUT, SOLUTION_LAYOUT, Mode, ScaleSolver
 from verif.benches import BENCHES, run_bench
 from verif.streams import Scoreboard, Sink, Source, StreamBench
 

@@ -20,11 +20,11 @@ from golden.statistics import (
     SUM_SQUARES_WIDTH,
     measure,
 )
-from hdl.compressor import Columns
+from hdl.arithmetic.compressor import Columns
+from hdl.arithmetic.serial import row_cycles
+from hdl.arithmetic.squares import add_square
 from hdl.layouts import measured_layout, outcome_layout
-from hdl.serial import row_cycles
-from hdl.squares import add_square
-from hdl.statistics import STATISTICS_LAYOUT, StatisticsUnit
+from hdl.scales.statistics import STATISTICS_LAYOUT, StatisticsUnit
 from verif.benches import BENCHES, SERIAL, TINY, run_bench
 from verif.runner import Settings
 

@@ -13,7 +13,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from hdl.engine import Engine
+from hdl.engine.engine import Engine
 from hdl.library import Library, place
 from synth import __main__ as program
 from synth import asic, sta, sweep

@@ -5,7 +5,7 @@ import pytest
 
 from golden.config import Config
 from hdl.library import Library
-from hdl.multiplier import Multiplier
+from hdl.tile.multiplier import Multiplier
 from synth import verify
 from synth.asic import Netlist, jobs
 from synth.designs import BOUNDARIES

@@ -7,10 +7,10 @@ import re
 import pytest
 
 from golden.config import PRESETS, preset
-from hdl.verilog import TOPS, verilog
+from hdl.emit.export import export, lint
+from hdl.emit.verilog import TOPS, verilog, verilog_file
 from tools.errors import ToolError
-from tools.verilator import CONTROL, verilog_file
-from verif.export import export, lint
+from tools.verilator import CONTROL
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -8,10 +8,10 @@ from amaranth.hdl import Array, Cat, Mux, Signal, Value
 
 from golden.config import Config
 from golden.statistics import LARGEST_WIDTH, SUM_SQUARES_WIDTH
-from hdl.adaptive import ADAPT_LAYOUT, ENTRY_LAYOUT, AdaptUnit
 from hdl.layouts import WORD
-from hdl.solver import ScaleSolver
-from hdl.statistics import (
+from hdl.scales.adaptive import ADAPT_LAYOUT, ENTRY_LAYOUT, AdaptUnit
+from hdl.scales.solver import ScaleSolver
+from hdl.scales.statistics import (
     ADDENDS,
     SEGMENT,
     STATISTICS_LAYOUT,

@@ -8,22 +8,22 @@ from amaranth.lib.wiring import In, Out
 from golden.config import Config
 from golden.formats import INT4, INT32, UINT4, max_product
 from golden.statistics import MAX_ELEMENTS
-from hdl.carry_save import add_rows
-from hdl.compressor import Columns
-from hdl.dot_product import DotProduct, row_sum_width
+from hdl.arithmetic.carry_save import add_rows
+from hdl.arithmetic.compressor import Columns
+from hdl.arithmetic.squares import add_step
 from hdl.layouts import WORD, BFormat, tag_layout
-from hdl.mac_cell import COPIES, MacCell, held_width, row_worth, total_width
-from hdl.mac_tile import MacTile
-from hdl.multiplier import joined
-from hdl.rescale import RescaleUnit
-from hdl.squares import add_step
-from hdl.statistics import (
+from hdl.rescaler.rescale import RescaleUnit
+from hdl.scales.statistics import (
     ADDENDS,
     SEGMENT,
     STATISTICS_LAYOUT,
     StatisticsUnit,
     squares_cycles,
 )
+from hdl.tile.dot_product import DotProduct, row_sum_width
+from hdl.tile.mac_cell import COPIES, MacCell, held_width, row_worth, total_width
+from hdl.tile.mac_tile import MacTile
+from hdl.tile.multiplier import joined
 from verif.formal.harness import SMALL, Harness, implies, latency
 from verif.formal.progress import blocks_held
 

@@ -13,13 +13,13 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from hdl.adaptive import AdaptUnit
-from hdl.dot_product import RowSum
-from hdl.engine import Engine, shape_layout
-from hdl.job import Op, job_layout
+from hdl.engine.engine import Engine, shape_layout
+from hdl.engine.job import Op, job_layout
 from hdl.layouts import tag_layout
-from hdl.mac_tile import MacTile
-from hdl.rescale import RescaleUnit
+from hdl.rescaler.rescale import RescaleUnit
+from hdl.scales.adaptive import AdaptUnit
+from hdl.tile.dot_product import RowSum
+from hdl.tile.mac_tile import MacTile
 from verif.formal.adaptive import measuring, report_within, reporting, rows_expected
 from verif.formal.harness import SMALL, Harness, implies, latency
 from verif.formal.progress import blocks_held

@@ -5,7 +5,7 @@ from amaranth.hdl import Assert, Assume, Elaboratable, Fragment, Module, Signal,
 from amaranth.lib.wiring import In
 
 from golden.config import Config
-from hdl import manifest
+from hdl.emit import manifest
 
 SMALL = Config(2, 2, 2, dim_width=4, tensors=2)
 

@@ -4,11 +4,11 @@
 from amaranth.hdl import Cat, Const, Mux, Signal, signed
 
 from golden.solver import SAWB_SLOPE
-from hdl.dot_product import RowSum
 from hdl.layouts import beat_layout, row_layout
-from hdl.mac_tile import MacTile
-from hdl.rescale import RescaleUnit
-from hdl.solver import COUNT_FACTOR, HALF, LONG, Mode, ScaleSolver
+from hdl.rescaler.rescale import RescaleUnit
+from hdl.scales.solver import COUNT_FACTOR, HALF, LONG, Mode, ScaleSolver
+from hdl.tile.dot_product import RowSum
+from hdl.tile.mac_tile import MacTile
 from verif.formal.harness import SMALL, Harness, implies, latency
 
 

@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from golden.config import Config
-from hdl.adaptive import AdaptUnit
-from hdl.engine import Engine
-from hdl.mac_tile import MacTile
-from hdl.rescale import RescaleUnit
-from hdl.solver import ScaleSolver
+from hdl.engine.engine import Engine
+from hdl.rescaler.rescale import RescaleUnit
+from hdl.scales.adaptive import AdaptUnit
+from hdl.scales.solver import ScaleSolver
+from hdl.tile.mac_tile import MacTile
 from verif.formal import adaptive, arithmetic, engine, progress, streams
 from verif.formal.harness import SMALL, Harness
 from verif.formal.prover import Verdict, prove

@@ -5,8 +5,8 @@ from amaranth.hdl import Cat
 from amaranth.lib import data, enum
 
 from golden.config import Config
-from hdl.adaptive import ADAPT_LAYOUT
 from hdl.layouts import RESCALE_LAYOUT, BFormat, OutFormat
+from hdl.scales.adaptive import ADAPT_LAYOUT
 
 
 class Op(enum.Enum, shape=2):

@@ -6,10 +6,10 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from hdl.carry_save import add_rows, reduce_rows
+from hdl.arithmetic.carry_save import add_rows, reduce_rows
 from hdl.layouts import BFormat
 from hdl.library import place
-from hdl.multiplier import (
+from hdl.tile.multiplier import (
     A_WIDTH,
     DigitMultiplier,
     OperandDecoder,
@@ -48,7 +48,7 @@ class RowSum(wiring.Component):
     operands : In, `lanes` operands a, as `DigitMultiplier` takes them. at : In, the positions of
         `lanes` operands b.
     enable : In(latency), one per stage: its registers hold while 0.
-    sum : Out(unsigned), see `hdl.multiplier` for what it is worth.
+    sum : Out(unsigned), see `hdl.tile.multiplier` for what it is worth.
 
     Latency: `latency(config)` cycles. Throughput: one per cycle.
     """

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verilog for one top of one configuration: Amaranth -> RTLIL -> Yosys."""
 
+import importlib.metadata
 import tempfile
 from pathlib import Path
 
 from golden.config import VERSION, Config
-from hdl.dot_product import DotProduct
-from hdl.engine import Engine
+from hdl.engine.engine import Engine
 from hdl.library import Library, module_name
-from hdl.mac_tile import MacTile
-from hdl.multiplier import Multiplier
-from hdl.rescale import RescaleUnit
-from hdl.solver import ScaleSolver
-from hdl.statistics import StatisticsUnit
+from hdl.rescaler.rescale import RescaleUnit
+from hdl.scales.solver import ScaleSolver
+from hdl.scales.statistics import StatisticsUnit
+from hdl.tile.dot_product import DotProduct
+from hdl.tile.mac_tile import MacTile
+from hdl.tile.multiplier import Multiplier
+from tools.cache import ROOT, cached, digest
 from tools.yosys import yosys
 
 TOPS = {module_name(block): block
@@ -35,6 +37,19 @@ def verilog(config: Config, top: str) -> str:
         f"// {config}\n\n"
     )
     return header + write_verilog(library.text, top)
+
+
+def verilog_file(config: Config, top: str) -> Path:
+    """The generated Verilog of a top, cached by the sources that make it."""
+    sources = sorted(path for folder in ("golden", "hdl", "tools")
+                     for path in (ROOT / folder).rglob("*.py"))
+    packages = [importlib.metadata.version(p) for p in ("amaranth", "pyosys")]
+    key = digest(top, repr(config), *packages, *(s.read_bytes() for s in sources))
+
+    def make(folder: Path) -> None:
+        (folder / f"{top}.v").write_text(verilog(config, top))
+
+    return cached("verilog", key, [f"{top}.v"], make) / f"{top}.v"
 
 
 def write_verilog(text: str, top: str) -> str:

@@ -6,11 +6,11 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from hdl.dot_product import RowSum
 from hdl.layouts import BFormat, beat_layout, codes_layout, row_layout
 from hdl.library import place
-from hdl.mac_cell import COPIES, MacCell, ZeroCell, held_width
-from hdl.multiplier import OperandDecoder, digits_layout, offset_binary
+from hdl.tile.dot_product import RowSum
+from hdl.tile.mac_cell import COPIES, MacCell, ZeroCell, held_width
+from hdl.tile.multiplier import OperandDecoder, digits_layout, offset_binary
 
 
 class MacTile(wiring.Component):

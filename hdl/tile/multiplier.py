@@ -21,7 +21,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from golden.formats import A_FORMATS, FP4_R2, FP4_R4, max_product
-from hdl.carry_save import add_rows
+from hdl.arithmetic.carry_save import add_rows
 from hdl.layouts import BFormat
 from hdl.library import place
 
@@ -102,7 +102,7 @@ def spread(copies, width: int):
 
 
 def joined(total, split, config: Config) -> list:
-    """A sum of rows as two rows (`hdl.carry_save`): itself and 0, or if `split` (or copies of it)
+    """A sum of rows as two rows (see `reduce_rows`): itself and 0, or if `split` (or copies of it)
     its first and its second digits.
 
     They overlap as little as they can: what lies above the first digits is never theirs.

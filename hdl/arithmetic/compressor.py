@@ -5,7 +5,7 @@ from itertools import zip_longest
 
 from amaranth.hdl import Cat, Const, Module, Signal
 
-from hdl.carry_save import CarrySaveAdder
+from hdl.arithmetic.carry_save import CarrySaveAdder
 from hdl.library import place
 
 # Of a full adder, from each input.

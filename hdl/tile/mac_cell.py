@@ -9,10 +9,10 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from golden.formats import INT4, UINT4, IntFormat, LogFormat
-from hdl.carry_save import add_rows, reduce_rows
-from hdl.dot_product import RowSum, row_sum_width
+from hdl.arithmetic.carry_save import add_rows, reduce_rows
 from hdl.library import place
-from hdl.multiplier import A_WIDTH, digits_layout, joined, placed, spread, with_signs
+from hdl.tile.dot_product import RowSum, row_sum_width
+from hdl.tile.multiplier import A_WIDTH, digits_layout, joined, placed, spread, with_signs
 
 COPIES = 4  # of a control bit: one register would be slow to drive every bit of an accumulator
 INT4_DIGITS = 10  # |first digit| + 4 * |second| at most: 6 is -2 + 4 * 2

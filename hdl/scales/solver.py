@@ -22,7 +22,7 @@ from golden.solver import (
     SAWB_SLOPE,
     SolveMode,
 )
-from hdl.statistics import STATISTICS_LAYOUT
+from hdl.scales.statistics import STATISTICS_LAYOUT
 
 
 class Mode(enum.Enum, shape=3):

@@ -16,10 +16,10 @@ from golden.statistics import (
     SUM_ABS_WIDTH,
     SUM_SQUARES_WIDTH,
 )
-from hdl.compressor import Columns
+from hdl.arithmetic.compressor import Columns
+from hdl.arithmetic.serial import serial_latency, serial_statistics
+from hdl.arithmetic.squares import add_square
 from hdl.layouts import WORD, measured_layout, outcome_layout
-from hdl.serial import serial_latency, serial_statistics
-from hdl.squares import add_square
 
 STATISTICS_LAYOUT = data.StructLayout({  # the members of golden.statistics.Statistics
     "count": COUNT_WIDTH,
@@ -56,7 +56,7 @@ class StatisticsUnit(wiring.Component):
 
     Latency: `latency(config)` cycles from a job's last row to `done`: a sum's carries wait in
     registers between its segments, and need as many cycles without a row to arrive. Throughput: one
-    row per cycle, with `Config.serial` one in `hdl.serial.row_cycles`. Arithmetic:
+    row per cycle, with `Config.serial` one in `hdl.arithmetic.serial.row_cycles`. Arithmetic:
     `golden.statistics.measure`, exact up to 2**32 elements.
     """
 

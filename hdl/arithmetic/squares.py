@@ -10,7 +10,7 @@ products of single bits, in half as many rows.
 from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data
 
-from hdl.compressor import Columns
+from hdl.arithmetic.compressor import Columns
 
 DIGIT_LAYOUT = data.StructLayout({"one": 1, "two": 1, "negative": 1})  # -2..2; -0 is 0
 

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 from golden.config import Config, preset
-from hdl.manifest import manifest
-from hdl.verilog import TOPS
+from hdl.emit.manifest import manifest
+from hdl.emit.verilog import TOPS, verilog_file
 from tools.cache import ROOT
 from tools.errors import ToolError
 from tools.files import write_atomically
-from tools.verilator import CONTROL, run, verilator_bin, verilog_file
+from tools.verilator import CONTROL, run, verilator_bin
 
 
 def lint(path: Path, top: str) -> None:

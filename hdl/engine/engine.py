@@ -6,12 +6,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from hdl.adaptive import APPLIED_LAYOUT, REPORT_LAYOUT, AdaptUnit
-from hdl.job import FLAGS_LAYOUT, Op, job_layout, refused
+from hdl.engine.job import FLAGS_LAYOUT, Op, job_layout, refused
 from hdl.layouts import WORD, codes_layout, result_layout, words_layout
 from hdl.library import place
-from hdl.mac_tile import MacTile
-from hdl.rescale import RescaleUnit
+from hdl.rescaler.rescale import RescaleUnit
+from hdl.scales.adaptive import APPLIED_LAYOUT, REPORT_LAYOUT, AdaptUnit
+from hdl.tile.mac_tile import MacTile
 
 
 def parts_layout(dim: int, size: int) -> data.StructLayout:

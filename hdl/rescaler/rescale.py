@@ -11,7 +11,9 @@ from golden.config import Config
 from golden.dyadic import Dyadic
 from golden.rescale import ZERO_POINT_WIDTH
 from golden.xorshift import WORD_BITS, lane_constant
-from hdl.compressor import Columns
+from hdl.arithmetic.compressor import Columns
+from hdl.arithmetic.serial import SerialMultiplier, row_cycles
+from hdl.arithmetic.squares import DIGIT_LAYOUT, booth_digit, multiple
 from hdl.layouts import (
     RESCALE_LAYOUT,
     WORD,
@@ -21,10 +23,15 @@ from hdl.layouts import (
     result_layout,
 )
 from hdl.library import place
-from hdl.rounding import INTEGERS, KIND_LAYOUT, WHOLE_WIDTH, Rounder, fraction_width, kind_of
-from hdl.serial import SerialMultiplier, row_cycles
-from hdl.squares import DIGIT_LAYOUT, booth_digit, multiple
-from hdl.xorshift import Xorshift
+from hdl.rescaler.rounding import (
+    INTEGERS,
+    KIND_LAYOUT,
+    WHOLE_WIDTH,
+    Rounder,
+    fraction_width,
+    kind_of,
+)
+from hdl.rescaler.xorshift import Xorshift
 
 RECODED_WIDTH = Dyadic.WIDTH + 1  # the multiplier, doubled where the shift is even
 # |acc + bias| <= 2**31, times 17 bits: below 2**48. Its lowest bit is half a unit of 2**-shift.
@@ -210,7 +217,7 @@ class RescaleUnit(wiring.Component):
     clear : In(1), clears `saturated`. saturated : Out(1), sticky: some acc + bias left 32 bits.
 
     Latency: `latency(config)` cycles. Throughput: one row per cycle, with `Config.serial` one in
-    `hdl.serial.row_cycles`; parameters may change with every row.
+    `hdl.arithmetic.serial.row_cycles`; parameters may change with every row.
     A column that `tag.keep` leaves out counts as masked.
     Backpressure: all stages hold while a result waits.
     Arithmetic: `golden.rescale.rescale`.

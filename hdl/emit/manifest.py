@@ -9,12 +9,12 @@ from amaranth.lib.wiring import In
 
 from golden.config import VERSION, Config
 from golden.formats import A_FORMATS, B_FORMATS
-from hdl.adaptive import Use
-from hdl.job import Op
+from hdl.emit.verilog import TOPS
+from hdl.engine.job import Op
 from hdl.layouts import BFormat, OutFormat
 from hdl.library import Library
-from hdl.solver import Mode
-from hdl.verilog import TOPS
+from hdl.scales.adaptive import Use
+from hdl.scales.solver import Mode
 
 ENUMS = {"b_format": BFormat, "format": OutFormat, "op": Op, "use": Use, "mode": Mode}
 
