@@ -62,7 +62,7 @@ wave: setup ## run one bench with an FST waveform: BLOCK=
 	  $(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
 
 replay: setup ## repeat one job that differed, on the RTL and the golden model: FILE=
-	@$(PY) -m train.replay "$(FILE)"
+	@$(PY) -m driver.replay "$(FILE)"
 
 lint: setup ## ruff on the Python, Verilator -Wall on the generated Verilog
 	@$(PY) -m ruff check --quiet .

@@ -3,7 +3,7 @@
 
 A `Job` is a GEMM followed by rescaling, rescaling alone (`quantise`), or no data at all, only a
 change of the table of scales (`table`). A `Backend` runs jobs; the golden one here, the verilated
-RTL in `verif.binding`, with the same bits.
+RTL in `driver.verilated`, with the same bits.
 """
 
 from dataclasses import dataclass, replace

@@ -52,6 +52,7 @@ class LogFormat:
     radix: int
     encoding: int
 
+    lo, hi = 0, 15  # of the bit pattern
     TOP = 64.0  # value of c = 7 in the even phase, for every radix
     LEVELS = 7  # non-zero magnitudes
 
@@ -124,12 +125,11 @@ def check_codes(name: str, codes, fmt: IntFormat | LogFormat) -> np.ndarray:
         raise ValueError(
             f"codes of {name!r} have dtype {codes.dtype}: expected an integer dtype; quantise first"
         )
-    lo, hi = (fmt.lo, fmt.hi) if isinstance(fmt, IntFormat) else (0, 15)
-    if codes.size and (codes.min() < lo or codes.max() > hi):
-        index = tuple(int(i) for i in np.argwhere((codes < lo) | (codes > hi))[0])
+    if codes.size and (codes.min() < fmt.lo or codes.max() > fmt.hi):
+        index = tuple(int(i) for i in np.argwhere((codes < fmt.lo) | (codes > fmt.hi))[0])
         raise ValueError(
             f"code {int(codes[index])} of {name!r} at index {index} is not a {fmt.name} code: "
-            f"the range is {lo}..{hi}"
+            f"the range is {fmt.lo}..{fmt.hi}"
         )
     return codes
 

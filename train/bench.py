@@ -20,6 +20,8 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from threadpoolctl import threadpool_limits
 
+from driver.descriptor import descriptor
+from driver.verilated import DESCRIPTOR_BYTES, RtlBackend, build, build_model
 from golden.config import VERSION, preset
 from golden.engine import Job
 from golden.formats import FP4_R4, INT4
@@ -29,8 +31,6 @@ from tools.errors import ToolError
 from tools.files import write_atomically
 from tools.verilator import tool_versions
 from train.seeds import accuracy_over_seeds
-from verif.binding import DESCRIPTOR_BYTES, RtlBackend, build, build_model, descriptor
-from verif.stimuli import random_codes
 
 PRESET = "base"
 PAIRS = 7
@@ -39,6 +39,11 @@ GEMM_PAIRS = {512: 61, 1024: 31, 2048: 7}  # by M = N = K; short ones are noisie
 AIMS = {"golden_gemm_vs_numpy": ">= 0.8", "binding_vs_cpp": ">= 0.8", "utilization_256": ">= 0.95",
         "model_build_s": "< 60", "accuracy_difference_points": "within 0.5"}
 SQUARE = 256  # M = N = K of the figures on the RTL
+
+
+def random_codes(rng, fmt, size: int) -> np.ndarray:
+    """Uniform codes of a format, int8 (size, size)."""
+    return rng.integers(fmt.lo, fmt.hi + 1, (size, size)).astype(np.int8)
 
 
 def ratio(ours, theirs, pairs: int) -> float:
@@ -55,7 +60,7 @@ def golden_gemm_vs_numpy() -> dict[str, float]:
     found = {}
     for b_fmt in (INT4, FP4_R4):
         for size, pairs in GEMM_PAIRS.items():
-            a, b = random_codes(rng, INT4, (size, size)), random_codes(rng, b_fmt, (size, size))
+            a, b = random_codes(rng, INT4, size), random_codes(rng, b_fmt, size)
             dtype = np.float32 if size <= exact_depth(INT4, b_fmt) else np.float64
             x, y = mac_values(a, INT4, dtype), mac_values(b, b_fmt, dtype)
             with threadpool_limits(1):
@@ -74,8 +79,7 @@ def rtl_speed() -> dict:
     found: dict = {}
     with RtlBackend(config) as rtl:
         for b_fmt in (INT4, FP4_R4):
-            shape = (SQUARE, SQUARE)
-            job = Job.gemm(random_codes(rng, INT4, shape), INT4, random_codes(rng, b_fmt, shape),
+            job = Job.gemm(random_codes(rng, INT4, SQUARE), INT4, random_codes(rng, b_fmt, SQUARE),
                            b_fmt, phase=b_fmt.name)
             bits = descriptor(job, config).to_bytes(DESCRIPTOR_BYTES, "little")
             beats = job.macs // config.macs_per_cycle

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from driver.checked import BACKENDS, POLICIES, CheckedBackend, MismatchError, open_backend
 from golden.config import PRESETS
 from tools.errors import ToolError
 from tools.files import write_atomically
-from train.backends import BACKENDS, POLICIES, CheckedBackend, MismatchError, open_backend
 from train.network.mlp import SCHEMES
 from train.outcome import Outcome
 from train.progress import Live, final_table

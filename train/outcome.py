@@ -5,8 +5,8 @@ import platform
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+from driver.checked import CheckedBackend
 from golden.config import VERSION
-from train.backends import CheckedBackend
 from train.network.mlp import Scheme, scheme
 from train.trainer import Trainer
 

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from driver.checked import CheckedBackend
 from golden.formats import LogFormat, unpack
 from golden.logfp4 import decode
 from golden.tensor import Quantised
-from train.backends import CheckedBackend
 from train.data import CLASSES, LEVELS
 from train.trainer import CodeCounts, History
 

@@ -5,7 +5,7 @@ from rich.console import Console, Group
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from train.backends import CheckedBackend
+from driver.checked import CheckedBackend
 from train.outcome import Outcome
 from train.trainer import Trainer
 

@@ -3,10 +3,10 @@
 
 import numpy as np
 
+from driver.reproducer import describe, first_difference
+from driver.verilated import RtlBackend
 from golden.config import Config
 from golden.engine import GoldenBackend
-from verif.binding import RtlBackend
-from verif.reproducer import describe, first_difference
 from verif.stimuli import random_job
 
 

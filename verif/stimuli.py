@@ -20,8 +20,7 @@ from hdl.layouts import codes_layout, result_layout, words_layout
 
 def random_codes(rng, fmt, shape) -> np.ndarray:
     """Uniform codes of a format, int8."""
-    lo, hi = (0, 15) if isinstance(fmt, LogFormat) else (fmt.lo, fmt.hi)
-    return rng.integers(lo, hi + 1, shape).astype(np.int8)
+    return rng.integers(fmt.lo, fmt.hi + 1, shape).astype(np.int8)
 
 
 def random_rescale(rng, config: Config, fmt, magnitude: int) -> Rescale:

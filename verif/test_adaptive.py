@@ -4,6 +4,8 @@
 import numpy as np
 import pytest
 
+from driver.reproducer import first_difference
+from driver.verilated import RtlBackend
 from golden.adaptive import Adapt, Entry, Use
 from golden.config import preset
 from golden.dyadic import IDENTITY, Dyadic
@@ -14,8 +16,6 @@ from golden.solver import Request, SolveError, SolveMode, solve
 from hdl.engine.engine import Engine
 from hdl.scales.solver import ScaleSolver
 from hdl.scales.statistics import StatisticsUnit
-from verif.binding import RtlBackend
-from verif.reproducer import first_difference
 from verif.stimuli import random_codes
 
 LO, HI = INT32.lo, INT32.hi

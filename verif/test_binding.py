@@ -4,13 +4,13 @@
 import numpy as np
 import pytest
 
+from driver.reproducer import first_difference
+from driver.verilated import RtlBackend
 from golden.config import Config, preset
 from golden.engine import GoldenBackend, Job
 from golden.formats import FORMATS, FP4_R4, INT4, INT32, UINT4
 from golden.rescale import Rescale
-from verif.binding import RtlBackend
 from verif.fuzz import fuzz_engine
-from verif.reproducer import first_difference
 from verif.stimuli import random_codes, random_data_job, random_rescale
 
 

@@ -4,14 +4,14 @@
 import numpy as np
 import pytest
 
+from driver.reproducer import first_difference
+from driver.verilated import RtlBackend
 from golden import xorshift
 from golden.config import preset
 from golden.dyadic import Dyadic
 from golden.engine import GoldenBackend, Job
 from golden.formats import FP4_R2, FP4_R4, INT4, UINT4
 from golden.rescale import Rescale
-from verif.binding import RtlBackend
-from verif.reproducer import first_difference
 
 INT16 = np.arange(-(2**15), 2**15).reshape(-1, 8)
 ONE = 15  # shift of the multiplier 2**15 at which a step of the input is worth 1

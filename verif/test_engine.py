@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
+from driver.descriptor import descriptor, unpack_report
 from golden.adaptive import Adapt, Use
 from golden.config import preset
 from golden.dyadic import Dyadic
@@ -18,7 +19,6 @@ from hdl.engine.engine import Engine
 from hdl.engine.job import Op, job_layout
 from hdl.layouts import BFormat
 from verif.benches import BENCHES, run_bench
-from verif.binding import descriptor, unpack_report
 from verif.stimuli import engine_beats, operand_beats, random_codes, random_job, result_row
 from verif.streams import Scoreboard, Sink, Source, StreamBench
 

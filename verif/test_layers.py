@@ -4,13 +4,13 @@
 import numpy as np
 import pytest
 
+from driver.checked import open_backend
 from golden.adaptive import Adapt, Entry
 from golden.config import preset
 from golden.engine import GoldenBackend, Job
 from golden.formats import FP4_R4, Phase
 from golden.gradscale import GradScale
 from golden.logfp4 import decode
-from train.backends import open_backend
 from train.data import digits
 from train.network.layers import softmax_cross_entropy
 from train.network.mlp import SCHEMES, float_mlp, quantised_mlp

@@ -8,6 +8,8 @@ Zero points are checked on the golden model and on the RTL against plain integer
 import numpy as np
 import pytest
 
+from driver.checked import CheckedBackend
+from driver.verilated import RtlBackend
 from golden.adaptive import Adapt, Entry
 from golden.config import preset
 from golden.dyadic import Dyadic
@@ -18,7 +20,6 @@ from golden.logfp4 import decode
 from golden.rescale import Rescale
 from golden.solver import SolveMode
 from golden.tensor import Quantised
-from train.backends import CheckedBackend
 from train.data import digits
 from train.network.activations import Pact
 from train.network.layers import multiply
@@ -34,7 +35,6 @@ from train.quantisers import (
     SolvedWeights,
     UnitInterval,
 )
-from verif.binding import RtlBackend
 
 BACKEND = GoldenBackend(preset("base"))
 SIZES = (64, 24, 16, 10)

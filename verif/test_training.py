@@ -10,17 +10,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import driver.replay
 import train.digits
-import train.replay
 import train.seeds
+from driver.checked import CheckedBackend, MismatchError
+from driver.reproducer import first_difference, load_job, save_job
 from golden.config import preset
 from golden.engine import GoldenBackend, Job
 from golden.formats import FP4_R4, INT4_SYM, UINT4
 from golden.rescale import Rescale
 from tools.files import write_atomically
-from train.backends import CheckedBackend, MismatchError
 from train.network.mlp import SCHEMES
-from verif.reproducer import first_difference, load_job, save_job
 
 BACKEND = GoldenBackend(preset("base"))
 
@@ -84,12 +84,12 @@ def test_one_wrong_bit_is_caught_and_replays(name, job, seed, tmp_path, monkeypa
     assert "expected" in message and f"make replay FILE={path}" in message
 
     # the recorded job, on the faulty device and on a right one
-    monkeypatch.setattr(train.replay, "open_backend", lambda *_: Faulty(flip(name, seed), 1))
-    assert train.replay.main([str(path)]) == 1
+    monkeypatch.setattr(driver.replay, "open_backend", lambda *_: Faulty(flip(name, seed), 1))
+    assert driver.replay.main([str(path)]) == 1
     output = capsys.readouterr().out
     assert f"MISMATCH at {name}[" in output and "golden codes" in output and "rtl codes" in output
     monkeypatch.undo()
-    assert train.replay.main([str(path), "--backend", "golden"]) == 0
+    assert driver.replay.main([str(path), "--backend", "golden"]) == 0
     assert "same to the bit" in capsys.readouterr().out
 
 
@@ -139,7 +139,7 @@ def test_replay_refuses_other_files(tmp_path, capsys):
         (text, "text.npz does not hold a job: it is no npz archive"),
         (other, "other.npz does not hold a job"),
     ):
-        assert train.replay.main([str(argument)]) == 2
+        assert driver.replay.main([str(argument)]) == 2
         message = capsys.readouterr().err
         assert message.startswith("error: ") and expected in message and "pickle" not in message
 
@@ -260,7 +260,7 @@ def test_mismatch_stops_the_program(tmp_path, monkeypatch, capsys):
     assert "MISMATCH: RTL and golden model differ in job 21" in capsys.readouterr().err
     path = tmp_path / "mismatch-seed0-job21.npz"  # with the table's entry as it was before
     assert load_job(path)[2].valid
-    assert train.replay.main([str(path), "--backend", "golden"]) == 0
+    assert driver.replay.main([str(path), "--backend", "golden"]) == 0
     assert "Use.ENTRY" in capsys.readouterr().out
 
 
@@ -276,7 +276,7 @@ def test_interrupt_writes_nothing(tmp_path, monkeypatch, capsys):
 
 
 def test_missing_rtl_names_the_way_out(monkeypatch, tmp_path, capsys):
-    monkeypatch.setitem(sys.modules, "verif.binding", None)  # import raises ImportError
+    monkeypatch.setitem(sys.modules, "driver.verilated", None)  # import raises ImportError
     assert train.digits.main(["--out", str(tmp_path)]) == 2
     assert "train on the golden model with BACKEND=golden" in capsys.readouterr().err
 

@@ -10,12 +10,12 @@ import sys
 import zipfile
 from pathlib import Path
 
+from driver.checked import BACKENDS, open_backend
+from driver.reproducer import describe, first_difference, load_job
 from golden.adaptive import Adapt
 from golden.config import preset
 from golden.engine import GoldenBackend, Job
 from golden.rescale import Rescaled
-from train.backends import BACKENDS, open_backend
-from verif.reproducer import describe, first_difference, load_job
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,10 +4,10 @@
 from collections import Counter
 from pathlib import Path
 
+from driver.reproducer import describe, first_difference, save_job
 from golden.config import Config, preset
 from golden.engine import Backend, GoldenBackend, Job
 from golden.rescale import Rescaled
-from verif.reproducer import describe, first_difference, save_job
 
 BACKENDS = ("rtl", "golden")
 POLICIES = ("all", "first", "none")
@@ -32,7 +32,7 @@ def open_backend(
     if name != "rtl":
         raise ValueError(f"unknown backend {name!r}: expected one of {', '.join(BACKENDS)}")
     try:
-        from verif.binding import RtlBackend  # late: the golden backend needs no simulator
+        from driver.verilated import RtlBackend  # late: the golden backend needs no simulator
     except ImportError as error:
         raise ValueError(
             f"the RTL backend cannot start ({error}): install the pinned tools, "

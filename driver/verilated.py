@@ -15,20 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.adaptive import Adapt, Entry, Report
+from driver.descriptor import descriptor, unpack_report, unpack_results
 from golden.config import Config
-from golden.dyadic import Dyadic
 from golden.engine import Job
-from golden.formats import FP4_R4, INT4, INT32, IntFormat, LogFormat
-from golden.rescale import Rescale, Rescaled
-from golden.solver import SolveMode
-from golden.statistics import Statistics
+from golden.rescale import Rescaled
 from hdl.emit.verilog import verilog_file
-from hdl.engine.job import FLAGS_LAYOUT, Op, job_layout
-from hdl.layouts import BFormat, result_layout, tag_layout
-from hdl.scales.adaptive import REPORT_LAYOUT, SOLVER_FLAGS, Use
-from hdl.scales.solver import Mode
-from hdl.scales.statistics import STATISTICS_LAYOUT
+from hdl.engine.job import FLAGS_LAYOUT
+from hdl.layouts import result_layout, tag_layout
+from hdl.scales.adaptive import REPORT_LAYOUT
 from tools.cache import ROOT, cached
 from tools.verilator import (
     CONTROL,
@@ -41,7 +35,7 @@ from tools.verilator import (
 )
 
 TOP = "tetra_engine"
-CPP = [ROOT / "verif" / name for name in ("engine_harness.cpp", "bare_loop.cpp")]
+CPP = [ROOT / "driver" / name for name in ("engine_harness.cpp", "bare_loop.cpp")]
 LIBRARY = "libengine_model.so"
 DESCRIPTOR_BYTES = 64
 OUTCOMES = {
@@ -73,74 +67,6 @@ class _Job(ctypes.Structure):
         ("cycles", ctypes.c_uint64), ("flags", ctypes.c_uint32),
         ("trace", ctypes.c_uint32), ("stall", ctypes.c_uint32), ("seed", ctypes.c_uint64),
     ]
-
-
-def descriptor(job: Job, config: Config) -> int:
-    """The job as the bits of `job_layout`."""
-    m, n, k = job.shape
-    preset = job.adapt.preset if job.adapt else None
-    then = job.then if preset is None else Rescale(INT4, preset.scale, preset.zero_point)
-    return job_layout(config).const({
-        "op": Op.GEMM if job.a is not None else Op.QUANTISE if job.x is not None else Op.TABLE,
-        "m": m, "n": n, "k": k,
-        "a_signed": int(job.a is not None and job.a_fmt.signed),
-        "b_format": BFormat.of(job.b_fmt) if job.b is not None else BFormat.INT4,
-        "bias": int(job.bias is not None),
-        "mask": int(job.mask is not None),
-        "params": {
-            "format": then.fmt.encoding,
-            "multiplier": then.scale.multiplier,
-            "shift": then.scale.shift,
-            "zero_point": then.zero_point,
-            "stochastic": int(then.seed is not None),
-            "seed": then.seed or 0,
-        },
-        "adapt": _adapt_fields(job.adapt),
-    }).as_bits()
-
-
-def _adapt_fields(adapt: Adapt | None) -> dict:
-    if adapt is None:
-        return {}
-    entry = adapt.preset or Entry(exponent=0)
-    return {
-        "enable": 1,
-        "tensor": adapt.tensor,
-        "use": Use(adapt.use.value),
-        "solve": int(adapt.solve is not None),
-        "mode": Mode((adapt.solve or SolveMode.RANGE).value),
-        "alpha": adapt.alpha,
-        "exponent": entry.exponent if adapt.preset else adapt.exponent,
-        "preset": int(adapt.preset is not None),
-        "valid": int(entry.valid),
-        "frozen": int(entry.frozen),
-        "discard": int(adapt.discard),
-    }
-
-
-def unpack_report(bits: int) -> Report:
-    """A payload of `REPORT_LAYOUT` as the golden model's `Report`."""
-    report = REPORT_LAYOUT.from_bits(bits)
-    entry = report.entry
-    return Report(
-        Statistics(**{name: int(report.statistics[name]) for name, _ in STATISTICS_LAYOUT}),
-        Dyadic(report.multiplier, report.shift), report.zero_point,
-        Entry(Dyadic(entry.multiplier, entry.shift), entry.zero_point, entry.exponent,
-              bool(entry.valid), bool(entry.frozen)),
-        **{flag: bool(report[flag]) for flag in ("unset", "clipped", *SOLVER_FLAGS)},
-    )
-
-
-def unpack_results(words: np.ndarray, clip_mask: np.ndarray, fmt) -> Rescaled:
-    """Result words (int32) and clip mask bits of the hardware as the golden model's `Rescaled`."""
-    if fmt == INT32:
-        return Rescaled(words)
-    low = (words & 15).astype(np.int8)
-    if isinstance(fmt, LogFormat):
-        return Rescaled(low, odd=(words >> 4 & 15).astype(np.int8) if fmt == FP4_R4 else None)
-    if isinstance(fmt, IntFormat) and fmt.signed:
-        low = ((low ^ 8) - 8).astype(np.int8)
-    return Rescaled(low, mask=clip_mask.astype(bool))
 
 
 def build(config: Config, *, trace: bool = False) -> Path:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs whole jobs on the verilated engine: the loop over cycles is here, never in Python.
 //
-// Shapes and bit positions come from the configuration as macros (verif/binding.py): ROWS, COLS,
+// Shapes and bit positions come from the configuration as macros (driver/verilated.py): ROWS, COLS,
 // LANES, RESULT_MASK, RESULT_KEEP, RESULT_LAST, FLAG_BAD_JOB. Operands are read through strides, so that a
 // transposed operand costs nothing.
 
@@ -25,7 +25,7 @@ namespace {
 constexpr uint8_t kGarbage = 0xA5;
 constexpr uint64_t kPatience = 100000;  // cycles without progress that count as a hang
 
-enum Outcome { kOk, kHung, kBadTag, kLeftOver, kRefused };  // named in verif/binding.py
+enum Outcome { kOk, kHung, kBadTag, kLeftOver, kRefused };  // named in driver/verilated.py
 
 struct Matrix {
     const char* data;
@@ -90,7 +90,7 @@ struct Walk {
 
 }  // namespace
 
-struct EngineJob {  // as verif/binding.py declares it
+struct EngineJob {  // as driver/verilated.py declares it
     int64_t m, n, k;
     Matrix a, b, x, bias, mask;  // data == nullptr: absent
     uint8_t descriptor[64];

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs as the bits of the descriptor, and results and reports as the golden model has them."""
+
+import numpy as np
+
+from golden.adaptive import Adapt, Entry, Report
+from golden.config import Config
+from golden.dyadic import Dyadic
+from golden.engine import Job
+from golden.formats import FP4_R4, INT4, INT32, IntFormat, LogFormat
+from golden.rescale import Rescale, Rescaled
+from golden.solver import SolveMode
+from golden.statistics import Statistics
+from hdl.engine.job import Op, job_layout
+from hdl.layouts import BFormat
+from hdl.scales.adaptive import REPORT_LAYOUT, SOLVER_FLAGS, Use
+from hdl.scales.solver import Mode
+from hdl.scales.statistics import STATISTICS_LAYOUT
+
+
+def descriptor(job: Job, config: Config) -> int:
+    """The job as the bits of `job_layout`."""
+    m, n, k = job.shape
+    preset = job.adapt.preset if job.adapt else None
+    then = job.then if preset is None else Rescale(INT4, preset.scale, preset.zero_point)
+    return job_layout(config).const({
+        "op": Op.GEMM if job.a is not None else Op.QUANTISE if job.x is not None else Op.TABLE,
+        "m": m, "n": n, "k": k,
+        "a_signed": int(job.a is not None and job.a_fmt.signed),
+        "b_format": BFormat.of(job.b_fmt) if job.b is not None else BFormat.INT4,
+        "bias": int(job.bias is not None),
+        "mask": int(job.mask is not None),
+        "params": {
+            "format": then.fmt.encoding,
+            "multiplier": then.scale.multiplier,
+            "shift": then.scale.shift,
+            "zero_point": then.zero_point,
+            "stochastic": int(then.seed is not None),
+            "seed": then.seed or 0,
+        },
+        "adapt": _adapt_fields(job.adapt),
+    }).as_bits()
+
+
+def _adapt_fields(adapt: Adapt | None) -> dict:
+    if adapt is None:
+        return {}
+    entry = adapt.preset or Entry(exponent=0)
+    return {
+        "enable": 1,
+        "tensor": adapt.tensor,
+        "use": Use(adapt.use.value),
+        "solve": int(adapt.solve is not None),
+        "mode": Mode((adapt.solve or SolveMode.RANGE).value),
+        "alpha": adapt.alpha,
+        "exponent": entry.exponent if adapt.preset else adapt.exponent,
+        "preset": int(adapt.preset is not None),
+        "valid": int(entry.valid),
+        "frozen": int(entry.frozen),
+        "discard": int(adapt.discard),
+    }
+
+
+def unpack_report(bits: int) -> Report:
+    """A payload of `REPORT_LAYOUT` as the golden model's `Report`."""
+    report = REPORT_LAYOUT.from_bits(bits)
+    entry = report.entry
+    return Report(
+        Statistics(**{name: int(report.statistics[name]) for name, _ in STATISTICS_LAYOUT}),
+        Dyadic(report.multiplier, report.shift), report.zero_point,
+        Entry(Dyadic(entry.multiplier, entry.shift), entry.zero_point, entry.exponent,
+              bool(entry.valid), bool(entry.frozen)),
+        **{flag: bool(report[flag]) for flag in ("unset", "clipped", *SOLVER_FLAGS)},
+    )
+
+
+def unpack_results(words: np.ndarray, clip_mask: np.ndarray, fmt) -> Rescaled:
+    """Result words (int32) and clip mask bits of the hardware as the golden model's `Rescaled`."""
+    if fmt == INT32:
+        return Rescaled(words)
+    low = (words & 15).astype(np.int8)
+    if isinstance(fmt, LogFormat):
+        return Rescaled(low, odd=(words >> 4 & 15).astype(np.int8) if fmt == FP4_R4 else None)
+    if isinstance(fmt, IntFormat) and fmt.signed:
+        low = ((low ^ 8) - 8).astype(np.int8)
+    return Rescaled(low, mask=clip_mask.astype(bool))
