@@ -17,11 +17,11 @@ from golden.formats import FORMATS, IntFormat, LogFormat
 from synth.baselines.minifloat import FP8_143, MiniFloat
 from synth.designs import GEMMS
 from tools.cache import ROOT, cached, digest
-from train.data import CLASSES, PIXELS, Digits, digits
+from train.digits.data import CLASSES, PIXELS, Digits, digits
+from train.digits.seeds import QUANT, trainers
+from train.digits.trainer import Schedule, Trainer
 from train.network.layers import FloatDense
 from train.network.mlp import Network
-from train.seeds import QUANT, trainers
-from train.trainer import Schedule, Trainer
 
 SIZE = 256
 SEED = 0

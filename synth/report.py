@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from golden.config import VERSION
 from synth import fpga_report, plots
 from synth.summary import HEADLINE, MEASURES, PUBLISHED
-from train.plots import data_uri
+from train.digits.plots import data_uri
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">

@@ -30,7 +30,7 @@ from tools.cache import ROOT
 from tools.errors import ToolError
 from tools.files import write_atomically
 from tools.verilator import tool_versions
-from train.seeds import accuracy_over_seeds
+from train.digits.seeds import accuracy_over_seeds
 
 PRESET = "base"
 PAIRS = 7

@@ -11,7 +11,8 @@ from golden.engine import GoldenBackend, Job
 from golden.formats import FP4_R4, Phase
 from golden.gradscale import GradScale
 from golden.logfp4 import decode
-from train.data import digits
+from train.digits.data import digits
+from train.digits.trainer import Schedule
 from train.network.layers import softmax_cross_entropy
 from train.network.mlp import SCHEMES, float_mlp, quantised_mlp
 from train.network.optimizer import Momentum, Parameter, cosine
@@ -22,7 +23,6 @@ from train.quantisers import (
     Sawb,
     UnitInterval,
 )
-from train.trainer import Schedule
 
 BACKEND = GoldenBackend(preset("base"))
 SIZES = (64, 24, 16, 10)

@@ -20,7 +20,7 @@ from golden.logfp4 import decode
 from golden.rescale import Rescale
 from golden.solver import SolveMode
 from golden.tensor import Quantised
-from train.data import digits
+from train.digits.data import digits
 from train.network.activations import Pact
 from train.network.layers import multiply
 from train.network.mlp import SCHEMES, quantised_mlp

@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 
 import driver.replay
-import train.digits
-import train.seeds
 from driver.checked import CheckedBackend, MismatchError
 from driver.reproducer import first_difference, load_job, save_job
 from golden.config import preset
@@ -20,6 +18,8 @@ from golden.engine import GoldenBackend, Job
 from golden.formats import FP4_R4, INT4_SYM, UINT4
 from golden.rescale import Rescale
 from tools.files import write_atomically
+from train.digits import __main__ as program
+from train.digits import seeds
 from train.network.mlp import SCHEMES
 
 BACKEND = GoldenBackend(preset("base"))
@@ -151,7 +151,7 @@ def test_replay_refuses_other_files(tmp_path, capsys):
 def test_one_epoch_end_to_end(quant, tmp_path, capsys):
     arguments = ["--backend", "golden", "--epochs", "1", "--seed", "3", "--out", str(tmp_path),
                  "--quant", quant]
-    assert train.digits.main(arguments) == 0
+    assert program.main(arguments) == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == ["report.html", "summary.json"]
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert {"accuracy_4bit", "accuracy_fp32", "rtl_gemms", "rtl_mismatches", "macs", "cycles",
@@ -175,13 +175,13 @@ def test_one_epoch_end_to_end(quant, tmp_path, capsys):
 
 def test_tensors_without_extent_are_reported(tmp_path, monkeypatch, capsys):
     def zeroed(*arguments):
-        pair = train.seeds.trainers(*arguments)
+        pair = seeds.trainers(*arguments)
         pair[0].network.layers[1].weight.value[:] = 0  # until the first step
         return pair
 
-    monkeypatch.setattr(train.digits, "trainers", zeroed)
+    monkeypatch.setattr(program, "trainers", zeroed)
     arguments = ["--backend", "golden", "--epochs", "1", "--batch", "512", "--out", str(tmp_path)]
-    assert train.digits.main(arguments) == 0
+    assert program.main(arguments) == 0
     assert json.loads((tmp_path / "summary.json").read_text())["degenerate_scales"] == 1
     row = "<th>tensors without extent</th><td>1, which took a fixed scale, or in hindsight the one"
     assert row in (tmp_path / "report.html").read_text()
@@ -189,7 +189,7 @@ def test_tensors_without_extent_are_reported(tmp_path, monkeypatch, capsys):
 
 
 def test_default_quantisation_is_adaptive():
-    assert train.digits.options([]).quant == train.seeds.QUANT == "adaptive"
+    assert program.options([]).quant == seeds.QUANT == "adaptive"
 
 
 class Timed(GoldenBackend):
@@ -205,8 +205,8 @@ class Timed(GoldenBackend):
 
 
 def test_cycles_reach_summary_and_report(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(train.digits, "open_backend", lambda *_: Timed())
-    assert train.digits.main(["--epochs", "1", "--batch", "256", "--out", str(tmp_path)]) == 0
+    monkeypatch.setattr(program, "open_backend", lambda *_: Timed())
+    assert program.main(["--epochs", "1", "--batch", "256", "--out", str(tmp_path)]) == 0
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["cycles"] == 100 * summary["rtl_jobs"] == 100 * summary["rtl_checked"]
     assert summary["rtl_mismatches"] == 0
@@ -224,9 +224,9 @@ def test_cycles_reach_summary_and_report(tmp_path, monkeypatch, capsys):
 
 def test_nothing_compared_is_no_success(tmp_path, monkeypatch, capsys):
     (tmp_path / "trace.fst").write_text("of an earlier run")
-    monkeypatch.setattr(train.digits, "open_backend", lambda *_: Timed())
+    monkeypatch.setattr(program, "open_backend", lambda *_: Timed())
     arguments = ["--epochs", "1", "--batch", "512", "--check", "none", "--out", str(tmp_path)]
-    assert train.digits.main(arguments) == 0
+    assert program.main(arguments) == 0
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["rtl_checked"], summary["rtl_mismatches"]) == (0, None)
     output = capsys.readouterr().out
@@ -241,10 +241,10 @@ def test_trace_that_was_never_reached(window, status, tmp_path, monkeypatch, cap
         trace[0].write_text("an empty waveform")
         return Timed()
 
-    monkeypatch.setattr(train.digits, "open_backend", open_backend)
+    monkeypatch.setattr(program, "open_backend", open_backend)
     (tmp_path / "trace.fst").write_text("stale")
     arguments = ["--epochs", "1", "--batch", "512", "--trace", window, "--out", str(tmp_path)]
-    assert train.digits.main(arguments) == status
+    assert program.main(arguments) == status
     output = capsys.readouterr()
     assert (tmp_path / "trace.fst").exists() == ("waveform:" in output.out) == (status == 0)
     first = window.partition(":")[0]
@@ -254,8 +254,8 @@ def test_trace_that_was_never_reached(window, status, tmp_path, monkeypatch, cap
 
 def test_mismatch_stops_the_program(tmp_path, monkeypatch, capsys):
     faulty = Faulty(flip("codes", 0), 21)  # weights in a scale that job 20 solved
-    monkeypatch.setattr(train.digits, "open_backend", lambda *_: faulty)
-    assert train.digits.main(["--preset", "tiny", "--out", str(tmp_path)]) == 1
+    monkeypatch.setattr(program, "open_backend", lambda *_: faulty)
+    assert program.main(["--preset", "tiny", "--out", str(tmp_path)]) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["mismatch-seed0-job21.npz"]
     assert "MISMATCH: RTL and golden model differ in job 21" in capsys.readouterr().err
     path = tmp_path / "mismatch-seed0-job21.npz"  # with the table's entry as it was before
@@ -268,16 +268,16 @@ def test_interrupt_writes_nothing(tmp_path, monkeypatch, capsys):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train.digits.Live, "epoch", interrupt)
+    monkeypatch.setattr(program.Live, "epoch", interrupt)
     arguments = ["--backend", "golden", "--batch", "512", "--out", str(tmp_path)]
-    assert train.digits.main(arguments) == 130
+    assert program.main(arguments) == 130
     assert list(tmp_path.iterdir()) == []
     assert capsys.readouterr().err == "interrupted: the report of this run was not written\n"
 
 
 def test_missing_rtl_names_the_way_out(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "driver.verilated", None)  # import raises ImportError
-    assert train.digits.main(["--out", str(tmp_path)]) == 2
+    assert program.main(["--out", str(tmp_path)]) == 2
     assert "train on the golden model with BACKEND=golden" in capsys.readouterr().err
 
 
@@ -294,7 +294,7 @@ def test_missing_rtl_names_the_way_out(monkeypatch, tmp_path, capsys):
 ])
 def test_wrong_options(arguments, text, capsys):
     with pytest.raises(SystemExit) as caught:
-        train.digits.main(arguments)
+        program.main(arguments)
     assert caught.value.code == 2
     assert text in capsys.readouterr().err
 

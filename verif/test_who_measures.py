@@ -17,7 +17,7 @@ from golden.config import preset
 from golden.engine import GoldenBackend
 from golden.fixed_point import to_fixed
 from golden.tensor import Quantised
-from train.data import digits
+from train.digits.data import digits
 from train.network.mlp import SCHEMES, quantised_mlp
 from train.quantisers import Fixed, LogGradient
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from golden.formats import IntFormat, LogFormat
-from train.data import CLASSES, PIXELS, Digits
+from train.digits.data import CLASSES, PIXELS, Digits
 from train.network.mlp import Network
 from train.network.optimizer import Momentum, cosine
 

@@ -6,8 +6,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from driver.checked import CheckedBackend
-from train.outcome import Outcome
-from train.trainer import Trainer
+from train.digits.outcome import Outcome
+from train.digits.trainer import Trainer
 
 
 class Live:

@@ -18,12 +18,12 @@ from driver.checked import BACKENDS, POLICIES, CheckedBackend, MismatchError, op
 from golden.config import PRESETS
 from tools.errors import ToolError
 from tools.files import write_atomically
+from train.digits.outcome import Outcome
+from train.digits.progress import Live, final_table
+from train.digits.report import render
+from train.digits.seeds import QUANT, trainers
+from train.digits.trainer import Schedule
 from train.network.mlp import SCHEMES
-from train.outcome import Outcome
-from train.progress import Live, final_table
-from train.report import render
-from train.seeds import QUANT, trainers
-from train.trainer import Schedule
 
 WAVEFORM = "trace.fst"
 MAX_EPOCHS, MAX_BATCH, MAX_SEED = 1000, 1024, 2**32 - 1

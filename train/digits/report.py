@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from golden.formats import LogFormat
 from golden.tensor import Quantised
-from train import plots
-from train.outcome import Outcome
+from train.digits import plots
+from train.digits.outcome import Outcome
 from train.quantisers import Luq
 
 PAGE = """<!DOCTYPE html>

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m train.seeds`: test accuracy at 4 bits and in FP32 over several seeds, golden model.
+"""`python -m train.digits.seeds`: test accuracy over several seeds, golden model and FP32.
 
 A seed fixes the split, the initial weights and the order of the samples, for both networks.
 """
@@ -11,9 +11,9 @@ import numpy as np
 
 from golden.config import preset
 from golden.engine import Backend, GoldenBackend
-from train.data import digits
+from train.digits.data import digits
+from train.digits.trainer import Schedule, Trainer
 from train.network.mlp import SCHEMES, float_mlp, quantised_mlp
-from train.trainer import Schedule, Trainer
 
 SCHEDULE = Schedule()
 QUANT = "adaptive"
@@ -46,7 +46,7 @@ def accuracies(seed: int, schedule: Schedule = SCHEDULE,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m train.seeds", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m train.digits.seeds", description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--quant", choices=SCHEMES, default=QUANT, metavar="NAME",
                         help=f"{', '.join(SCHEMES)} (default: %(default)s)")

