@@ -15,16 +15,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from synth import fpga_report
-from synth.designs import designs, quick_designs, second_library_designs
-from synth.energy import Energies, measure
-from synth.fpga_designs import fpga_designs, quick_fpga_designs
-from synth.fpga_sweep import fpga_sweep
-from synth.libraries import NANGATE45, OSU180
-from synth.recipes import QUICK, SWEEP
+from synth.cells.designs import designs, quick_designs, second_library_designs
+from synth.cells.libraries import NANGATE45, OSU180
+from synth.cells.recipes import QUICK, SWEEP
+from synth.cells.summary import HEADLINE, TOLERANCE, figures, regressions, summarise
+from synth.cells.sweep import Outcome, sweep
+from synth.energy.energy import Energies, measure
+from synth.fpga import report as fpga_report
+from synth.fpga.designs import fpga_designs, quick_fpga_designs
+from synth.fpga.sweep import fpga_sweep
 from synth.report import render
-from synth.summary import HEADLINE, TOLERANCE, figures, regressions, summarise
-from synth.sweep import Outcome, sweep
 from tools.arguments import positive
 from tools.cache import ROOT
 from tools.files import write_atomically

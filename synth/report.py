@@ -6,8 +6,9 @@ from html import escape
 from matplotlib.figure import Figure
 
 from golden.config import VERSION
-from synth import fpga_report, plots
-from synth.summary import HEADLINE, MEASURES, PUBLISHED
+from synth.cells import plots
+from synth.cells.summary import HEADLINE, MEASURES, PUBLISHED
+from synth.fpga import report as fpga_report
 from train.digits.plots import data_uri
 
 PAGE = """<!DOCTYPE html>

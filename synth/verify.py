@@ -4,7 +4,7 @@
 Blocks without registers are proven equal to their RTL, for every input, by Yosys' SAT solver. All
 blocks that have a bench run it on their gates. The cells' models are made of the library's own
 functions, so mapping, cells and clock gates are all in it; delays are not (the energy measurement
-simulates with delays, see `synth.gates`).
+simulates with delays, see `synth.energy.gates`).
 """
 
 import argparse
@@ -25,10 +25,10 @@ from golden.config import Config
 from hdl.emit.verilog import TOPS
 from hdl.library import Library
 from hdl.tile.multiplier import DigitMultiplier, Multiplier, OperandDecoder
-from synth.asic import Netlist, jobs
-from synth.designs import BOUNDARIES
-from synth.libraries import LIBRARIES, NANGATE45, CellLibrary, MissingError
-from synth.recipes import QUICK, SWEEP, Recipe
+from synth.cells.asic import Netlist, jobs
+from synth.cells.designs import BOUNDARIES
+from synth.cells.libraries import LIBRARIES, NANGATE45, CellLibrary, MissingError
+from synth.cells.recipes import QUICK, SWEEP, Recipe
 from tools.arguments import positive
 from tools.cache import cached, digest
 from tools.yosys import yosys

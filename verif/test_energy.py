@@ -10,17 +10,17 @@ import pytest
 from golden.config import preset
 from golden.engine import GoldenBackend
 from golden.formats import FP4_R4, INT4_SYM, UINT4
-from synth import gates, operands
 from synth.baselines.minifloat import BINARY16, DLFLOAT16, FP8_143, FP8_152
-from synth.benches import mac_bench
-from synth.designs import GEMMS, baselines, component, grid
-from synth.energy import Run, measure
-from synth.libraries import NANGATE45, MissingError
-from synth.operands import SIZE, beats, float_codes, int8_codes, turns
-from synth.power import cells_of, power
-from synth.recipes import Recipe
-from synth.summary import energy_ratio
-from synth.vcd import Activity, activities
+from synth.cells.designs import GEMMS, baselines, component, grid
+from synth.cells.libraries import NANGATE45, MissingError
+from synth.cells.recipes import Recipe
+from synth.cells.summary import energy_ratio
+from synth.energy import gates, operands
+from synth.energy.benches import mac_bench
+from synth.energy.energy import Run, measure
+from synth.energy.operands import SIZE, beats, float_codes, int8_codes, turns
+from synth.energy.power import cells_of, power
+from synth.energy.vcd import Activity, activities
 from tools import cache
 from train.network.mlp import quantised_mlp
 

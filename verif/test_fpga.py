@@ -13,8 +13,13 @@ from rich.console import Console
 from golden.config import PRESETS
 from hdl.library import Library
 from synth import __main__ as program
-from synth import fpga, fpga_report, fpga_sweep, sweep
-from synth.fpga import (
+from synth.cells import sweep
+from synth.cells.libraries import MissingError
+from synth.fpga import fpga
+from synth.fpga import report as fpga_report
+from synth.fpga import sweep as fpga_sweep
+from synth.fpga.designs import FpgaDesign, fpga_designs, quick_fpga_designs
+from synth.fpga.fpga import (
     ECP5,
     ICE40,
     SEEDS,
@@ -27,8 +32,6 @@ from synth.fpga import (
     too_large,
     tool,
 )
-from synth.fpga_designs import FpgaDesign, fpga_designs, quick_fpga_designs
-from synth.libraries import MissingError
 from synth.report import render
 from tools import cache
 

@@ -16,13 +16,12 @@ from golden.config import Config
 from hdl.engine.engine import Engine
 from hdl.library import Library, place
 from synth import __main__ as program
-from synth import asic, sta, sweep
-from synth.asic import MappedBlock, Netlist, jobs
-from synth.designs import BOUNDARIES, GEMMS, Design, designs, quick_designs
-from synth.energy import Energies
-from synth.fanout import ALONE, LIMIT, buffered
-from synth.libraries import LIBRARIES, NANGATE45, MissingError
-from synth.recipes import (
+from synth.cells import asic, sta, sweep
+from synth.cells.asic import MappedBlock, Netlist, jobs
+from synth.cells.designs import BOUNDARIES, GEMMS, Design, designs, quick_designs
+from synth.cells.fanout import ALONE, LIMIT, buffered
+from synth.cells.libraries import LIBRARIES, NANGATE45, MissingError
+from synth.cells.recipes import (
     ADDER_PORTS,
     ADDER_RULES,
     CARRY_SAVE,
@@ -32,9 +31,10 @@ from synth.recipes import (
     adder_cells,
     adder_rows,
 )
+from synth.cells.summary import densities, figures, ratios, regressions, summarise, training
+from synth.cells.sweep import Outcome, Point, choices, pareto
+from synth.energy.energy import Energies
 from synth.report import render
-from synth.summary import densities, figures, ratios, regressions, summarise, training
-from synth.sweep import Outcome, Point, choices, pareto
 from tools import cache
 from tools.yosys import yosys
 

@@ -7,10 +7,10 @@ from golden.config import Config
 from hdl.library import Library
 from hdl.tile.multiplier import Multiplier
 from synth import verify
-from synth.asic import Netlist, jobs
-from synth.designs import BOUNDARIES
-from synth.libraries import NANGATE45
-from synth.recipes import QUICK, Recipe
+from synth.cells.asic import Netlist, jobs
+from synth.cells.designs import BOUNDARIES
+from synth.cells.libraries import NANGATE45
+from synth.cells.recipes import QUICK, Recipe
 from verif.benches import BENCHES
 
 CONFIG = Config(2, 2, 8)

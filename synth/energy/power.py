@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from synth.libraries import CellLibrary
-from synth.vcd import Activity
+from synth.cells.libraries import CellLibrary
+from synth.energy.vcd import Activity
 
 SLEW = 0.02  # nanoseconds, typical of these designs; the energies hardly depend on it
 

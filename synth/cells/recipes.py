@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from synth.libraries import CellLibrary
+from synth.cells.libraries import CellLibrary
 
 CARRY_SAVE = "tetra_carry_save_adder_"  # blocks of that name: total = a ^ b ^ c, carry = majority
 LEVELS = 8  # of adders, or stages of registers, through which constants wander

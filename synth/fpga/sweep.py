@@ -4,7 +4,10 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from synth.fpga import (
+from synth.cells.libraries import MissingError
+from synth.cells.sweep import keep_log, run_all
+from synth.fpga.designs import FpgaDesign
+from synth.fpga.fpga import (
     SEEDS,
     Device,
     Mapped,
@@ -14,9 +17,6 @@ from synth.fpga import (
     summary_of,
     tool,
 )
-from synth.fpga_designs import FpgaDesign
-from synth.libraries import MissingError
-from synth.sweep import keep_log, run_all
 
 
 def fpga_sweep(designs: list[FpgaDesign], workers: int,

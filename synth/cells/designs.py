@@ -18,7 +18,7 @@ from hdl.scales.statistics import StatisticsUnit
 from hdl.tile.dot_product import DotProduct
 from hdl.tile.mac_tile import MacCell, MacTile
 from hdl.tile.multiplier import Multiplier
-from synth.asic import Netlist
+from synth.cells.asic import Netlist
 
 GEMMS = ("fprop", "dgrad", "wgrad")
 # Blocks that are mapped once and placed often, or large enough to be mapped on their own.

@@ -11,10 +11,10 @@ import importlib.metadata
 from collections import defaultdict
 
 from golden.config import VERSION
-from synth import sta
-from synth.designs import GEMMS, Design
-from synth.libraries import LIBRARIES, CellLibrary, MissingError
-from synth.sweep import Outcome, Point
+from synth.cells import sta
+from synth.cells.designs import GEMMS, Design
+from synth.cells.libraries import LIBRARIES, CellLibrary, MissingError
+from synth.cells.sweep import Outcome, Point
 
 MEASURES = (*GEMMS, "training")
 TOUGHEST = ("tetra_fp16_mac", "tetra_dlfloat16_mac")  # the headline's baseline is one of these
@@ -82,7 +82,7 @@ def energy_ratio(designs: list[dict], headline: dict | None, against: str | None
 def summarise(outcomes: dict[str, Outcome], energies, quick: bool) -> dict:
     """What is written to summary.json; the first library is the one that counts.
 
-    `energies` : `synth.energy.Energies`.
+    `energies` : `synth.energy.energy.Energies`.
     """
     main, *others = outcomes
     found = _library(main, outcomes[main])

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from synth import sta, vcd
-from synth.libraries import CellLibrary, MissingError
-from synth.vcd import Activity
+from synth.cells import sta
+from synth.cells.libraries import CellLibrary, MissingError
+from synth.energy import vcd
+from synth.energy.vcd import Activity
 from tools.yosys import yosys
 
 RESOLUTION = 100_000  # steps of time in a nanosecond

@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from rich.console import Console
 from rich.table import Table
 
-from synth.plots import COLOURS, GRID, MUTED, OTHERS, WIDTH
+from synth.cells.plots import COLOURS, GRID, MUTED, OTHERS, WIDTH
 
 HEADINGS = ("design", "device", "LUT4", "per MAC", "FFs", "BRAM", "DSP", "MHz")
 EXPLANATION = (

@@ -18,8 +18,8 @@ from hdl.tile.dot_product import DotProduct
 from hdl.tile.mac_cell import MacCell
 from hdl.tile.mac_tile import MacTile
 from hdl.tile.multiplier import Multiplier
-from synth.designs import baselines, component
-from synth.fpga import ECP5, ICE40, Device, Mapping
+from synth.cells.designs import baselines, component
+from synth.fpga.fpga import ECP5, ICE40, Device, Mapping
 
 BLOCKS = (Multiplier, DotProduct, MacCell, MacTile, RescaleUnit, StatisticsUnit, ScaleSolver,
           AdaptUnit, Engine)

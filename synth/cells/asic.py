@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from synth import sta
-from synth.fanout import LIMIT, buffered
-from synth.libraries import CellLibrary
-from synth.recipes import CARRY_SAVE, Recipe, carry_save_widths, finish
+from synth.cells import sta
+from synth.cells.fanout import LIMIT, buffered
+from synth.cells.libraries import CellLibrary
+from synth.cells.recipes import CARRY_SAVE, Recipe, carry_save_widths, finish
 from tools.cache import cached, digest
 from tools.yosys import yosys
 

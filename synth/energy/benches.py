@@ -12,10 +12,10 @@ from golden.gemm import gemm as exact_gemm
 from hdl.layouts import BFormat, beat_layout, row_layout
 from hdl.library import Library
 from hdl.tile.mac_tile import MacTile
-from synth.asic import Netlist
 from synth.baselines.minifloat import fma
-from synth.designs import BOUNDARIES
-from synth.operands import Gemm, beats, float_codes, int8_codes, turns
+from synth.cells.asic import Netlist
+from synth.cells.designs import BOUNDARIES
+from synth.energy.operands import Gemm, beats, float_codes, int8_codes, turns
 
 RESET = 2  # cycles
 WARM_UP = 32  # cycles: all registers hold known values

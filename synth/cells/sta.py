@@ -7,7 +7,7 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-from synth.libraries import CellLibrary, MissingError
+from synth.cells.libraries import CellLibrary, MissingError
 
 ASSUMPTIONS = ("ideal clock (clock gates too), no wires, inputs at the clock edge from the "
                "library's driver, outputs loaded with four inverters, typical corner")

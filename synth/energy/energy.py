@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Picojoules per multiply-accumulate, on operands of a training run, glitches included.
 
-A design is simulated at its best point and clock (`synth.gates`) while it computes a GEMM that was
-recorded (`synth.operands`), and every result is compared with the golden model's.
+A design is simulated at its best point and clock (`gates`) while it computes a GEMM that was
+recorded (`operands`), and every result is compared with the golden model's.
 
 A tile is too large to simulate whole, and its columns are alike. So it is simulated with all its
 rows and one column, and again with two: a further column costs the difference. A baseline is one
@@ -18,17 +18,18 @@ from functools import cached_property
 from pathlib import Path
 
 from golden.config import PRESETS
-from synth import benches, gates, sta
-from synth import power as models
-from synth.asic import jobs
-from synth.benches import Bench, mac_bench, tile_bench
-from synth.designs import GEMMS, component, grid
-from synth.libraries import CellLibrary, MissingError
-from synth.operands import Gemm, gemms
-from synth.power import Power, power
-from synth.recipes import Recipe
-from synth.summary import HEADLINE, PRESET, TOUGHEST, best
-from synth.sweep import Failure, Point, failure
+from synth.cells import sta
+from synth.cells.asic import jobs
+from synth.cells.designs import GEMMS, component, grid
+from synth.cells.libraries import CellLibrary, MissingError
+from synth.cells.recipes import Recipe
+from synth.cells.summary import HEADLINE, PRESET, TOUGHEST, best
+from synth.cells.sweep import Failure, Point, failure
+from synth.energy import benches, gates
+from synth.energy import power as models
+from synth.energy.benches import Bench, mac_bench, tile_bench
+from synth.energy.operands import Gemm, gemms
+from synth.energy.power import Power, power
 from tools.cache import cached, digest
 
 COLUMNS = (1, 2)  # of the tiles that are simulated

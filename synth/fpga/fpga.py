@@ -17,7 +17,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from statistics import median
 
-from synth.libraries import MissingError
+from synth.cells.libraries import MissingError
 from tools.cache import cached, digest
 from tools.yosys import yosys
 

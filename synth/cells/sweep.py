@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from synth.asic import Job, MappedBlock, assembled_period, jobs
-from synth.designs import Design
-from synth.libraries import CellLibrary, MissingError
-from synth.recipes import Recipe
+from synth.cells.asic import Job, MappedBlock, assembled_period, jobs
+from synth.cells.designs import Design
+from synth.cells.libraries import CellLibrary, MissingError
+from synth.cells.recipes import Recipe
 from tools.cache import ROOT
 from tools.files import write_atomically
 

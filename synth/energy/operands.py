@@ -15,7 +15,7 @@ from golden.config import Config, preset
 from golden.engine import GoldenBackend, Job
 from golden.formats import FORMATS, IntFormat, LogFormat
 from synth.baselines.minifloat import FP8_143, MiniFloat
-from synth.designs import GEMMS
+from synth.cells.designs import GEMMS
 from tools.cache import ROOT, cached, digest
 from train.digits.data import CLASSES, PIXELS, Digits, digits
 from train.digits.seeds import QUANT, trainers

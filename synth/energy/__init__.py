@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Energy per multiply-accumulate: recorded operands through simulated cells."""
