@@ -81,7 +81,7 @@ synth-check: setup ## make synth QUICK=1, and fail if a density fell by more tha
 	@$(PY) -m synth --jobs $(JOBS) --quick --check
 
 synth-verify: setup ## prove mapped blocks equal to their RTL, run benches on gates: BLOCK=
-	@$(PY) -m synth.verify --block "$(BLOCK)" --jobs $(JOBS)
+	@$(PY) -m verif.gates --block "$(BLOCK)" --jobs $(JOBS)
 
 fpga: setup ## the FPGA part of make synth alone: map, place and route, five seeds each (QUICK=1)
 	@$(PY) -m synth --fpga --jobs $(JOBS) $(if $(filter 1,$(QUICK)),--quick)

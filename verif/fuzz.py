@@ -7,7 +7,7 @@ from driver.reproducer import describe, first_difference
 from driver.verilated import RtlBackend
 from golden.config import Config
 from golden.engine import GoldenBackend
-from verif.stimuli import random_job
+from verif.bench.stimuli import random_job
 
 
 def fuzz_engine(config: Config, *, seed: int, jobs: int, stall: int | None = None) -> int:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from golden.config import Config, preset
 from tools.arguments import positive
-from verif.benches import BENCHES, bench_named, run_bench
+from verif.bench.benches import BENCHES, bench_named, run_bench
 from verif.fuzz import fuzz_engine
 
 BINDING = "binding"  # jobs of the `base` engine through the C++ harness, with random stalls

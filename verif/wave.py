@@ -6,8 +6,8 @@ import sys
 
 from tools.cache import ROOT
 from tools.errors import ToolError
-from verif.benches import bench_named
-from verif.runner import Settings, simulate
+from verif.bench.benches import bench_named
+from verif.bench.runner import Settings, simulate
 
 
 def main() -> int:

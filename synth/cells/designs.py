@@ -4,7 +4,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib import import_module
 
 from amaranth.lib import wiring
 
@@ -18,6 +17,9 @@ from hdl.scales.statistics import StatisticsUnit
 from hdl.tile.dot_product import DotProduct
 from hdl.tile.mac_tile import MacCell, MacTile
 from hdl.tile.multiplier import Multiplier
+from synth.baselines.float_mac import Dlfloat16Mac, Fp8Mac, Fp16Mac
+from synth.baselines.int8_mac import Int8Mac
+from synth.baselines.pipeline import MacParameters
 from synth.cells.asic import Netlist
 
 GEMMS = ("fprop", "dgrad", "wgrad")
@@ -26,9 +28,7 @@ BOUNDARIES = frozenset({
     "tetra_mac_cell", "tetra_zero_cell", "tetra_mac_tile", "tetra_rescale_lane",
     "tetra_rescale_unit", "tetra_statistics_unit", "tetra_scale_solver", "tetra_adapt_unit",
     "tetra_row_source"})
-BASELINES = {  # class -> module of synth.baselines
-    "Fp16Mac": "float_mac", "Dlfloat16Mac": "float_mac", "Fp8Mac": "float_mac",
-    "Int8Mac": "int8_mac"}
+BASELINES = (Fp16Mac, Dlfloat16Mac, Fp8Mac, Int8Mac)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,15 +130,10 @@ def baselines(name: str, every: int = 1) -> list[Design]:
     """The baselines in a `grid` as fast as a preset; `every` so many depths, the deepest always."""
     config = grid(PRESETS[name])
     found = []
-    for block, module in BASELINES.items():
-        try:
-            kind = getattr(import_module(f"synth.baselines.{module}"), block)
-            parameters = import_module("synth.baselines.pipeline").MacParameters
-        except ModuleNotFoundError:
-            continue
+    for kind in BASELINES:
         depths = range(len(kind.cuts))
         for depth in sorted({*depths[::every], depths[-1]}):
-            build = partial(kind, parameters(depth))
+            build = partial(kind, MacParameters(depth))
             mac = _look(build())
             bits = len(mac.a) * (1 - 1 / config.cols) + len(mac.b) * (1 - 1 / config.rows)
             found.append(Design(module_name(kind), name, depth, False, build,

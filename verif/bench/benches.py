@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every cocotb bench with its top and configurations: what `make test` and `make regress` run."""
+
+from dataclasses import dataclass
+
+from golden.config import Config, preset
+from verif.bench.runner import Settings, simulate
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A bench: the module under test, its configurations, and how many cocotb tests it has."""
+
+    top: str
+    configs: tuple[Config, ...]
+    tests: int
+
+
+TINY = Config(2, 2, 8)
+SERIAL = preset("tiny")  # carry chains, one row of the rescaling unit after the other
+CHAINS = Config(2, 2, 8, pipeline=3, carry_chains=True)  # as preset `small` has them
+SERIAL_LEAST = Config(1, 4, 1, dim_width=4, serial=True)  # a bench can fill its sums
+ONE = Config(1, 1, 1, accumulator_width=20, dim_width=4, tensors=1)  # every size at its least
+
+BENCHES = {
+    "multiplier": Bench("tetra_multiplier", (
+        *(Config(2, 2, 8, radices=radices, carry_chains=chains)
+          for chains in (False, True) for radices in ((4, 2), (4,), (2,))),
+        Config(1, 1, 1, carry_chains=True)), tests=1),
+    "dot_product": Bench("tetra_dot_product", (
+        TINY, preset("base"), Config(2, 2, 4, pipeline=1), Config(2, 2, 64, pipeline=3),
+        CHAINS, Config(1, 1, 1, pipeline=1, carry_chains=True),
+        Config(1, 1, 64, pipeline=3, carry_chains=True)), tests=1),
+    "mac_tile": Bench("tetra_mac_tile", (
+        TINY, Config(4, 2, 4, accumulator_width=20), ONE,
+        Config(1, 1, 32, accumulator_width=20), CHAINS, SERIAL), tests=4),  # a single sum overflows
+    "rescale": Bench("tetra_rescale_unit", (
+        TINY, Config(2, 2, 8, radices=(2,)), Config(2, 2, 8, stochastic=False), SERIAL,
+        Config(2, 2, 8, serial=True)), tests=3),
+    "statistics": Bench("tetra_statistics_unit", (
+        TINY, Config(1, 8, 1), SERIAL, SERIAL_LEAST), tests=1),
+    "solver": Bench("tetra_scale_solver", (TINY,), tests=3),
+    "engine": Bench("tetra_engine", (
+        TINY, Config(4, 2, 4, 20, radices=(4,), stochastic=False), ONE, SERIAL,
+        Config(2, 2, 8, carry_chains=True, serial=True)), tests=6),
+}
+
+
+def bench_named(block: str) -> Bench:
+    """The bench of a block; ValueError that lists the blocks otherwise."""
+    try:
+        return BENCHES[block]
+    except KeyError:
+        raise ValueError(
+            f"BLOCK = {block!r} is unknown: expected one of {', '.join(BENCHES)}") from None
+
+
+def run_bench(block: str, config: Config, *, seed: int = 1, length: int = 1) -> None:
+    """Run a bench; AssertionError if a test of it fails or is missing."""
+    bench = bench_named(block)
+    passed = simulate(Settings(block, bench.top, config, seed, length))
+    if passed != bench.tests:
+        raise AssertionError(f"bench {block} ran {passed} tests, expected {bench.tests}")

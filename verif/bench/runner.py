@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one runner of cocotb benches: builds a top (cached by content) and runs its bench on it.
+
+A bench is a module `verif.hdl.test_<block>` that holds cocotb tests. Configuration, seed and length
+reach it through `Settings`, so that every failure can be repeated with one command.
+"""
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from golden.config import Config
+from hdl.emit.verilog import verilog_file
+from tools.cache import ROOT, cached
+from tools.errors import ToolError
+from tools.verilator import CONTROL, OPTIONS, check_fst_headers, environment, make_flags, model_key
+
+ENVIRONMENT = "TETRA_BENCH"  # carries `Settings` as JSON into the simulator's process
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a bench needs to know.
+
+    Members
+    -------
+    block : name of the bench. top : module under test. config : its configuration.
+    seed : of all random choices. length : how much to run, 1 in `make test`, else a factor.
+    """
+
+    block: str
+    top: str
+    config: Config
+    seed: int = 1
+    length: int = 1
+
+    @property
+    def repeat(self) -> str:
+        """The command that repeats this run."""
+        return f"make regress BLOCK={self.block} SEEDS=1 SEED={self.seed} LENGTH={self.length}"
+
+    @classmethod
+    def current(cls) -> "Settings":
+        """The settings of the bench that is running, inside the simulator."""
+        values = json.loads(os.environ[ENVIRONMENT])
+        values["config"]["radices"] = tuple(values["config"]["radices"])
+        return cls(**{**values, "config": Config(**values["config"])})
+
+
+def simulate(
+    settings: Settings, *, waves: Path | None = None, verilog: Path | None = None
+) -> int:
+    """Run a bench; returns how many cocotb tests passed.
+
+    `waves` is where an FST waveform is to go, `verilog` a file to run instead of the generated one
+    (a seeded fault). AssertionError with the end of the log and the
+    command that repeats the run if a test fails; ToolError if a tool is missing.
+    """
+    from cocotb_tools.runner import get_results, get_runner
+
+    model = build(settings, trace=waves is not None, verilog=verilog)
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))  # the runner hands it on to the simulator's Python
+    with tempfile.TemporaryDirectory(prefix=f"tetra-{settings.block}-") as name:
+        folder = Path(name)
+        with contextlib.suppress(SystemExit):  # how a failing test ends; the results tell
+            get_runner("verilator").test(
+                test_module=f"verif.hdl.test_{settings.block}", hdl_toplevel=settings.top,
+                hdl_toplevel_lang="verilog", build_dir=model, test_dir=folder,
+                results_xml=str(folder / "results.xml"), seed=settings.seed,
+                waves=waves is not None, log_file=folder / "log",
+                extra_env={ENVIRONMENT: json.dumps(asdict(settings)), "COCOTB_ANSI_OUTPUT": "0"},
+            )
+        log = (folder / "log").read_text().splitlines() if (folder / "log").exists() else []
+        if waves is not None and (folder / "dump.fst").exists():
+            shutil.move(folder / "dump.fst", waves)
+        try:
+            tests, failed = get_results(folder / "results.xml")
+        except RuntimeError:  # the simulator ended without results
+            tests, failed = 0, 1
+        if failed or not tests:
+            raise AssertionError("\n".join([
+                f"{failed} of {tests} tests of bench {settings.block} failed on {settings.top}",
+                *log[-60:], f"seed {settings.seed}; repeat with: {settings.repeat}"]))
+    return tests
+
+
+def build(settings: Settings, *, trace: bool = False, verilog: Path | None = None) -> Path:
+    """The folder of the cocotb model of a top, built unless it is cached."""
+    import cocotb_tools.config
+    from cocotb_tools.runner import VerilatorControlFile, get_runner
+
+    verilog = verilog or verilog_file(settings.config, settings.top)
+    args = [*OPTIONS, "-Wno-fatal", *(["--trace-fst"] if trace else [])]
+    # a model is linked to cocotb's libraries by path: a clone that has moved needs a new one
+    cocotb = f"{importlib.metadata.version('cocotb')} {cocotb_tools.config.libs_dir}"
+
+    def make(folder: Path) -> None:
+        if trace:
+            check_fst_headers()
+        log = folder / "build.log"
+        saved = dict(os.environ)
+        # the runner hands these on to Verilator and make
+        os.environ.update(environment(), MAKEFLAGS=f" -- {make_flags()}")
+        try:
+            get_runner("verilator").build(
+                sources=[VerilatorControlFile(CONTROL), verilog], hdl_toplevel=settings.top,
+                build_dir=folder, build_args=args, always=True, waves=trace,
+                timescale=("1ns", "1ps"), log_file=log,
+            )
+        except (RuntimeError, SystemExit) as error:
+            tail = log.read_text().splitlines()[-25:] if log.exists() else [str(error)]
+            raise ToolError("\n".join(["building a cocotb model failed:", *tail])) from error
+        finally:
+            os.environ.clear()
+            os.environ.update(saved)
+
+    return cached("cocotb", model_key(verilog, cocotb, *args), [settings.top], make)

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The golden solver against exact arithmetic, and against the float quantisers."""
+
+import math
+from dataclasses import replace
+from fractions import Fraction
+from itertools import combinations_with_replacement
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from golden import integer
+from golden.dyadic import IDENTITY, Dyadic
+from golden.formats import INT32
+from golden.gradscale import GradScale
+from golden.solver import (
+    SAWB_BITS,
+    SAWB_COUNT,
+    SAWB_SLOPE,
+    Request,
+    Solution,
+    SolveError,
+    SolveMode,
+    nearest,
+    sawb_divisor,
+    solve,
+)
+from golden.statistics import MAX_ELEMENTS, NOTHING, Statistics, measure
+from verif.golden.oracles import PROPERTY
+
+EXACT_BITS = 200  # of the reference's square root
+SAWB_BOUND = Fraction(65, 100)  # units of M, as documented
+
+
+def assert_nearest(scale: Dyadic, numerator: int, divisor: int):
+    """|M / 2**s - numerator / divisor| is at most half a step, and even where it is half."""
+    assert 2**15 <= scale.multiplier < 2**16
+    twice = 2 * abs(scale.multiplier * divisor - (numerator << scale.shift))
+    assert twice <= divisor and (twice < divisor or scale.multiplier % 2 == 0)
+
+
+def spans(rng):
+    yield from range(1, 3000)
+    yield from (2**32 - 1 - i for i in range(100))
+    for bits in range(1, 33):
+        yield from (int(d) for d in rng.integers(1, 2**bits, 50))
+        yield 2**bits - 1
+
+
+def test_quotients_are_nearest():
+    """Divisors small and exhaustive, large, and random of every width."""
+    rng = np.random.default_rng(3)
+    for span in spans(rng):
+        low = int(rng.integers(INT32.lo, INT32.hi - span + 1))
+        solution = solve(Request(SolveMode.RANGE, Statistics(2, low, low + span)))
+        assert_nearest(solution.scale, 15, span)
+        assert solution.scale == Dyadic.nearest(Fraction(15, span))
+        for mode, numerator in ((SolveMode.SYMMETRIC, 7), (SolveMode.LUQ, 64)):
+            solution = solve(Request(mode, Statistics(1, largest=span)))
+            assert_nearest(solution.scale, numerator, span)
+        exponent = int(rng.integers(-20, 16))
+        solution = solve(Request(SolveMode.PACT, alpha=span, exponent=exponent))
+        wanted = Fraction(15, span) * Fraction(2) ** exponent
+        if Fraction(1, 2**48) <= wanted <= 65535:
+            assert not solution.unreachable
+            assert_nearest(solution.scale, wanted.numerator, wanted.denominator)
+
+
+def test_reach():
+    largest, smallest = Dyadic(65535, 0), Dyadic(32768, 63)
+    for value, expected in (
+            (Fraction(65535), (largest, False)), (Fraction(65535 * 4 + 1, 4), (largest, False)),
+            (Fraction(65535 * 2 + 1, 2), (largest, True)), (Fraction(2**40), (largest, True)),
+            (Fraction(1, 2**48), (smallest, False)), (Fraction(1, 2**49), (smallest, True)),
+            (Fraction(2**18 - 1, 2**66), (smallest, False))):
+        assert nearest(value) == expected
+
+
+@PROPERTY
+@given(st.integers(INT32.lo, INT32.hi), st.integers(INT32.lo, INT32.hi))
+def test_zero_point(a, b):
+    low, high = min(a, b), max(a, b)
+    solution = solve(Request(SolveMode.RANGE, measure([a, b])))
+    if low == high:
+        expected = -low
+    else:
+        scale = solution.scale
+        expected = -8 - round(Fraction(low * scale.multiplier, 2**scale.shift))
+    assert solution.degenerate == (low == high)
+    assert solution.saturated == (not -(2**15) <= expected < 2**15)
+    assert solution.zero_point == max(-(2**15), min(2**15 - 1, expected))
+
+
+def sawb_error(count: int, total: int, squares: int) -> Fraction:
+    """The farthest that M of `solve` can lie from the exact value, in units of M."""
+    stats = Statistics(count, sum_abs=total, sum_squares=squares)
+    solution = solve(Request(SolveMode.SAWB, stats))
+    assert not (solution.degenerate or solution.unreachable or solution.saturated)
+    root = math.isqrt(count * squares << 2 * EXACT_BITS)
+    errors = []
+    for bound in (root, root + 1):
+        alpha = Fraction(12035 * bound - (12030 * total << EXACT_BITS),
+                         1000 * count << EXACT_BITS)
+        exact = 7 / alpha * 2**solution.scale.shift
+        errors.append(abs(solution.scale.multiplier - exact))
+    return max(errors)
+
+
+def test_sawb_small_tensors_exhaustive():
+    worst = 0
+    for size in range(1, 7):
+        for x in combinations_with_replacement(range(7), size):
+            if any(x):
+                stats = measure(x)
+                worst = max(worst, sawb_error(stats.count, stats.sum_abs, stats.sum_squares))
+    assert worst < SAWB_BOUND
+
+
+def adversarial(rng):
+    """(n, S1, S2): all equal, one off by a step, one outlier, two levels, any count and size."""
+    for _ in range(4000):
+        count = int(rng.integers(1, MAX_ELEMENTS + 1)) >> int(rng.integers(0, 32)) or 1
+        count = MAX_ELEMENTS if rng.random() < 0.1 else count
+        v = int(rng.integers(1, 2**31 + 1)) >> int(rng.integers(0, 31)) or 1
+        yield count, count * v, count * v * v
+        yield count, v, v * v
+        w = max(0, v - 1)
+        if count > 1 or w:
+            yield count, (count - 1) * v + w, (count - 1) * v * v + w * w
+        some = int(rng.integers(0, count + 1))
+        w = int(rng.integers(0, 2**31 + 1)) >> int(rng.integers(0, 31))
+        if some * w + (count - some) * v:
+            yield (count, some * w + (count - some) * v,
+                   some * w * w + (count - some) * v * v)
+
+
+def test_sawb_adversarial_sums():
+    worst = max(sawb_error(*sums) for sums in adversarial(np.random.default_rng(5)))
+    assert Fraction(1, 2) < worst < SAWB_BOUND  # the rounding alone may cost half a unit
+
+
+def test_sawb_random_tensors():
+    rng = np.random.default_rng(6)
+    for _ in range(300):
+        x = rng.normal(size=int(rng.integers(1, 2000))) * 2.0 ** rng.integers(0, 29)
+        stats = measure(np.rint(x).astype(np.int64))
+        if stats.sum_squares:
+            assert sawb_error(stats.count, stats.sum_abs, stats.sum_squares) < SAWB_BOUND
+
+
+def test_sawb_divisor_never_vanishes():
+    """The documented bounds of the divisor: 32 bits, and at least the root."""
+    for count, total, squares in adversarial(np.random.default_rng(8)):
+        divisor, exponent = sawb_divisor(count, total, squares)
+        assert divisor.bit_length() == SAWB_BITS
+        root = math.isqrt(count * squares << 2 * 64)
+        value = Fraction(divisor * 2**64) * Fraction(2) ** exponent
+        assert value > root * (1 - Fraction(1, 2**29))
+
+
+def test_sawb_constants():
+    assert (SAWB_SLOPE, SAWB_COUNT) == (2406, 1400)
+    assert 12035 * SAWB_SLOPE == 12030 * (SAWB_SLOPE + 1)
+
+
+def test_agrees_with_float_quantisers():
+    """The float model in the same units: scales within rounding, zero points within one step."""
+    rng = np.random.default_rng(9)
+    for _ in range(200):
+        x = np.rint(rng.normal(rng.normal(), size=200) * 2.0 ** rng.integers(8, 28))
+        stats = measure(x.astype(np.int64))
+        solution = solve(Request(SolveMode.RANGE, stats))
+        wanted = integer.range_of(x)
+        assert abs(solution.scale.value * wanted.scale - 1) <= 2.0**-16
+        assert abs(solution.zero_point - wanted.zero_point) <= 1
+        for mode, wanted in ((SolveMode.SYMMETRIC, integer.symmetric_max(x)),
+                             (SolveMode.SAWB, integer.sawb(x))):
+            scale = solve(Request(mode, stats)).scale.value
+            assert abs(scale * wanted.scale - 1) <= 0.65 * 2.0**-15 + 1e-12
+        alpha, exponent = int(stats.largest), int(rng.integers(-8, 9))
+        scale = solve(Request(SolveMode.PACT, alpha=alpha, exponent=exponent)).scale.value
+        assert abs(scale * integer.pact(alpha * 2.0**-exponent).scale - 1) <= 2.0**-16
+
+
+@PROPERTY
+@given(st.integers(0, 2**32 - 1), st.integers(2**15, 2**16 - 1), st.integers(0, 63),
+       st.integers(-40, 40))
+def test_grad_scale_agrees(largest, multiplier, shift, exponent):
+    expected = GradScale(exponent)
+    expected.update(math.ldexp(largest * multiplier, -shift))  # exact: 48 bits
+    request = Request(SolveMode.GRADSCALE, Statistics(largest=largest), exponent=exponent,
+                      scale=Dyadic(multiplier, shift))
+    assert solve(request, strict=True) == Solution(
+        request.scale, exponent=expected.exponent, limited=expected.limited)
+
+
+@pytest.mark.parametrize("largest, exponent, after", [
+    (0, 3, 3), (32, 3, 4), (33, 3, 3), (64, 3, 3), (65, 3, 2), (1, 40, 40), (65, -40, -40)])
+def test_grad_scale_thresholds(largest, exponent, after):
+    request = Request(SolveMode.GRADSCALE, Statistics(largest=largest), exponent=exponent)
+    solution = solve(request)
+    assert (solution.exponent, solution.limited) == (after, abs(exponent) == 40)
+
+
+@pytest.mark.parametrize("mode", [m for m in SolveMode if m != SolveMode.GRADSCALE])
+def test_degenerate(mode):
+    constant = measure([41, 41])
+    for stats, zero_point in ((NOTHING, 0), (measure([0, 0]), 0), (constant, -41)):
+        if stats == constant and mode != SolveMode.RANGE:
+            continue
+        request = Request(mode, stats, exponent=5)
+        zero_point = zero_point if mode == SolveMode.RANGE else 0
+        assert solve(request) == Solution(IDENTITY, zero_point, 5, degenerate=True)
+        with pytest.raises(SolveError, match=f"no {mode.name} scale: the tensor is empty or has"):
+            solve(request, strict=True)
+    if mode == SolveMode.RANGE:
+        assert integer.range_of([41, 41]).zero_point == -41
+        empty = replace(NOTHING, low=5, high=-5)
+        assert solve(Request(mode, empty)) == Solution(IDENTITY, degenerate=True)
+
+
+def test_strict_errors():
+    with pytest.raises(SolveError, match=r"no PACT scale: the scale lies outside 2\*\*-48\.\.6"):
+        solve(Request(SolveMode.PACT, alpha=1, exponent=20), strict=True)
+    with pytest.raises(SolveError, match="no RANGE scale: the zero point lies outside 16 bits"):
+        solve(Request(SolveMode.RANGE, measure([100_000, 100_001])), strict=True)
+
+
+@pytest.mark.parametrize("mode, operands, text", [
+    (6, {}, "6 is not a valid SolveMode"),
+    (SolveMode.PACT, {"alpha": 2**32}, "alpha = 4294967296 is out of range: expected an integer 0"),
+    (SolveMode.PACT, {"exponent": 64}, r"exponent = 64 is out of range: .* integer -64\.\.63"),
+    (SolveMode.GRADSCALE, {"exponent": 41}, r"exponent = 41 is out of range: .* -40\.\.40"),
+    (SolveMode.LUQ, {"statistics": Statistics(2**32 + 1)}, "count = 4294967297 is out of range"),
+    (SolveMode.RANGE, {"statistics": Statistics(2, 3, 2)}, "low = 3 lies above high = 2"),
+    (SolveMode.SAWB, {"statistics": Statistics(2, sum_abs=3, sum_squares=4)},
+     "sum_abs = 3 is too large for count = 2 and sum_squares = 4: no tensor has these sums"),
+])
+def test_refused_requests(mode, operands, text):
+    with pytest.raises(ValueError, match=text):
+        Request(mode, **operands)

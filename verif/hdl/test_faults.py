@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The checkers checked: a fault seeded into the Verilog of each block must turn its bench red."""
+
+import re
+from typing import NamedTuple
+
+import pytest
+
+from golden.config import Config
+from hdl.emit.verilog import verilog_file
+from verif.bench.benches import BENCHES, CHAINS, SERIAL_LEAST, TINY
+from verif.bench.runner import Settings, simulate
+
+
+class Fault(NamedTuple):
+    """What is wrong in a bench's design: a pattern in its Verilog, of which the first occurrence is
+    replaced."""
+
+    block: str
+    what: str
+    pattern: str
+    replacement: str
+    config: Config = TINY
+
+
+FAULTS = (
+    Fault("multiplier", "a position of a digit is lost", r"& \{ at\[10\],[^}]*\}", "& 4'h0"),
+    Fault("dot_product", "a carry-save adder's carry is an OR", r"= a & b;", "= a | b;"),
+    Fault("mac_tile", "a block starts from the last one's sums", r"\.first\(\{ begins[^)]*\)",
+     ".first(4'h0)"),
+    Fault("rescale", "ties go up", r"\| whole\[0\]", "| 1'h1"),
+    Fault("rescale", "random words come from another generator",
+          r"(b = a \^ \{ )17'h00000, a\[31:17\]", r"\g<1>16'h0000, a[31:16]"),
+    Fault("rescale", "stochastic integers go to the nearest", r"(assign carry = )kind_1\[5\]",
+          r"\1 1'h0"),
+    Fault("rescale", "levels always go down", r"(assign rises_0 = ).*;", r"\1 1'h0;"),
+    Fault("rescale", "an odd exponent is not normalised", r"(assign normalise_1 = ).*;",
+          r"\1 1'h0;"),
+    Fault("statistics", "a carry-save adder's carry is an OR", r"= a & b;", "= a | b;"),
+    Fault("statistics", "a job's sums start from the last one's", r"(sum_abs_cleared = ).*;",
+          r"\1 1'h0;"),
+    Fault("solver", "ties go up", r"\| multiplier\[0\]", "| 1'h1"),
+    Fault("engine", "a block ends one beat late", r"(feed_step_last = ! )next_(k_left)", r"\1\2"),
+    Fault("engine", "a tensor's exponent acts the wrong way", r"\) - (\$signed\(entry)", r") + \1"),
+    Fault("statistics", "a serial sum of squares is a bit too narrow",
+          r"(assign sum_squares = \{ )25'h0000000, squares \}", r"\g<1>26'h0, squares[68:0] }",
+          SERIAL_LEAST),
+    Fault("statistics", "a serial sum of magnitudes is a bit too narrow",
+          r"(assign sum_abs = \{ )25'h0000000, absolute \}", r"\g<1>26'h0, absolute[37:0] }",
+          SERIAL_LEAST),
+    Fault("statistics", "a serial count is a bit too narrow",
+          r"25'h0000000, count_total \}", "26'h0, count_total[6:0] }", SERIAL_LEAST),
+    Fault("multiplier", "a position of a digit is lost in look-up tables",
+          r"(assign digits\[6\] = ).*;", r"\1 1'h0;", CHAINS),
+    Fault("dot_product", "a carry chain's last carry is lost", r"(assign total = )a \+ b;",
+          r"\1{ 1'h0, a + b };", CHAINS),
+)
+
+
+# what a bench says of a wrong design, not of a simulator that could not start
+NOTICED = r"(?s)AssertionError: .*(expected|differs|came|hang|did not hold).*repeat with: make"
+
+
+def test_every_bench_has_a_fault():
+    assert {fault.block for fault in FAULTS} == set(BENCHES)
+
+
+@pytest.mark.parametrize("fault", FAULTS,
+                         ids=[f"{fault.block}-{fault.what}".replace(" ", "_") for fault in FAULTS])
+def test_every_bench_fails_on_a_fault(fault, tmp_path):
+    settings = Settings(fault.block, BENCHES[fault.block].top, fault.config)
+    text = verilog_file(fault.config, settings.top).read_text()
+    broken, count = re.subn(fault.pattern, fault.replacement, text, count=1)
+    assert count == 1, f"nothing to break in {settings.top}: {fault.pattern}"
+    path = tmp_path / f"{settings.top}.v"
+    path.write_text(broken)
+    with pytest.raises(AssertionError, match=NOTICED):
+        simulate(settings, verilog=path)
+        pytest.fail(f"bench {fault.block} did not notice that {fault.what}")

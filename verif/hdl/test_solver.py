@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scale solver: corners and random requests in every mode, against the golden solver."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import cocotb
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from golden.config import preset
+from golden.dyadic import IDENTITY, Dyadic
+from golden.formats import INT32
+from golden.gradscale import GradScale
+from golden.solver import (
+    ALPHA_WIDTH,
+    EXPONENT_WIDTH,
+    Request,
+    Solution,
+    SolveMode,
+    sawb_divisor,
+    solve,
+)
+from golden.statistics import MAX_ELEMENTS, Statistics, measure
+from hdl.scales.solver import REQUEST_LAYOUT, SOLUTION_LAYOUT, Mode, ScaleSolver
+from verif.bench.benches import BENCHES, run_bench
+from verif.bench.streams import Scoreboard, Sink, Source, StreamBench
+
+SLOWEST = {  # requests that take the documented latency
+    SolveMode.RANGE: Request(SolveMode.RANGE, Statistics(2, low=0, high=31)),
+    SolveMode.SYMMETRIC: Request(SolveMode.SYMMETRIC, Statistics(1, largest=1)),
+    SolveMode.LUQ: Request(SolveMode.LUQ, Statistics(1, largest=1)),
+    SolveMode.PACT: Request(SolveMode.PACT, alpha=1),
+    SolveMode.SAWB: Request(SolveMode.SAWB, measure([1])),
+    SolveMode.GRADSCALE: Request(SolveMode.GRADSCALE, measure([1]), scale=Dyadic(2**15, 63)),
+}
+
+
+def repeated(stats: Statistics, times: int) -> Statistics:
+    """Statistics of a tensor that repeats another one, too large to be held."""
+    return replace(stats, **{name: getattr(stats, name) * times
+                             for name in ("count", "sum_abs", "sum_squares")})
+
+
+def rounding_ties() -> list[Request]:
+    """SAWB sums whose quotient lies half-way: 175 n is odd, has 17 bits, and is divided by 2**31.
+
+    (15, 7 and 64 have no odd factor of 17 bits: their quotients cannot lie half-way.)
+    """
+    found = {}
+    root = -(-(2**42) // 2407)
+    for count in range(375, 749, 2):
+        squares = -(-(root**2 << 20) // count)
+        if sawb_divisor(count, 0, squares)[0] == 2**31:
+            stats = Statistics(count, sum_squares=squares)
+            found[175 * count // 2 % 2] = Request(SolveMode.SAWB, stats)
+    return [found[0], found[1]]  # M even and M odd
+
+
+def sensitive_sums(rng) -> list[Request]:
+    """SAWB of tensors with one or two close magnitudes, and quotients close to half-way.
+
+    The divisor is nearly all cancellation there, so that a bit more or less of the square, of the
+    root or of the sum changes M.
+    """
+    found = []
+    for _ in range(2000):
+        v, half = int(rng.integers(2**16, 2**31)), int(rng.integers(1, MAX_ELEMENTS // 2))
+        w = v - int(v * rng.choice([0, 0.05]) * rng.random())
+        sums = 2 * half, half * (v + w), half * (v**2 + w**2)
+        count = sums[0]
+        request = Request(SolveMode.SAWB, Statistics(count, sum_abs=sums[1], sum_squares=sums[2]))
+        divisor, exponent = sawb_divisor(*sums)
+        shift = solve(request).scale.shift
+        quotient = Fraction(1400 * count, divisor) * Fraction(2) ** (shift - exponent)
+        found.append((abs(quotient % 1 - Fraction(1, 2)), request))
+    return [request for _, request in sorted(found, key=lambda pair: pair[0])[:40]]
+
+
+def tensors(rng) -> list[Statistics]:
+    """Corners: empty, one element, all equal, outliers, extremes, the largest count."""
+    ones = [measure(x) for x in ([0], [1], [-1], [7], [INT32.lo], [INT32.hi], [100_000])]
+    few = [measure(x) for x in (
+        [5, 5], [-5, 5], [40_000] * 3, [-40_000] * 3, [INT32.lo, INT32.hi], [0, 1], [1, 0, 0],
+        [3, 3, 3, 4], [INT32.hi, *[0] * 99], [INT32.lo] * 5, [0, INT32.hi], [-32760, -32759])]
+    many = [repeated(stats, MAX_ELEMENTS // stats.count) for stats in (*ones, *few)]
+    outlier = measure([INT32.lo])
+    sparse = [replace(stats, count=MAX_ELEMENTS) for stats in (measure([1]), outlier)]
+    spread = measure(rng.integers(INT32.lo, INT32.hi + 1, 100))
+    return [measure([]), *ones, *few, *many, *sparse, spread]
+
+
+def corners(rng) -> list[Request]:
+    """Every mode on the corner tensors; ends of PACT's and GradScale's ranges; ties."""
+    found = [Request(mode, stats) for stats in tensors(rng)
+             for mode in (SolveMode.RANGE, SolveMode.SYMMETRIC, SolveMode.LUQ, SolveMode.SAWB)]
+    # an empty tensor's other statistics mean nothing
+    found += [Request(mode, Statistics(0, -5, 9, 7, 0, 30)) for mode in SolveMode]
+    # half-way zero points: the scale is 1 / 16
+    found += [Request(SolveMode.RANGE, Statistics(2, low, low + 15 * 16))
+              for low in (8 * odd for odd in (-31, -3, -1, 1, 3, 5, 29))]
+    found += [Request(SolveMode.PACT, alpha=alpha, exponent=exponent)
+              for alpha in (0, 1, 2**31, 2**32 - 1) for exponent in (-64, -32, -16, 0, 12, 13, 63)]
+    # 15 / alpha just below a power of two: the mantissa carries
+    found += [Request(SolveMode.PACT, alpha=15 * 2**28 + 1, exponent=e) for e in (0, 44, -20, -21)]
+    for units in (0, 1, 2**17 - 1, 2**17, 2**17 + 1, 2**18 - 1, 2**18, 2**18 + 1, 2**31):
+        found += [Request(SolveMode.GRADSCALE, Statistics(largest=units), exponent=exponent,
+                          scale=Dyadic(2**15, 15 + 12)) for exponent in (-40, -39, 0, 39, 40)]
+    found += [Request(SolveMode.GRADSCALE, Statistics(largest=2**32 - 1), scale=scale)
+              for scale in (Dyadic(0, 0), Dyadic(2**16 - 1, 0), Dyadic(2**16 - 1, 63))]
+    return [*found, *rounding_ties(), *sensitive_sums(rng), *SLOWEST.values()]
+
+
+def random_request(rng, mode: SolveMode) -> Request:
+    """A random tensor or random operands of any magnitude."""
+    bits = int(rng.integers(1, 33))
+    size = int(rng.integers(1, 50))
+    x = rng.integers(-(2**31), 2**31, size) >> 32 - bits
+    if rng.random() < 0.3:
+        x = np.clip(x + (rng.integers(-(2**31), 2**31) >> rng.integers(0, 32)), INT32.lo, INT32.hi)
+    if rng.random() < 0.3:  # nearly all equal: SAWB's worst cancellation
+        x = np.where(rng.random(size) < 0.1, x, x[0])
+    stats = repeated(measure(x), int(rng.integers(1, MAX_ELEMENTS // size + 1)) >> int(
+        rng.integers(0, 32)) or 1)
+    scale = Dyadic(int(rng.integers(2**15, 2**16)), int(rng.integers(64)))
+    if mode == SolveMode.GRADSCALE and rng.random() < 0.7:  # near the thresholds
+        scale = Dyadic(scale.multiplier, min(63, max(
+            0, stats.largest.bit_length() + 9 + int(rng.integers(-2, 3)))))
+    limit = GradScale.LIMIT if mode == SolveMode.GRADSCALE else 30
+    return Request(mode, stats, alpha=int(rng.integers(2**32)) >> int(rng.integers(32)),
+                   exponent=int(rng.integers(-limit, limit + 1)), scale=scale)
+
+
+def random_requests(rng, count: int):
+    return [random_request(rng, mode) for _ in range(count) for mode in SolveMode]
+
+
+READ = {  # operands that a mode reads; the others are random bits
+    SolveMode.RANGE: {"count", "low", "high", "exponent"},
+    SolveMode.SYMMETRIC: {"count", "largest", "exponent"},
+    SolveMode.LUQ: {"count", "largest", "exponent"},
+    SolveMode.PACT: {"alpha", "exponent"},
+    SolveMode.SAWB: {"count", "sum_abs", "sum_squares", "exponent"},
+    SolveMode.GRADSCALE: {"largest", "multiplier", "shift", "exponent"},
+}
+
+
+def payload(request: Request, rng) -> int:
+    """The request's bits."""
+    size = REQUEST_LAYOUT.size
+    view = REQUEST_LAYOUT.from_bits(int.from_bytes(rng.bytes(size // 8 + 1)) % 2**size)
+    fields = {"alpha": request.alpha, "exponent": request.exponent,
+              "multiplier": request.scale.multiplier, "shift": request.scale.shift}
+    read = READ[request.mode]
+    return REQUEST_LAYOUT.const({
+        "mode": Mode(request.mode.value),
+        "statistics": {name: getattr(request.statistics, name) if name in read
+                       else view.statistics[name] for name in vars(request.statistics)},
+        **{name: value if name in read else view[name] for name, value in fields.items()},
+    }).as_bits()
+
+
+def unpack(bits) -> Solution:
+    found = SOLUTION_LAYOUT.from_bits(bits)
+    return Solution(Dyadic(found.multiplier, found.shift), found.zero_point, found.exponent,
+                    *(bool(found[name]) for name in (
+                        "degenerate", "unreachable", "saturated", "limited")))
+
+
+class SolverBench(StreamBench):
+    def __init__(self, dut, idle=0.0, pause=0.0):
+        super().__init__(dut)
+        self.rng = np.random.default_rng(self.settings.seed)
+        self.board = Scoreboard(self.settings, "solution")
+        self.source = Source(dut, "i", self.rng, idle)
+        self.sink = Sink(dut, "o", self.rng, self.check, pause)
+        self.sources, self.sinks = [self.source], [self.sink]
+        self.compare = True
+
+    def check(self, bits):
+        if self.compare:
+            self.board.check(unpack(bits))
+
+    def add(self, request: Request):
+        self.source.queue.append(payload(request, self.rng))
+        self.board.expect(solve(request), request)
+
+    async def finish(self):
+        await self.run(lambda: self.board.done)
+
+
+@cocotb.test()
+async def requests(dut):
+    """Corners and random requests, idle sources, a pausing sink."""
+    for idle, pause in ((0.0, 0.0), (0.5, 0.5)):
+        bench = SolverBench(dut, idle, pause)
+        await bench.reset()
+        known = corners(bench.rng) if idle else []
+        for request in [*known, *random_requests(bench.rng, 15 * bench.settings.length)]:
+            bench.add(request)
+        await bench.finish()
+
+
+@cocotb.test()
+async def latency(dut):
+    """The documented worst cases take as long as documented, then one cycle to be taken."""
+    bench = SolverBench(dut)
+    await bench.reset()
+    for mode, request in SLOWEST.items():
+        start = bench.cycle
+        bench.add(request)
+        await bench.finish()
+        cycles = bench.cycle - start
+        assert cycles == ScaleSolver.latencies[mode] + 1, f"{mode!r} took {cycles} cycles"
+
+
+@cocotb.test()
+async def always_answers(dut):
+    """Unknown modes and sums that no tensor has are answered; a reset ends any request."""
+    bench = SolverBench(dut)
+    await bench.reset()
+    for mode in {*range(8)} - {*SolveMode}:
+        bench.source.queue.append(REQUEST_LAYOUT.const({"mode": 0}).as_bits() | mode)
+        bench.board.expect(Solution(IDENTITY, degenerate=True), f"mode {mode}")
+    await bench.finish()
+
+    bench.compare = False
+    size = REQUEST_LAYOUT.size
+    for _ in range(60):
+        bits = int.from_bytes(bench.rng.bytes(size // 8 + 1)) % 2**size
+        bench.source.queue.append(bits)
+        taken = bench.sink.taken
+        await bench.run(lambda taken=taken: bench.sink.taken > taken)
+
+    bench.compare = True
+    for mode in SolveMode:
+        bench.source.queue.append(payload(SLOWEST[mode], bench.rng))
+        await bench.run(lambda: False, limit=int(bench.rng.integers(ScaleSolver.latencies[mode])))
+        await bench.reset()
+        bench.add(random_request(bench.rng, mode))
+        await bench.finish()
+
+
+@pytest.mark.parametrize("config", BENCHES["solver"].configs, ids=repr)
+def test_verilator(config):
+    run_bench("solver", config)
+
+
+def test_corners_reach_every_flag():
+    """The corners are what they claim to be."""
+    rng = np.random.default_rng(1)
+    solutions = [solve(request) for request in corners(rng)]
+    for flag in ("degenerate", "unreachable", "saturated", "limited"):
+        assert {getattr(solution, flag) for solution in solutions} == {False, True}
+    even, odd = (solve(request).scale.multiplier for request in rounding_ties())
+    assert even % 2 == odd % 2 == 0
+    assert {request.mode for request in corners(rng)} == {*SolveMode}
+    assert (REQUEST_LAYOUT["alpha"].width, ALPHA_WIDTH) == (32, 32) and EXPONENT_WIDTH == 7
+
+
+def test_amaranth_simulator():
+    """The second simulator agrees, request by request, and no request is slower than documented."""
+    rng = np.random.default_rng(7)
+    dut = ScaleSolver(preset("tiny"))
+    cases = random_requests(rng, 6) + corners(rng)[::5]
+
+    async def bench(ctx):
+        ctx.set(dut.i.valid, 1)
+        for request in cases:
+            ctx.set(dut.i.payload, REQUEST_LAYOUT.from_bits(payload(request, rng)))
+            cycles = 0
+            while not ctx.get(dut.o.valid):
+                await ctx.tick()
+                cycles += 1
+                assert cycles <= ScaleSolver.latencies[request.mode], request
+            assert unpack(ctx.get(dut.o.payload).as_bits()) == solve(request), request
+            ctx.set(dut.o.ready, 1)
+            await ctx.tick()
+            ctx.set(dut.o.ready, 0)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(bench)
+    simulator.run()
