@@ -21,14 +21,14 @@ FILE ?=
 SEEDS ?= 10
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 LENGTH ?= 5
-# make synth
+# make synth, fpga, random-check
 QUICK ?=
 # make test
 TESTS ?= verif
 WORKERS ?= $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test regress formal wave replay lint verilog area synth synth-check synth-verify fpga bench lock clean
+.PHONY: help setup run test regress formal random-check wave replay lint verilog area synth synth-check synth-verify fpga bench lock clean
 
 help: ## list every target
 	@echo "Tetra: an open 4-bit training core. Targets:"
@@ -56,6 +56,9 @@ regress: setup ## the long regression: BLOCK= SEEDS= SEED= JOBS= LENGTH=
 
 formal: setup ## prove stream rules, progress and absence of overflow: BLOCK=
 	@$(PY) -m verif.formal --block "$(BLOCK)"
+
+random-check: setup ## the random words through Debian's dieharder, an hour or so (QUICK=1: some tests)
+	@$(PY) -m verif.random_check $(if $(filter 1,$(QUICK)),--quick)
 
 wave: setup ## run one bench with an FST waveform: BLOCK=
 	@$(PY) -m verif.wave --block "$(BLOCK)" \

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from golden import xorshift
+from golden import random_words
 from golden.adaptive import Adapt, ScaleTable, Use
 from golden.config import Config
 from golden.formats import IntFormat, LogFormat
@@ -175,14 +175,14 @@ class GoldenBackend:
         return rescale(values, then, bias=job.bias, mask=job.mask, words=words)
 
     def _words(self, job: Job) -> np.ndarray:
-        """Each result's random word: a column's lane draws one per row, in the order of blocks."""
+        """Each result's random word: its column's lane, its row's number in the order of blocks."""
         m, n, _ = job.shape
         rows, cols = self.config.rows, self.config.cols
         row, col = np.arange(m)[:, None], np.arange(n)[None, :]
         block, blocks = row // rows, -(-n // cols)
         height = np.minimum(rows, m - block * rows)  # the last row of blocks may be lower
         turn = block * rows * blocks + col // cols * height + row % rows
-        return xorshift.words(job.then.seed, m * blocks, cols)[turn, col % cols]
+        return random_words.words(job.then.seed, np.arange(m * blocks), cols)[turn, col % cols]
 
 
 def _bias(bias):

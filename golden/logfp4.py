@@ -10,7 +10,7 @@ above the top level saturate.
 import numpy as np
 
 from golden.formats import FP4_R4, LogFormat, Phase, check_codes, check_finite
-from golden.stochastic import round_up
+from golden.stochastic import coarse_bits, round_up
 
 SIGN = 8
 JOINT_SIGN = 16  # sign bit of the 5-bit joint code
@@ -43,8 +43,8 @@ def encode(
     ----------
     y : finite floats (a gradient already divided by its scale); ValueError otherwise.
     fmt : FP4_R4, FP4_R2, or any base > 1.
-    words, bits : random words for stochastic rounding (see `golden.stochastic`); None rounds to
-        nearest.
+    words, bits : random words for stochastic rounding (see `golden.stochastic`): below the lowest
+        level the whole word decides, between levels its top half; None rounds to nearest.
     """
     y = check_finite(name, y)
     magnitude = np.abs(y)
@@ -55,7 +55,10 @@ def encode(
         lower = np.clip(np.searchsorted(level, magnitude, side="right") - 1, 0, 6)
         gap = level[lower + 1] - level[lower]
         above = np.minimum(magnitude - level[lower], gap)
-        c = lower + round_up(above, gap, words, bits)
+        fine = round_up(above, gap, words, bits)
+        few = coarse_bits(bits)
+        coarse = round_up(above, gap, np.asarray(words) >> (bits - few), few)
+        c = lower + np.where(lower == 0, fine, coarse)
     return _with_sign(c, y < 0, SIGN)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden import logfp4, xorshift
+from golden import logfp4, random_words
 from golden.dyadic import IDENTITY, Dyadic
 from golden.formats import FP4_R4, INT32, IntFormat, LogFormat, Phase
 from golden.statistics import NOTHING, Statistics, measure
@@ -29,7 +29,7 @@ class Rescale:
     scale : Dyadic; IDENTITY passes INT32 through unchanged.
     zero_point : -32768..32767, added after rounding; must be 0 for INT32 and log FP4.
     seed : None rounds to nearest; 0..2**32 - 1 rounds stochastically with the random words of
-        `golden.xorshift` (4-bit formats only).
+        `golden.random_words` (4-bit formats only).
     """
 
     fmt: IntFormat | LogFormat = INT32
@@ -40,10 +40,10 @@ class Rescale:
     def __post_init__(self):
         if self.seed is not None:
             object.__setattr__(self, "seed", int(self.seed))  # numpy's integers will do
-        if self.seed is not None and not 0 <= self.seed < 1 << xorshift.WIDTH:
+        if self.seed is not None and not 0 <= self.seed < 1 << random_words.WIDTH:
             raise ValueError(
-                f"seed {self.seed} is out of range: expected 0..{2**xorshift.WIDTH - 1}, or None "
-                "to round to nearest"
+                f"seed {self.seed} is out of range: expected 0..{2**random_words.WIDTH - 1}, or "
+                "None to round to nearest"
             )
         if self.seed is not None and self.fmt == INT32:
             raise ValueError("stochastic rounding with INT32: only 4-bit formats have it, use None")
@@ -99,7 +99,7 @@ def rescale(values, job: Rescale, *, bias=None, mask=None, words=None) -> Rescal
     values : integers in int32's range, any shape.
     bias : None, or integers in int32's range that broadcast to the shape (one per column).
     mask : None, or bool of the same shape; where False the input counts as 0.
-    words : random words of the same shape, 0..2**12 - 1, if the job rounds stochastically.
+    words : random words of the same shape, 0..2**24 - 1, if the job rounds stochastically.
     """
     if (words is None) != (job.seed is None):
         raise ValueError("random words and a seed go together: give both or neither")
@@ -135,7 +135,7 @@ def _encode_int(p: np.ndarray, job: Rescale, words):
     else:
         floor = np.abs(p) >> shift
         rest = np.ldexp((np.abs(p) - (floor << shift)).astype(np.float64), -job.scale.shift)
-        rounded = (floor + round_up(rest, 1.0, words, xorshift.WORD_BITS)) * np.sign(p)
+        rounded = (floor + round_up(rest, 1.0, words, random_words.WORD_BITS)) * np.sign(p)
     wanted = rounded + job.zero_point
     codes = np.clip(wanted, job.fmt.lo, job.fmt.hi)
     clamped, vanished = codes != wanted, rounded == 0
@@ -152,7 +152,7 @@ def _encode_int(p: np.ndarray, job: Rescale, words):
 
 def _encode_log(p: np.ndarray, job: Rescale, words):
     y = np.ldexp(p.astype(np.float64), -job.scale.shift)  # exact: |p| < 2**53
-    random = {} if words is None else {"words": words, "bits": xorshift.WORD_BITS}
+    random = {} if words is None else {"words": words, "bits": random_words.WORD_BITS}
     if job.fmt == FP4_R4 and words is None:
         mantissa, exponent = np.frexp(np.abs(y))
         joint = logfp4.joint_of(mantissa, exponent, y < 0)

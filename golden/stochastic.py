@@ -4,11 +4,17 @@
 import numpy as np
 
 
+def coarse_bits(bits: int) -> int:
+    """How many of a word's top bits decide between two levels; below the lowest all of them do."""
+    return (bits + 1) // 2
+
+
 def round_up(above, gap, words, bits: int) -> np.ndarray:
     """Whether a value `above` the lower of two levels `gap` apart goes to the upper one, bool.
 
-    True where `words / 2**bits < above / gap`, compared exactly (in binary64 products of powers
-    of two): over all words the share that rounds up is `ceil(2**bits * above / gap) / 2**bits`.
+    True where `(words + 1/2) / 2**bits < above / gap`, compared exactly (in binary64 products of
+    powers of two). Over all words the share that rounds up is the multiple of 2**-bits nearest to
+    `above / gap`, so its error is at most half of one and has either sign.
 
     Parameters
     ----------
@@ -28,4 +34,4 @@ def round_up(above, gap, words, bits: int) -> np.ndarray:
         )
     if words.size and (words.min() < 0 or words.max() >> bits):
         raise ValueError(f"random words reach beyond 0..{2**bits - 1}, the range of {bits} bits")
-    return words.astype(np.float64) * gap < np.ldexp(above, bits)
+    return (2 * words.astype(np.float64) + 1) * gap < np.ldexp(above, bits + 1)

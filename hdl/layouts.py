@@ -4,7 +4,7 @@
 from amaranth.hdl import signed
 from amaranth.lib import data, enum
 
-from golden import xorshift
+from golden import random_words
 from golden.config import Config
 from golden.dyadic import Dyadic
 from golden.formats import FP4_R2, FP4_R4, INT4, INT4_SYM, INT32, UINT4, IntFormat, LogFormat
@@ -74,7 +74,7 @@ RESCALE_LAYOUT = data.StructLayout({
     "shift": Dyadic.SHIFT_WIDTH,
     "zero_point": signed(ZERO_POINT_WIDTH),
     "stochastic": 1,
-    "seed": xorshift.WIDTH,  # of the random words, read with the first row of a job
+    "seed": random_words.WIDTH,  # of the random words
 })
 
 

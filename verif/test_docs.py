@@ -9,8 +9,9 @@ import pytest
 
 from tools.cache import ROOT
 
-PAGES = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/fpga.md",
-         "docs/synthesis.md", "docs/verification.md"]
+PAGES = sorted(str(path.relative_to(ROOT)) for path in (
+    *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")) if path.name != "CHANGELOG.md")
+FOLDERS = ("golden", "tools", "hdl", "driver", "train", "synth", "verif")
 
 
 def test_testplan_names_tests_that_exist():
@@ -24,12 +25,29 @@ def test_testplan_names_tests_that_exist():
 
 @pytest.mark.parametrize("page", PAGES)
 def test_pages_name_files_that_exist(page):
+    """Paths in code marks (from the root, or a file beside the one named before), and links."""
     text = (ROOT / page).read_text()
-    names = re.findall(r"`((?:golden|hdl|verif|train|docs)/[\w./]+)`", text)
-    names += [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
-    for name in names:
-        base = (ROOT / page).parent if not (ROOT / name).exists() else ROOT
-        assert (base / name).exists(), f"{page} names {name}, which does not exist"
+    for name in re.findall(rf"`((?:{'|'.join(FOLDERS)}|docs)/[\w./*]*)`", text):
+        assert list(ROOT.glob(name.rstrip("/"))), f"{page} names {name}, which does not exist"
+    for link in re.findall(r"\]\(([^)#]+)", text):
+        if "://" not in link:
+            assert ((ROOT / page).parent / link).exists(), f"{page} links to {link}: no such file"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_name_classes_and_modules_that_exist(page):
+    """`MacTile`, `golden.gemm.gemm` and `Config.pipeline` in code marks are in the code."""
+    code = "\n".join(path.read_text() for folder in FOLDERS
+                     for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".cpp"))
+    text = (ROOT / page).read_text()
+    if not page.startswith("docs/history/"):  # which names what is gone
+        for name in re.findall(r"`([A-Z]\w*[a-z]\w*)(?:\.\w+)*(?:\([^`]*\))?`", text):
+            assert re.search(rf"\b{name}\b", code), f"{page} names {name}, which is nowhere"
+    for name in re.findall(rf"`((?:{'|'.join(FOLDERS)})(?:\.\w+)+)`", text):
+        parts = name.split(".")
+        assert any((ROOT / "/".join(parts[:i])).with_suffix(".py").exists()
+                   or (ROOT / "/".join(parts[:i])).is_dir() for i in range(2, len(parts) + 1)), (
+            f"{page} names {name}, which does not exist")
 
 
 def test_readme_names_targets_that_exist():

@@ -13,7 +13,7 @@ from golden.rescale import ZERO_POINT_WIDTH
 from golden.solver import ALPHA_WIDTH, EXPONENT_WIDTH
 from hdl.layouts import RESCALE_LAYOUT, measured_layout, outcome_layout
 from hdl.library import place
-from hdl.rescaler.rounding import INTEGERS
+from hdl.rescaler.kinds import INTEGERS
 from hdl.scales.solver import Mode, ScaleSolver
 from hdl.scales.statistics import STATISTICS_LAYOUT, StatisticsUnit
 from hdl.scales.table import ENTRY_LAYOUT, EntryTable

@@ -12,7 +12,7 @@ import pytest
 from golden import integer, logfp4
 from golden.formats import INT4, UINT4
 from golden.integer import Range
-from golden.stochastic import round_up
+from golden.stochastic import coarse_bits, round_up
 from verif.golden.oracles import LOG_IDS, LOGS
 
 BITS = (1, 2, 3, 5, 8)
@@ -33,15 +33,21 @@ def between(levels):
             yield lower + share * (upper - lower), lower, upper
 
 
+def share_of_words(share: Fraction, bits: int) -> Fraction:
+    """Of the words w, those with (w + 1/2) / 2**bits below `share`."""
+    return Fraction(math.ceil(2**bits * share - Fraction(1, 2)), 2**bits)
+
+
 def check_expectations(cases, bits, decode):
     values = np.array([float(y) for y, *_ in cases])
     assert [Fraction(v) for v in values.tolist()] == [y for y, *_ in cases]
     unbiased = 0
     for (y, lower, upper), mean in zip(cases, expectations(values, bits, decode), strict=True):
         share = (abs(y) - lower) / (upper - lower)
-        expected = lower + Fraction(math.ceil(2**bits * share), 2**bits) * (upper - lower)
+        deciding = bits if lower == 0 else coarse_bits(bits)
+        expected = lower + share_of_words(share, deciding) * (upper - lower)
         assert abs(mean) == expected and mean * y >= 0
-        if (2**bits * share).denominator == 1:
+        if (2**deciding * share).denominator == 1:
             assert mean == y
             unbiased += 1
     assert unbiased
@@ -74,7 +80,7 @@ def test_expectation_of_integers(rng, bits):
 
     for (y, lower), mean in zip(cases, expectations(values, bits, decode), strict=True):
         share = abs(y) / step - min(abs(lower), abs(lower + 1))  # magnitudes go up, away from 0
-        expected = step * (abs(y) // step + Fraction(math.ceil(2**bits * (share % 1)), 2**bits))
+        expected = step * (abs(y) // step + share_of_words(share % 1, bits))
         assert abs(mean) == expected and mean * y >= 0
         if (2**bits * share).denominator == 1:
             assert mean == y
@@ -101,7 +107,7 @@ def test_levels_stay_where_they_are():
 
 @pytest.mark.parametrize("bits", [1, 13, 16, 24, 32])
 def test_comparison_is_exact_for_wide_words(bits):
-    """`word * gap < above * 2**bits` in integers of any size; random words and near ties."""
+    """`(2 * word + 1) * gap < above * 2**(bits + 1)` in integers of any size; also near ties."""
     rng = np.random.default_rng(bits)
     gap = 48
     above = rng.integers(0, gap * 2**20 + 1, 4000)  # in units of 2**-20
@@ -109,16 +115,16 @@ def test_comparison_is_exact_for_wide_words(bits):
     words = np.where(rng.random(4000) < 0.5, rng.integers(0, 2**bits, 4000),
                      np.clip(ties + rng.integers(-1, 2, 4000), 0, 2**bits - 1))
     expected = [
-        word * gap * 2**20 < part * 2**bits
+        (2 * word + 1) * gap * 2**20 < part * 2 ** (bits + 1)
         for word, part in zip(words.tolist(), above.tolist(), strict=True)
     ]
     assert 0 < sum(expected) < 4000
     assert round_up(above / 2**20, float(gap), words, bits).tolist() == expected
 
 
-def test_word_zero_rounds_up_whatever_is_above():
-    assert round_up(np.array([0.0, 5e-324, 1.0]), 1.0, np.zeros(3, int), 4).tolist() == [
-        False, True, True]
+def test_word_zero_rounds_up_from_half_of_its_share_on():
+    above = np.array([0.0, 5e-324, 1 / 32, np.nextafter(1 / 32, 1), 1.0])
+    assert round_up(above, 1.0, np.zeros(5, int), 4).tolist() == [False, False, False, True, True]
 
 
 @pytest.mark.parametrize(("words", "bits", "text"), [

@@ -8,7 +8,7 @@ import pytest
 
 from golden.config import Config
 from hdl.emit.verilog import verilog_file
-from verif.bench.benches import BENCHES, CHAINS, SERIAL_LEAST, TINY
+from verif.bench.benches import BENCHES, CHAINS, SERIAL, SERIAL_LEAST, TINY
 from verif.bench.runner import Settings, simulate
 
 
@@ -29,11 +29,15 @@ FAULTS = (
     Fault("mac_tile", "a block starts from the last one's sums", r"\.first\(\{ begins[^)]*\)",
      ".first(4'h0)"),
     Fault("rescale", "ties go up", r"\| whole\[0\]", "| 1'h1"),
-    Fault("rescale", "random words come from another generator",
-          r"(b = a \^ \{ )17'h00000, a\[31:17\]", r"\g<1>16'h0000, a[31:16]"),
+    Fault("rescale", "random words come from another round",
+          r"\{ x_0\[29:0\], x_0\[31:30\] \}", "{ x_0[28:0], x_0[31:29] }"),
+    Fault("rescale", "the lower half of a random word never decides",
+          r"(fine_here  = ).*;", r"\1 1'h0;"),
+    Fault("rescale", "a serial unit's random words lack a round",
+          r"(round_number != )4'hc", r"\g<1>4'hb", SERIAL),
     Fault("rescale", "stochastic integers go to the nearest", r"(assign carry = )kind_1\[5\]",
           r"\1 1'h0"),
-    Fault("rescale", "levels always go down", r"(assign rises_0 = ).*;", r"\1 1'h0;"),
+    Fault("rescale", "levels always go down", r"(assign even_up = ).*;", r"\1 1'h0;"),
     Fault("rescale", "an odd exponent is not normalised", r"(assign normalise_1 = ).*;",
           r"\1 1'h0;"),
     Fault("statistics", "a carry-save adder's carry is an OR", r"= a & b;", "= a | b;"),

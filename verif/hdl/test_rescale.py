@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
-from golden import xorshift
+from golden import random_words
 from golden.config import Config
 from golden.dyadic import Dyadic
 from golden.formats import INT32, LogFormat
@@ -24,7 +24,7 @@ CORNERS = [INT32.lo, INT32.lo + 1, -1, 0, 1, INT32.hi - 1, INT32.hi]
 def rows(rng, config: Config, count: int):
     """Rows of inputs with their parameters: (payload, expected (words, mask, saturated), shown)."""
     fmts = output_formats(config)
-    states = [0] * config.cols  # of the lanes' generators
+    number = 0  # of the row, since the first of its job
     for i in range(count):
         fmt = fmts[i % len(fmts)]
         bits = int(rng.integers(1, 33))
@@ -40,12 +40,10 @@ def rows(rng, config: Config, count: int):
             zero_point = job.zero_point if abs(job.zero_point) < 100 else 0
             job = Rescale(fmt, Dyadic(2**15, 15 + shift), zero_point, job.seed)
             values = (2 * rng.integers(-40, 40, config.cols) + 1) << (shift - 1)
-        first, words = i == 0 or rng.random() < 0.3, None
-        if job.seed is not None:
-            first |= not all(states)
-            states = [xorshift.step(xorshift.lane_seed(job.seed, c) if first else state)
-                      for c, state in enumerate(states)]
-            words = np.array(states) >> xorshift.WIDTH - xorshift.WORD_BITS
+        first = i == 0 or rng.random() < 0.3
+        number = 0 if first else number + 1
+        words = None if job.seed is None else (
+            random_words.words(job.seed, [number], config.cols)[0])
         yield row(config, values, bias, mask, keep, first, i % 2, job, words)
 
 

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random words: any two of another lane, row or seed are independent for all practical purposes.
+
+A correlation of n pairs is nearly normal with a deviation of 1 / sqrt(n): none may exceed five.
+"""
+
+import numpy as np
+import pytest
+
+from golden import logfp4, random_words
+from golden.formats import FP4_R2, FP4_R4, Phase
+from golden.random_words import BLOCK_LANES, COARSE_BITS, WORD_BITS, words
+from verif.golden.correlations import drawn, seeds, worst
+
+COUNT = 100_000
+LANES = range(BLOCK_LANES + 2)  # those of a block, and two of the next one
+SEEDS = {kind: seeds(kind, COUNT) for kind in ("consecutive", "random")}
+
+
+def check_independent(first: np.ndarray, second: np.ndarray, what: str) -> None:
+    """Every view of one with every view of the other."""
+    found = worst(first, second)
+    assert found < 5, f"{what}: a correlation of {found:.1f} deviations over {len(first)}"
+
+
+@pytest.mark.parametrize("kind", SEEDS)
+def test_lanes_are_independent(kind):
+    """Of every pair of lanes, over seeds."""
+    found = [drawn(SEEDS[kind], 0, lane) for lane in LANES]
+    for a in LANES:
+        for b in range(a):
+            check_independent(found[a], found[b], f"lanes {a} and {b}")
+
+
+@pytest.mark.parametrize("kind", SEEDS)
+@pytest.mark.parametrize("row", [0, 1, 7, 65_535])
+def test_neighbouring_rows_are_independent(kind, row):
+    for a in (0, 1, BLOCK_LANES):
+        for b in (0, 3):
+            check_independent(drawn(SEEDS[kind], row, a), drawn(SEEDS[kind], row + 1, b),
+                              f"row {row}, lane {a}, and row {row + 1}, lane {b}")
+
+
+@pytest.mark.parametrize("kind", SEEDS)
+@pytest.mark.parametrize("step", [1, 2, 2**16, 2**31])
+def test_neighbouring_seeds_are_independent(kind, step):
+    for a in (0, 1):
+        check_independent(drawn(SEEDS[kind], 0, 0), drawn(SEEDS[kind] + np.uint32(step), 0, a),
+                          f"seeds {step} apart, lanes 0 and {a}")
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 2**31, 2**32 - 1])
+def test_within_a_job(seed):
+    """Over the rows of one job: lanes, neighbouring rows, and the job with the next seed."""
+    rows = np.arange(COUNT)
+    found, other = (words(s, rows, 4) for s in (seed, seed ^ 1))
+    for a in range(4):
+        for b in range(a):
+            check_independent(found[:, a], found[:, b], f"lanes {a} and {b}")
+        check_independent(found[1:, a], found[:-1, 0], f"row and the one before, lane {a}")
+        check_independent(found[:, 0], other[:, a], f"seed and the next one, lane {a}")
+
+
+@pytest.mark.parametrize("kind", SEEDS)
+def test_every_bit_is_as_often_1_as_0(kind):
+    """Whatever the lane, over seeds and over rows."""
+    for lane in LANES:
+        for found in (drawn(SEEDS[kind], 0, lane),
+                      drawn(np.uint32(3), np.arange(COUNT, dtype=np.uint32), lane)):
+            bits = found[:, None] >> np.arange(WORD_BITS) & 1
+            assert np.abs(bits.mean(axis=0) - 0.5).max() < 2.5 / np.sqrt(COUNT)
+
+
+def test_fewer_rounds_would_be_noticed(monkeypatch):
+    """The tests can fail: with eight rounds neighbouring rows and seeds are correlated."""
+    monkeypatch.setattr(random_words, "ROUNDS", 8)
+    with pytest.raises(AssertionError, match="a correlation of"):
+        test_neighbouring_rows_are_independent("random", 0)
+    with pytest.raises(AssertionError, match="a correlation of"):
+        test_neighbouring_seeds_are_independent("random", 1)
+
+
+def test_a_linear_generator_would_be_noticed():
+    """Lanes whose words differ by a constant are what the tests are for."""
+    first = drawn(SEEDS["random"], 0, 0)
+    with pytest.raises(AssertionError, match="lanes: a correlation of 316"):
+        check_independent(first, first ^ 0x5A5A5A, "lanes")
+
+
+def test_words_are_those_of_their_block():
+    """`words` by the definition, in plain integers."""
+    def rotated(x, places):
+        return (x << places | x >> 32 - places) % 2**32
+
+    for seed, row, lane in ((0, 0, 0), (5, 9, 3), (2**32 - 1, 70_000, 12), (0x12345678, 1, 63)):
+        x, y = row, seed
+        for number in range(12):
+            mixed = (rotated(x, 1) & rotated(x, 8)) ^ rotated(x, 2)
+            x, y = y ^ mixed ^ 0x9E3779B9 ^ (lane // 8 << 4 | number), x
+        c = lane % 8
+        word = (rotated(x, 4 * c) ^ rotated(y, (8 * c + 1) % 32)
+                ^ (rotated(x, (4 * c + 13) % 32) & rotated(y, (8 * c + 22) % 32))) >> 8
+        assert words(seed, [row], 64)[0, lane] == word
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_seeds_out_of_range(seed):
+    with pytest.raises(ValueError, match=rf"^seed {seed} is out of range: expected 0..4294967295$"):
+        words(seed, [0], 1)
+
+
+def rounded(y: np.ndarray, fmt, phase=Phase.EVEN, seed: int = 1) -> np.ndarray:
+    """Values of y, rounded with the words of as many rows."""
+    drawn_words = words(seed, np.arange(y.size), 1)[:, 0].reshape(y.shape)
+    codes = logfp4.encode(y, fmt, phase, words=drawn_words, bits=WORD_BITS)
+    return logfp4.decode(codes, fmt, phase)
+
+
+@pytest.mark.parametrize(("fmt", "phase"), [
+    (FP4_R4, Phase.EVEN), (FP4_R4, Phase.ODD), (FP4_R2, Phase.EVEN)])
+@pytest.mark.parametrize("exponent", [-2, -8, -11, -12, -13, -14, -16, -18, -20])
+def test_means_are_unbiased_far_below_the_lowest_level(fmt, phase, exponent):
+    """Within three deviations, at fractions of the lowest level far below 2**-12."""
+    lowest, share, count = logfp4.levels(fmt, phase)[1], 1.37 * 2.0**exponent, 1_000_000
+    ups = (rounded(np.full(count, share * lowest), fmt, phase) != 0).sum()
+    assert abs(ups - count * share) <= 3 * np.sqrt(count * share * (1 - share))
+
+
+def mean(y: np.ndarray) -> np.ndarray:
+    """What positive values become in radix 2 on average over all words: the share of words that
+    round up is the nearest multiple of 2**-24 below the lowest level, of 2**-12 above it."""
+    lower = np.where(y < 1, 0, 2.0 ** np.floor(np.log2(np.maximum(y, 1))))
+    gap, steps = np.maximum(lower, 1), np.where(y < 1, 2.0**WORD_BITS, 2.0**COARSE_BITS)
+    return lower + gap * np.ceil((y - lower) / gap * steps - 0.5) / steps
+
+
+def test_log_normal_values_keep_their_sum():
+    """Over sixteen decades, the largest on the top level: the sum stays within half a percent, and
+    the lower half, whose values lie far below the lowest level, has no excess."""
+    y = np.sort(np.exp(np.random.default_rng(11).normal(0, 4, 1_000_000)))
+    y *= 64 / y.max()
+    half = y[:y.size // 2]
+    assert abs(mean(y).sum() / y.sum() - 1) < 0.005
+    assert mean(half).sum() <= half.sum()
+    # and what really comes of them lies as near as chance allows
+    lower = np.where(y < 1, 0, 2.0 ** np.floor(np.log2(np.maximum(y, 1))))
+    gap = np.maximum(lower, 1)
+    share = (y - lower) / gap
+    deviation = np.sqrt((gap**2 * share * (1 - share)).cumsum())
+    found = [rounded(y, FP4_R2, seed=seed) for seed in range(4)]
+    for each in found:
+        assert abs(each.sum() - y.sum()) <= 3 * deviation[-1]
+        assert abs(each[:half.size].sum() - half.sum()) <= 3 * deviation[half.size - 1]
+
+
+def test_coarse_words_are_the_top_half():
+    """Between two levels the lower bits of a word do not count."""
+    y = np.full(2, 2.0)  # between 1 and 4, a third of the way: ties at words / 2**12 of 1/3
+    threshold = 2**COARSE_BITS // 3
+    for low in (0, 2**(WORD_BITS - COARSE_BITS) - 1):
+        pair = np.array([threshold - 1, threshold + 1]) << WORD_BITS - COARSE_BITS | low
+        assert logfp4.encode(y, FP4_R4, words=pair, bits=WORD_BITS).tolist() == [5, 4]

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make random-check`: the interleaved random words through Debian's dieharder.
+
+Two streams of a four-lane core, lane after lane, row after row: the rows of one job, and single
+rows of jobs with consecutive seeds. Exit status: 0 if no test of either fails, 1 if one does, 2 if
+dieharder is not installed.
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from golden.random_words import WORD_BITS, block, lane_word
+
+LANES = 4
+CHUNK = 1 << 14  # rows at a time: they stay in the processor's cache
+# those that dieharder lists as good
+TESTS = (0, 1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 15, 16, 17, 100, 101, 102, 200, 201, 202, 203, 204,
+         205, 206, 207, 208, 209)
+QUICK = (0, 2, 3, 8, 15, 100, 101, 204)
+STREAMS = ("rows of one job", "jobs with consecutive seeds")
+
+
+def stream(name: str) -> Iterator[bytes]:
+    """Words of WORD_BITS bits, the top byte first, without end."""
+    start = 0
+    while True:
+        numbers = np.arange(start, start + CHUNK, dtype=np.uint32)
+        one = np.uint32(1)
+        halves = block(one, numbers) if name == STREAMS[0] else block(numbers, one)
+        words = np.stack([lane_word(halves, lane) for lane in range(LANES)], axis=1)
+        yield words.astype(">u4").view(np.uint8).reshape(-1, 4)[:, 4 - WORD_BITS // 8:].tobytes()
+        start = (start + CHUNK) % 2**32
+
+
+def results(name: str, test: int) -> list[tuple[str, str]]:
+    """(what dieharder calls it, PASSED or WEAK or FAILED) of one test on a stream.
+
+    A p-value that is WEAK is looked at again with more samples (-Y 1), until it is decided.
+    """
+    columns = [x for c in ("test_name", "ntuple", "pvalues", "assessment") for x in ("-D", c)]
+    with subprocess.Popen(
+            ["dieharder", "-g", "200", "-d", str(test), "-Y", "1", *columns],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        try:
+            for chunk in stream(name):
+                process.stdin.write(chunk)
+        except BrokenPipeError:  # dieharder has what it wants
+            pass
+        text = process.stdout.read().decode()
+    found = re.findall(r"^\s*(\w+)\|\s*(\d+)\|\s*([\d.]+)\|\s*(PASSED|WEAK|FAILED)", text, re.M)
+    if not found:
+        raise RuntimeError(f"dieharder test {test} printed no result:\n{text[-500:]}")
+    return [(f"{what} {size}, p = {p}", verdict) for what, size, p, verdict in found]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make random-check", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a few tests only")
+    o = parser.parse_args()
+    if not shutil.which("dieharder"):
+        print("error: dieharder is not installed: apt install dieharder", file=sys.stderr)
+        return 2
+    console = Console()
+    todo = [(name, test) for test in (QUICK if o.quick else TESTS) for name in STREAMS]
+    counts = {"PASSED": 0, "WEAK": 0, "FAILED": 0}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+               TimeElapsedColumn())
+    try:
+        with Progress(*columns, console=console) as progress:
+            task = progress.add_task("dieharder", total=len(todo))
+            for name, test in todo:
+                for what, verdict in results(name, test):
+                    counts[verdict] += 1
+                    console.print(f"{verdict:6}  {name}: {what}", highlight=False)
+                progress.advance(task)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    print(", ".join(f"{count} {verdict.lower()}" for verdict, count in counts.items()))
+    return 1 if counts["FAILED"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
