@@ -10,12 +10,11 @@ hindsight* is one, which uses what the last round solved.
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-import numpy as np
-
-from golden.dyadic import IDENTITY, Dyadic
+from golden import checks
+from golden.dyadic import Dyadic
 from golden.formats import INT32, LogFormat
-from golden.gradscale import GradScale
-from golden.rescale import ZERO_POINT_WIDTH, Rescale
+from golden.report import Entry, Report
+from golden.rescale import Rescale
 from golden.solver import ALPHA_WIDTH, EXPONENT_WIDTH, Request, Solution, SolveMode, solve
 from golden.statistics import NOTHING, Statistics
 
@@ -28,28 +27,6 @@ class Use(IntEnum):
     NOTHING = 0  # the job's own scale
     ENTRY = 1  # the entry's scale and zero point; the job's own while the entry is unset
     EXPONENT = 2  # the job's own scale, times 2**exponent of the entry
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What the table knows of one tensor.
-
-    Members
-    -------
-    scale, zero_point : solved or preset; of no consequence while `valid` is False.
-    exponent : of GradScale, -40..40. frozen : solving leaves the entry as it is.
-    """
-
-    scale: Dyadic = IDENTITY
-    zero_point: int = 0
-    exponent: int = 0
-    valid: bool = False
-    frozen: bool = False
-
-    def __post_init__(self):
-        limit = 1 << (ZERO_POINT_WIDTH - 1)
-        _check_int(self, "exponent", -GradScale.LIMIT, GradScale.LIMIT)
-        _check_int(self, "zero_point", -limit, limit - 1)
 
 
 @dataclass(frozen=True)
@@ -75,36 +52,16 @@ class Adapt:
 
     def __post_init__(self):
         limit = 1 << (EXPONENT_WIDTH - 1)
-        _check_int(self, "tensor", 0, 2**TENSOR_WIDTH - 1)
-        _check_int(self, "alpha", 0, 2**ALPHA_WIDTH - 1)
-        _check_int(self, "exponent", -limit, limit - 1)
+        checks.integer(self, "tensor", 0, 2**TENSOR_WIDTH - 1)
+        checks.member(self, "use", Use)
+        if self.solve is not None:
+            checks.member(self, "solve", SolveMode)
+        checks.integer(self, "alpha", 0, 2**ALPHA_WIDTH - 1)
+        checks.integer(self, "exponent", -limit, limit - 1)
+        checks.instance(self, "preset", Entry, optional=True)
+        checks.flag(self, "discard")
         if self.preset is not None and self.solve is not None:
             raise ValueError("a preset and a solve in one job: give one of them")
-
-
-@dataclass(frozen=True)
-class Report:
-    """What an adapting job tells the host.
-
-    Members
-    -------
-    statistics : of the job's inputs and results; all 0 for a job without data.
-    scale, zero_point : those applied, or preset. entry : the table's, after the job.
-    unset : the entry was to be used and was not valid, so the job's own scale was.
-    clipped : the exponent moved the applied scale's shift out of 0..63; it stayed at the end.
-    degenerate, unreachable, saturated, limited : of the solver (see `golden.solver.Solution`).
-    """
-
-    statistics: Statistics
-    scale: Dyadic
-    zero_point: int
-    entry: Entry
-    unset: bool = False
-    clipped: bool = False
-    degenerate: bool = False
-    unreachable: bool = False
-    saturated: bool = False
-    limited: bool = False
 
 
 class ScaleTable:
@@ -145,14 +102,6 @@ class ScaleTable:
         found = {flag: getattr(solution, flag) for flag in flags} if solution else {}
         applied = adapt.preset or done
         return Report(statistics, applied.scale, applied.zero_point, entry, unset, clipped, **found)
-
-
-def _check_int(owner, name: str, lo: int, hi: int) -> None:
-    """Make a member a plain int (numpy's will do); ValueError unless it lies in lo..hi."""
-    value = getattr(owner, name)
-    if not isinstance(value, int | np.integer) or not lo <= value <= hi:
-        raise ValueError(f"{name} = {value!r} is out of range: expected an integer {lo}..{hi}")
-    object.__setattr__(owner, name, int(value))
 
 
 def _updated(entry: Entry, mode: SolveMode, solution: Solution) -> Entry:

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`Config`: the only source of parameters for the RTL, the golden checks and the benches."""
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import permutations
+from typing import Any
 
+from golden import checks
 from golden.formats import A_FORMATS, FP4_R2, FP4_R4, IntFormat, LogFormat, max_product
 
 VERSION = "0.1.0"
@@ -46,32 +49,19 @@ class Config:
 
     def __post_init__(self):
         for name in ("rows", "cols", "lanes"):
-            self._check_int(name, 1, 64)
+            checks.integer(self, name, 1, 64)
             value = getattr(self, name)
             if value & (value - 1):
                 below = 1 << (value.bit_length() - 1)
                 raise ValueError(
                     f"{name} = {value} is not a power of two: use {below} or {2 * below}"
                 )
-        self._check_int("accumulator_width", 20, 32)
-        self._check_int("dim_width", 4, 16)
-        self._check_int("tensors", 1, 256)
-        self._check_int("pipeline", 1, 3)
-        for name in ("stochastic", "carry_chains", "serial"):
-            if not isinstance(value := getattr(self, name), bool):
-                raise ValueError(f"{name} = {value!r}: expected True or False")
-        both = (FP4_R4.radix, FP4_R2.radix)
-        allowed = [order for count in (1, 2) for order in permutations(both, count)]
-        if repr(self.radices) not in map(repr, allowed):  # 4.0 == 4, and a list has no hash
-            raise ValueError(
-                f"radices = {self.radices!r}: expected (4,), (2,) or (4, 2); other bases exist "
-                "in the golden model only"
-            )
-
-    def _check_int(self, name: str, lo: int, hi: int):
-        value = getattr(self, name)
-        if not isinstance(value, int) or isinstance(value, bool) or not lo <= value <= hi:
-            raise ValueError(f"{name} = {value!r} is out of range: expected an integer {lo}..{hi}")
+        checks.integer(self, "accumulator_width", 20, 32)
+        checks.integer(self, "dim_width", 4, 16)
+        checks.integer(self, "tensors", 1, 256)
+        checks.integer(self, "pipeline", 1, 3)
+        checks.flag(self, "stochastic", "carry_chains", "serial")
+        checks.put(self, "radices", _radices(self.radices))
 
     @property
     def macs_per_cycle(self) -> int:
@@ -100,6 +90,21 @@ class Config:
 
     def as_dict(self) -> dict:
         return asdict(self)
+
+
+def _radices(value: Any) -> tuple[int, ...]:
+    """`value` as a tuple of plain ints, in any order and none twice."""
+    known = (FP4_R4.radix, FP4_R2.radix)
+    with suppress(ValueError):
+        if isinstance(value, tuple):
+            found = tuple(checks.as_integer("radix", radix, min(known), max(known))
+                          for radix in value)
+            if found in [order for n in (1, 2) for order in permutations(known, n)]:
+                return found
+    raise ValueError(
+        f"radices = {value!r}: expected (4,), (2,) or (4, 2); other bases exist in the golden "
+        "model only"
+    )
 
 
 PRESETS = {

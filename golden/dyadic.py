@@ -4,7 +4,12 @@
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Rational
+from typing import Any
 
+import numpy as np
+
+from golden import checks
 
 @dataclass(frozen=True)
 class Dyadic:
@@ -25,26 +30,26 @@ class Dyadic:
 
     def __post_init__(self):
         lo, hi = 1 << (self.WIDTH - 1), (1 << self.WIDTH) - 1
-        if self.multiplier != 0 and not lo <= self.multiplier <= hi:
+        way_out = "use Dyadic.nearest to make one from a number"
+        checks.integer(self, "multiplier", 0, hi, way_out)
+        if 0 < self.multiplier < lo:
             raise ValueError(
-                f"multiplier {self.multiplier} is out of range: expected 0 or {lo}..{hi} "
-                "(16 bits, top bit set); use Dyadic.nearest to make one from a number"
+                f"multiplier = {self.multiplier} is out of range: expected 0 or an integer "
+                f"{lo}..{hi} (16 bits, top bit set); {way_out}"
             )
-        if not 0 <= self.shift <= self.MAX_SHIFT:
-            raise ValueError(
-                f"shift {self.shift} is out of range: expected 0..{self.MAX_SHIFT}; "
-                "scale the fixed-point input to bring it in"
-            )
+        checks.integer(self, "shift", 0, self.MAX_SHIFT,
+                       "scale the fixed-point input to bring it in")
 
     @classmethod
-    def nearest(cls, value) -> "Dyadic":
+    def nearest(cls, value: Any) -> "Dyadic":
         """The dyadic scale nearest to a number >= 0, ties to even; relative error <= 2**-16.
 
         `value` is any finite real (int, float, Fraction). ValueError outside
         [2**-48, 65535], the normal range of 16-bit multipliers and 6-bit shifts.
         """
-        value = value.item() if hasattr(value, "item") else value  # of numpy's numbers
-        if not 0 <= value < math.inf:
+        value = value.item() if isinstance(value, np.generic | np.ndarray) else value
+        if (not isinstance(value, Rational | float) or isinstance(value, bool)
+                or not 0 <= value < math.inf):
             raise ValueError(f"scale {value!r} is out of range: expected a finite number >= 0")
         exact = Fraction(value)
         if exact == 0:

@@ -7,8 +7,14 @@ equality between the two means something. Every value and tie is tabulated in `d
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
+
+from golden import checks
+
+ZERO_POINT_WIDTH = 16  # bits of an integer format's zero point, signed
+ZERO_POINTS = -(1 << (ZERO_POINT_WIDTH - 1)), (1 << (ZERO_POINT_WIDTH - 1)) - 1
 
 
 class Phase(IntEnum):
@@ -29,6 +35,12 @@ class IntFormat:
     lo: int
     hi: int
     encoding: int
+
+    def __post_init__(self):
+        checks.instance(self, "name", str)
+        checks.integer(self, "lo", None, 0)
+        checks.integer(self, "hi", 1)
+        checks.integer(self, "encoding", 0, 7)
 
     @property
     def signed(self) -> bool:
@@ -55,6 +67,13 @@ class LogFormat:
     lo, hi = 0, 15  # of the bit pattern
     TOP = 64.0  # value of c = 7 in the even phase, for every radix
     LEVELS = 7  # non-zero magnitudes
+
+    def __post_init__(self):
+        checks.instance(self, "name", str)
+        checks.integer(self, "radix", 2, 256)
+        if self.radix & (self.radix - 1):
+            raise ValueError(f"radix = {self.radix} is not a power of two")
+        checks.integer(self, "encoding", 0, 7)
 
     @property
     def log2_radix(self) -> int:
@@ -100,6 +119,16 @@ def format_named(name: str) -> IntFormat | LogFormat:
         ) from None
 
 
+def as_format(name: str, value: Any) -> IntFormat | LogFormat:
+    """`value` if it is a format that the hardware knows; a name is none."""
+    if not isinstance(value, IntFormat | LogFormat) or value not in FORMATS.values():
+        raise ValueError(
+            f"{name} = {value!r} is no format: expected one of {', '.join(FORMATS)} of "
+            "golden.formats; use format_named to find one by its name"
+        )
+    return value
+
+
 def max_product(a: IntFormat, b: IntFormat | LogFormat) -> int:
     """Largest |a * b| over all codes, in MAC units: 120 for UINT4 x INT4, 61,440 for FP4."""
     return a.magnitude * b.magnitude
@@ -120,6 +149,8 @@ def check_finite(name: str, x) -> np.ndarray:
 
 def check_codes(name: str, codes, fmt: IntFormat | LogFormat) -> np.ndarray:
     """`codes` as an integer array if all lie in the format's range, ValueError otherwise."""
+    if not isinstance(fmt, IntFormat | LogFormat):
+        as_format(f"format of {name!r}", fmt)
     codes = np.asarray(codes)
     if codes.dtype.kind not in "iu":
         raise ValueError(

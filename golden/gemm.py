@@ -10,7 +10,15 @@ import threading
 
 import numpy as np
 
-from golden.formats import A_FORMATS, B_FORMATS, IntFormat, LogFormat, check_codes, max_product
+from golden.formats import (
+    A_FORMATS,
+    B_FORMATS,
+    IntFormat,
+    LogFormat,
+    as_format,
+    check_codes,
+    max_product,
+)
 
 
 def products(a_codes, a_fmt: IntFormat, b_codes, b_fmt: IntFormat | LogFormat) -> np.ndarray:
@@ -62,7 +70,7 @@ def gemm(a_codes, a_fmt: IntFormat, b_codes, b_fmt: IntFormat | LogFormat) -> np
 def check_operands(a_codes, a_fmt, b_codes, b_fmt) -> None:
     """ValueError unless the operands are (M, K) and (N, K) codes of formats that the MAC takes."""
     for name, fmt, allowed in (("a", a_fmt, A_FORMATS), ("b", b_fmt, B_FORMATS)):
-        if fmt not in allowed:
+        if as_format(f"{name}_fmt", fmt) not in allowed:
             raise ValueError(
                 f"operand {name} cannot be {fmt.name}: "
                 f"expected one of {', '.join(f.name for f in allowed)}"

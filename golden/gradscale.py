@@ -3,8 +3,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
+from golden import checks
 from golden.formats import LogFormat
 
 
@@ -24,11 +23,8 @@ class GradScale:
     LIMIT = 40  # exponents stay in -LIMIT..LIMIT
 
     def __post_init__(self):
-        if not isinstance(self.exponent, int) or abs(self.exponent) > self.LIMIT:
-            raise ValueError(
-                f"GradScale exponent {self.exponent!r} is out of range: "
-                f"expected an integer {-self.LIMIT}..{self.LIMIT}"
-            )
+        checks.integer(self, "exponent", -self.LIMIT, self.LIMIT)
+        checks.flag(self, "limited")
 
     @property
     def value(self) -> float:
@@ -39,8 +35,7 @@ class GradScale:
 
         Keep where 32 < largest <= 64, double below, halve above; 0 (no gradient) keeps.
         """
-        if not 0 <= largest < np.inf:
-            raise ValueError(f"largest gradient {largest!r}: expected a finite number >= 0")
+        largest = checks.as_real("largest gradient", largest, checks.NOT_NEGATIVE)
         if largest == 0 or LogFormat.TOP / 2 < largest <= LogFormat.TOP:
             return
         wanted = self.exponent + (1 if largest <= LogFormat.TOP / 2 else -1)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from golden import checks
 from golden.formats import INT4, INT4_SYM, UINT4, IntFormat, check_codes, check_finite
 from golden.stochastic import round_up
 from golden.tensor import Quantised
@@ -26,8 +27,10 @@ class Range:
     degenerate: bool = False
 
     def __post_init__(self):
-        if not 0 < self.scale < np.inf:
-            raise ValueError(f"scale {self.scale!r} is out of range: expected a finite number > 0")
+        checks.instance(self, "fmt", IntFormat)
+        checks.real(self, "scale", checks.POSITIVE)
+        checks.integer(self, "zero_point", None)
+        checks.flag(self, "degenerate")
 
 
 def encode(x, rng: Range, *, words=None, bits: int = 0, name: str = "x") -> np.ndarray:
@@ -101,8 +104,7 @@ def sawb(w, *, name: str = "w") -> Range:
 
 def pact(alpha: float) -> Range:
     """PACT activations: UINT4, [0, alpha] maps onto 0..15. ValueError unless alpha is > 0."""
-    if not 0 < alpha < np.inf:
-        raise ValueError(f"PACT alpha = {alpha!r} is out of range: expected a finite number > 0")
+    alpha = checks.as_real("PACT alpha", alpha, checks.POSITIVE)
     return Range(UINT4, alpha / UINT4.hi)
 
 

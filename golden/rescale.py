@@ -10,14 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden import logfp4, random_words
+from golden import checks, logfp4, random_words
 from golden.dyadic import IDENTITY, Dyadic
-from golden.formats import FP4_R4, INT32, IntFormat, LogFormat, Phase
-from golden.statistics import NOTHING, Statistics, measure
+from golden.formats import FP4_R4, INT32, ZERO_POINTS, IntFormat, LogFormat, Phase, as_format
+from golden.formats import ZERO_POINT_WIDTH as ZERO_POINT_WIDTH  # the hardware's specs are here
+from golden.report import Report
+from golden.statistics import Statistics, measure
 from golden.stochastic import round_up
-
-ZERO_POINT_WIDTH = 16
-
 
 @dataclass(frozen=True)
 class Rescale:
@@ -38,24 +37,17 @@ class Rescale:
     seed: int | None = None
 
     def __post_init__(self):
+        as_format("fmt", self.fmt)
+        checks.instance(self, "scale", Dyadic)
         if self.seed is not None:
-            object.__setattr__(self, "seed", int(self.seed))  # numpy's integers will do
-        if self.seed is not None and not 0 <= self.seed < 1 << random_words.WIDTH:
-            raise ValueError(
-                f"seed {self.seed} is out of range: expected 0..{2**random_words.WIDTH - 1}, or "
-                "None to round to nearest"
-            )
+            checks.integer(self, "seed", 0, 2**random_words.WIDTH - 1, "None rounds to nearest")
         if self.seed is not None and self.fmt == INT32:
             raise ValueError("stochastic rounding with INT32: only 4-bit formats have it, use None")
-        limit = 1 << (ZERO_POINT_WIDTH - 1)
-        if not -limit <= self.zero_point < limit:
-            raise ValueError(
-                f"zero point {self.zero_point} is out of range: expected {-limit}..{limit - 1}; "
-                "the range lies too far from zero for its width, subtract its centre first"
-            )
+        checks.integer(self, "zero_point", *ZERO_POINTS, "the range lies too far from zero for "
+                       "its width, subtract its centre first")
         if self.zero_point and (self.fmt == INT32 or isinstance(self.fmt, LogFormat)):
             raise ValueError(
-                f"zero point {self.zero_point} with {self.fmt.name}: only 4-bit integer formats "
+                f"zero_point = {self.zero_point} with {self.fmt.name}: only 4-bit integer formats "
                 "have one, use 0"
             )
 
@@ -73,16 +65,29 @@ class Rescaled:
     odd : the odd phase's codes, FP4_R4 only, else None.
     mask : where the unclipped value lay strictly inside (lo, hi), bool; 4-bit integers only.
     bias_saturated : sticky flag: some acc + bias left 32 bits and was saturated.
-    statistics : Statistics of the inputs (after bias and mask) and of the results.
-    report : golden.adaptive.Report of an adapting job, else None.
+    statistics : of the inputs (after bias and mask) and of the results, where `rescale` was asked
+        itself; a backend tells them in the report alone, and this is None.
+    report : of an adapting job, else None.
     """
 
     codes: np.ndarray
     odd: np.ndarray | None = None
     mask: np.ndarray | None = None
     bias_saturated: bool = False
-    statistics: Statistics = NOTHING
-    report: object | None = None
+    statistics: Statistics | None = None
+    report: Report | None = None
+
+    @property
+    def told(self) -> Report:
+        """The report of a job that adapted; ValueError if it did not."""
+        if self.report is None:
+            raise ValueError("no report: the job did not adapt (Job.adapt was None)")
+        return self.report
+
+    @classmethod
+    def nothing(cls, *, bias_saturated: bool = False, report: Report | None = None) -> "Rescaled":
+        """Of a job that gives no results, only a report."""
+        return cls(np.zeros((0, 0), np.int8), bias_saturated=bias_saturated, report=report)
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
@@ -114,13 +119,7 @@ def rescale(values, job: Rescale, *, bias=None, mask=None, words=None) -> Rescal
         saturated = bool((inside != total).any())
         total = inside
     if mask is not None:
-        mask = np.asarray(mask)
-        if mask.shape != total.shape or mask.dtype != bool:
-            raise ValueError(
-                f"mask of shape {mask.shape} and dtype {mask.dtype}: "
-                f"expected bool of shape {total.shape}"
-            )
-        total = np.where(mask, total, 0)
+        total = np.where(as_mask(mask, total.shape), total, 0)
     p = total * job.scale.multiplier  # |p| < 2**47
     encode = _encode_log if isinstance(job.fmt, LogFormat) else _encode_int
     results, clamped, vanished = encode(p, job, words)
@@ -176,7 +175,18 @@ def round_half_even(p: np.ndarray, shift: int) -> np.ndarray:
     return floor + ((twice > half) | ((twice == half) & (floor & 1 == 1)))
 
 
+def as_mask(mask, shape: tuple[int, ...]) -> np.ndarray:
+    """`mask` as bool of this shape, a new array: any byte of its own but 0 counts as True."""
+    mask = np.asarray(mask)
+    if mask.shape != shape or mask.dtype != bool:
+        raise ValueError(
+            f"mask of shape {mask.shape} and dtype {mask.dtype}: expected bool of shape {shape}"
+        )
+    return mask.view(np.uint8) != 0
+
+
 def as_int32(name: str, values) -> np.ndarray:
+    """`values` as int64 if they are integers in int32's range, ValueError otherwise."""
     values = np.asarray(values)
     if values.dtype.kind not in "iu":
         raise ValueError(

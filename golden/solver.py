@@ -11,19 +11,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
 
+from golden import checks
 from golden.dyadic import IDENTITY, Dyadic
-from golden.formats import INT4, INT4_SYM, INT32, UINT4, LogFormat
+from golden.formats import INT4, INT4_SYM, INT32, UINT4, ZERO_POINTS, LogFormat
 from golden.gradscale import GradScale
 from golden.integer import SAWB_MEAN, SAWB_RMS
-from golden.rescale import ZERO_POINT_WIDTH
-from golden.statistics import (
-    LARGEST_WIDTH,
-    MAX_ELEMENTS,
-    NOTHING,
-    SUM_ABS_WIDTH,
-    SUM_SQUARES_WIDTH,
-    Statistics,
-)
+from golden.statistics import NOTHING, Statistics
 
 ALPHA_WIDTH = 32
 EXPONENT_WIDTH = GradScale.LIMIT.bit_length() + 1  # signed: -64..63
@@ -72,24 +65,15 @@ class Request:
     scale: Dyadic = IDENTITY
 
     def __post_init__(self):
-        object.__setattr__(self, "mode", SolveMode(self.mode))
-        stats = self.statistics
+        checks.member(self, "mode", SolveMode)
+        checks.instance(self, "statistics", Statistics)
+        checks.integer(self, "alpha", 0, 2**ALPHA_WIDTH - 1)
         limit = 1 << (EXPONENT_WIDTH - 1)
-        grad = self.mode == SolveMode.GRADSCALE
-        for name, value, lo, hi in (
-            ("count", stats.count, 0, MAX_ELEMENTS),
-            ("low", stats.low, INT32.lo, INT32.hi),
-            ("high", stats.high, INT32.lo, INT32.hi),
-            ("largest", stats.largest, 0, 2**LARGEST_WIDTH - 1),
-            ("sum_abs", stats.sum_abs, 0, 2**SUM_ABS_WIDTH - 1),
-            ("sum_squares", stats.sum_squares, 0, 2**SUM_SQUARES_WIDTH - 1),
-            ("alpha", self.alpha, 0, 2**ALPHA_WIDTH - 1),
-            ("exponent", self.exponent, *(
-                (-GradScale.LIMIT, GradScale.LIMIT) if grad else (-limit, limit - 1))),
-        ):
-            if not isinstance(value, int) or not lo <= value <= hi:
-                raise ValueError(
-                    f"{name} = {value!r} is out of range: expected an integer {lo}..{hi}")
+        checks.integer(self, "exponent", *(
+            (-GradScale.LIMIT, GradScale.LIMIT) if self.mode == SolveMode.GRADSCALE
+            else (-limit, limit - 1)))
+        checks.instance(self, "scale", Dyadic)
+        stats = self.statistics
         if self.mode == SolveMode.RANGE and stats.count and stats.low > stats.high:
             raise ValueError(f"low = {stats.low} lies above high = {stats.high}")
         if self.mode == SolveMode.SAWB and stats.sum_abs**2 > stats.count * stats.sum_squares:
@@ -120,6 +104,13 @@ class Solution:
     unreachable: bool = False
     saturated: bool = False
     limited: bool = False
+
+    def __post_init__(self):
+        checks.instance(self, "scale", Dyadic)
+        checks.integer(self, "zero_point", *ZERO_POINTS)
+        checks.integer(self, "exponent", -(1 << (EXPONENT_WIDTH - 1)),
+                       (1 << (EXPONENT_WIDTH - 1)) - 1)
+        checks.flag(self, "degenerate", "unreachable", "saturated", "limited")
 
 
 def solve(request: Request, *, strict: bool = False) -> Solution:
@@ -207,8 +198,8 @@ def _zero_point(request: Request, scale: Dyadic, *, degenerate: bool) -> tuple[i
         return 0, False
     steps = round(Fraction(stats.low * scale.multiplier, 2**scale.shift))  # ties to even
     wanted = (0 if degenerate else INT4.lo) - steps
-    limit = 1 << (ZERO_POINT_WIDTH - 1)
-    clamped = max(-limit, min(limit - 1, wanted))
+    lowest, highest = ZERO_POINTS
+    clamped = max(lowest, min(highest, wanted))
     return clamped, clamped != wanted
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from golden import checks
 from golden.formats import INT32
 
 MAX_ELEMENTS = 2**32
@@ -41,6 +42,15 @@ class Statistics:
     sum_squares: int = 0
     saturated: int = 0
     underflowed: int = 0
+
+    def __post_init__(self):
+        for name in ("count", "saturated", "underflowed"):
+            checks.integer(self, name, 0, MAX_ELEMENTS)
+        for name in ("low", "high"):
+            checks.integer(self, name, INT32.lo, INT32.hi)
+        checks.integer(self, "largest", 0, 2**LARGEST_WIDTH - 1)
+        checks.integer(self, "sum_abs", 0, 2**SUM_ABS_WIDTH - 1)
+        checks.integer(self, "sum_squares", 0, 2**SUM_SQUARES_WIDTH - 1)
 
 
 NOTHING = Statistics()

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden import logfp4
-from golden.formats import IntFormat, LogFormat, Phase, check_codes
+from golden import checks, logfp4
+from golden.formats import IntFormat, LogFormat, Phase, as_format, check_codes
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,17 @@ class Quantised:
     phase: Phase = Phase.EVEN
 
     def __post_init__(self):
+        checks.put(self, "codes", np.asanyarray(self.codes))
+        as_format("fmt", self.fmt)
         check_codes("codes", self.codes, self.fmt)
+        checks.real(self, "scale", checks.NOT_NEGATIVE)
+        checks.integer(self, "zero_point", None)
+        checks.member(self, "phase", Phase)
+        if self.zero_point and isinstance(self.fmt, LogFormat):
+            raise ValueError(
+                f"zero_point = {self.zero_point} with {self.fmt.name}: only integer formats have "
+                "one, use 0"
+            )
 
     @property
     def mac_scale(self) -> float:
@@ -47,5 +57,3 @@ class Quantised:
         if isinstance(self.fmt, LogFormat):
             return self.scale * logfp4.decode(self.codes, self.fmt, self.phase)
         return self.scale * (self.codes.astype(np.float64) - self.zero_point)
-
-

@@ -70,14 +70,14 @@ def test_nearest_refuses_what_it_cannot_reach(value):
 
 @pytest.mark.parametrize("multiplier", [-1, 1, 32767, 65536])
 def test_multiplier_out_of_range(multiplier):
-    text = f"multiplier {multiplier} is out of range: expected 0 or 32768..65535"
+    text = f"multiplier = {multiplier} is out of range: expected"
     with pytest.raises(ValueError, match=text):
         Dyadic(multiplier, 0)
 
 
 @pytest.mark.parametrize("shift", [-1, 64])
 def test_shift_out_of_range(shift):
-    with pytest.raises(ValueError, match=rf"shift {shift} is out of range: expected 0\.\.63"):
+    with pytest.raises(ValueError, match=rf"shift = {shift} is out of range: expected an integer 0\.\.63"):
         Dyadic(32768, shift)
 
 

@@ -168,7 +168,7 @@ def test_pact_refuses_other_alphas(alpha):
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, np.nan, np.inf])
 def test_a_range_has_a_positive_scale(scale):
-    with pytest.raises(ValueError, match=f"scale {scale} is out of range: expected a finite"):
+    with pytest.raises(ValueError, match=f"scale = {scale} is out of range: expected a finite"):
         Range(INT4, scale)
 
 

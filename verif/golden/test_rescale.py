@@ -237,14 +237,14 @@ def test_round_half_even(p, shift):
 
 @pytest.mark.parametrize("zero_point", [-32769, 32768])
 def test_zero_point_out_of_range(zero_point):
-    text = f"zero point {zero_point} is out of range: expected -32768..32767; the range lies too"
+    text = f"zero_point = {zero_point} is out of range: expected an integer -32768..32767; the range "
     with pytest.raises(ValueError, match=re.escape(text)):
         Rescale(INT4, IDENTITY, zero_point)
 
 
 @pytest.mark.parametrize("fmt", [INT32, FP4_R4, FP4_R2], ids=names)
 def test_zero_point_without_meaning(fmt):
-    text = f"zero point 1 with {fmt.name}: only 4-bit integer formats have one, use 0"
+    text = f"zero_point = 1 with {fmt.name}: only 4-bit integer formats have one, use 0"
     with pytest.raises(ValueError, match=f"^{text}$"):
         Rescale(fmt, IDENTITY, 1)
 
