@@ -11,7 +11,7 @@ from golden.formats import FP4_R4, INT4, INT32, IntFormat, LogFormat
 from golden.rescale import Rescale, Rescaled
 from golden.solver import SolveMode
 from golden.statistics import Statistics
-from hdl.engine.job import Op, job_layout
+from hdl.engine.job import job_layout
 from hdl.layouts import BFormat
 from hdl.scales.adaptive import REPORT_LAYOUT, SOLVER_FLAGS, Use
 from hdl.scales.solver import Mode
@@ -24,10 +24,10 @@ def descriptor(job: Job, config: Config) -> int:
     preset = job.adapt.preset if job.adapt else None
     then = job.then if preset is None else Rescale(INT4, preset.scale, preset.zero_point)
     return job_layout(config).const({
-        "op": Op.GEMM if job.a is not None else Op.QUANTISE if job.x is not None else Op.TABLE,
+        "op": job.op,
         "m": m, "n": n, "k": k,
-        "a_signed": int(job.a is not None and job.a_fmt.signed),
-        "b_format": BFormat.of(job.b_fmt) if job.b is not None else BFormat.INT4,
+        "a_signed": int(job.product is not None and job.product.a_fmt.signed),
+        "b_format": BFormat.of(INT4 if job.product is None else job.product.b_fmt),
         "bias": int(job.bias is not None),
         "mask": int(job.mask is not None),
         "params": {

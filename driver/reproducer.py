@@ -10,7 +10,7 @@ import numpy as np
 
 from golden.adaptive import Adapt, Entry, Use
 from golden.dyadic import Dyadic
-from golden.engine import Job
+from golden.engine import Job, Op
 from golden.formats import format_named
 from golden.rescale import Rescale, Rescaled
 from golden.solver import SolveMode
@@ -57,15 +57,17 @@ def _kind(array) -> str:
 def describe(job: Job) -> str:
     """The job in one line: phase, sizes, formats, scale."""
     m, n, k = job.shape
-    if job.phase == "table":
-        return f"table job, {job.adapt}"
-    scale = f"{job.then.scale.multiplier} * 2**-{job.then.scale.shift}"
-    if job.x is not None:
-        made = f"{m} x {n} int32 -> {job.then.fmt.name}, scale {scale}"
-        return f"{job.phase} job, {made}" + (f", {job.adapt}" if job.adapt else "")
-    product = f"{m} x {n} x {k} (M, N, K), {job.a_fmt.name} x {job.b_fmt.name}"
-    made = f"{product} -> {job.then.fmt.name}, scale {scale}"
-    return f"{job.phase} job, {made}" + (f", {job.adapt}" if job.adapt else "")
+    parts = [f"{job.phase} job"]
+    if job.op != Op.TABLE:
+        taken = f"{m} x {n} int32"
+        if job.product is not None:
+            taken = (f"{m} x {n} x {k} (M, N, K), "
+                     f"{job.product.a_fmt.name} x {job.product.b_fmt.name}")
+        parts.append(f"{taken} -> {job.then.fmt.name}")
+        parts.append(f"scale {job.then.scale.multiplier} * 2**-{job.then.scale.shift}")
+    if job.adapt is not None:
+        parts.append(str(job.adapt))
+    return ", ".join(parts)
 
 
 def save_job(path: Path, job: Job, preset: str, entry: Entry | None = None) -> None:
@@ -95,15 +97,10 @@ def load_job(path: Path) -> tuple[Job, str, Entry | None]:
         fmt, multiplier, shift, zero_point, seed = fields["then"]
         then = Rescale(format_named(fmt), Dyadic(multiplier, shift), zero_point, seed)
         adapt, entry = _adapt(fields["adapt"]), _entry(fields["entry"])
-        more = {"bias": arrays.get("bias"), "mask": arrays.get("mask"), "phase": fields["phase"],
-                "adapt": adapt}
-        if fields["phase"] == "table":
-            job = Job.table(adapt)
-        elif "x" in arrays:
-            job = Job.quantise(arrays["x"], then, **more)
-        else:
-            a_fmt, b_fmt = format_named(fields["a_fmt"]), format_named(fields["b_fmt"])
-            job = Job.gemm(arrays["a"], a_fmt, arrays["b"], b_fmt, then, **more)
+        formats = {name: format_named(fields[name]) for name in ("a_fmt", "b_fmt")
+                   if fields[name] is not None}
+        operands = {name: arrays[name] for name in OPERANDS if name in arrays}
+        job = Job(then, phase=fields["phase"], adapt=adapt, **formats, **operands)
         return job, fields["preset"], entry
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(

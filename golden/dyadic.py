@@ -11,6 +11,7 @@ import numpy as np
 
 from golden import checks
 
+
 @dataclass(frozen=True)
 class Dyadic:
     """A scale `multiplier * 2**-shift`.

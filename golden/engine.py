@@ -7,21 +7,40 @@ RTL in `driver.verilated`, with the same bits.
 """
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from enum import IntEnum
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from golden import random_words
+from golden import checks, random_words
 from golden.adaptive import Adapt, ScaleTable, Use
 from golden.config import Config
 from golden.formats import IntFormat, LogFormat
 from golden.gemm import check_operands, gemm
-from golden.rescale import RAW, Rescale, Rescaled, as_int32, rescale
+from golden.rescale import RAW, Rescale, Rescaled, as_int32, as_mask, rescale
+from golden.statistics import NOTHING
+
+
+class Op(IntEnum):
+    """What a job does; the numbers are those of the descriptor."""
+
+    GEMM = 0
+    QUANTISE = 1  # rescale the stream x
+    TABLE = 2  # no data: only the table of scales
+
+
+class Product(NamedTuple):
+    """The operands of a GEMM."""
+
+    a: np.ndarray
+    a_fmt: IntFormat
+    b: np.ndarray
+    b_fmt: IntFormat | LogFormat
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One unit of work of the engine; build it with `Job.gemm`, `.quantise` or `.table`.
+    """One unit of work of the engine; `Job.gemm`, `.quantise` and `.table` build one.
 
     Members
     -------
@@ -30,8 +49,12 @@ class Job:
     x : int32 (M, N), the fixed-point input when quantising; None for a GEMM.
     bias : int32 (N,), added to every row, or None.
     mask : bool (M, N), results count as 0 where False, or None.
-    phase : label under which cycles are counted: fprop, dgrad, wgrad, quantise or table.
+    phase : a label, under which cycles and MACs are counted; it decides nothing.
     adapt : Adapt, how the job uses and updates the table of scales, or None.
+
+    However it is made, a job checks itself: ValueError for operands that make none of the three
+    kinds (`op`), and for shapes, dtypes or values that do not fit. Arrays become int8 codes, int32
+    or bool of the machine's byte order, in any strides; one that is that already is not copied.
     """
 
     then: Rescale
@@ -45,63 +68,105 @@ class Job:
     phase: str = "fprop"
     adapt: Adapt | None = None
 
+    def __post_init__(self):
+        checks.instance(self, "then", Rescale)
+        checks.instance(self, "phase", str)
+        checks.instance(self, "adapt", Adapt, optional=True)
+        product = [name for name in ("a", "a_fmt", "b", "b_fmt") if getattr(self, name) is not None]
+        if self.x is not None and product:
+            raise ValueError(f"x and {product[0]} in one job: a job multiplies or quantises")
+        if self.x is not None:
+            self._check_input()
+        elif product:
+            self._check_operands()
+        else:
+            self._check_table()
+        m, n, _ = self.shape
+        if self.bias is not None:
+            bias = as_int32("bias", self.bias).astype(np.int32)
+            if bias.shape != (n,):
+                raise ValueError(f"bias of shape {bias.shape}: expected ({n},), one per column")
+            checks.put(self, "bias", bias)
+        if self.mask is not None:
+            checks.put(self, "mask", as_mask(self.mask, (m, n)))
+        if self.adapt is not None and self.op != Op.TABLE:
+            if self.adapt.preset is not None:
+                raise ValueError("a preset in a job with data: use Job.table")
+            if self.adapt.discard and self.op != Op.QUANTISE:
+                raise ValueError("discard in a GEMM: only a quantising job can be measured alone")
+
     @classmethod
-    def gemm(cls, a, a_fmt, b, b_fmt, then=RAW, *, bias=None, mask=None, phase="fprop",
-             adapt=None):
+    def gemm(cls, a, a_fmt: IntFormat, b, b_fmt: IntFormat | LogFormat, then: Rescale = RAW, *,
+             bias=None, mask=None, phase: str = "fprop", adapt: Adapt | None = None) -> "Job":
         """`rescale(A @ B.T + bias)`: a (M, K) codes, b (N, K) codes."""
-        a, b = np.asarray(a), np.asarray(b)
-        check_operands(a, a_fmt, b, b_fmt)
-        job = cls(then, a, a_fmt, b, b_fmt, None, _bias(bias), _mask(mask), phase, adapt)
-        return job._checked()
+        if a is None or b is None:
+            raise ValueError("a GEMM without a or b: it takes both operands, with their formats")
+        return cls(then, a, a_fmt, b, b_fmt, None, bias, mask, phase, adapt)
 
     @classmethod
-    def quantise(cls, x, then: Rescale, *, bias=None, mask=None, phase="quantise", adapt=None):
+    def quantise(cls, x, then: Rescale, *, bias=None, mask=None, phase: str = "quantise",
+                 adapt: Adapt | None = None) -> "Job":
         """`rescale(x + bias)`: x (M, N) integers in int32's range."""
-        x = np.asarray(x)
-        if x.ndim != 2 or 0 in x.shape:
-            raise ValueError(
-                f"x of shape {x.shape}: expected (M, N) with M and N from 1; reshape it"
-            )
-        x = as_int32("x", x).astype(np.int32)
-        return cls(then, x=x, bias=_bias(bias), mask=_mask(mask), phase=phase,
-                   adapt=adapt)._checked()
+        if x is None:
+            raise ValueError("x = None: expected (M, N) integers to quantise")
+        return cls(then, x=x, bias=bias, mask=mask, phase=phase, adapt=adapt)
 
     @classmethod
-    def table(cls, adapt: Adapt):
+    def table(cls, adapt: Adapt, *, phase: str = "table") -> "Job":
         """No data: preset an entry, solve PACT's scale, or just read the entry in the report."""
-        if adapt.use != Use.NOTHING or adapt.discard:
-            raise ValueError("a table job has no data: use and discard have no meaning here")
-        return cls(RAW, phase="table", adapt=adapt)._checked()
+        return cls(RAW, phase=phase, adapt=adapt)
+
+    @property
+    def op(self) -> Op:
+        """What the job does: its operands say so."""
+        if self.x is not None:
+            return Op.QUANTISE
+        return Op.TABLE if self.a is None else Op.GEMM
+
+    @property
+    def product(self) -> Product | None:
+        """What a GEMM multiplies; None for a job that does not."""
+        if self.a is None or self.a_fmt is None or self.b is None or self.b_fmt is None:
+            return None
+        return Product(self.a, self.a_fmt, self.b, self.b_fmt)
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """M, N, K; K = 0 when quantising, all 0 without data."""
-        if self.a is None and self.x is None:
-            return (0, 0, 0)
         if self.x is not None:
-            return (*self.x.shape, 0)
-        return (self.a.shape[0], self.b.shape[0], self.a.shape[1])
+            return (self.x.shape[0], self.x.shape[1], 0)
+        if (product := self.product) is not None:
+            return (product.a.shape[0], product.b.shape[0], product.a.shape[1])
+        return (0, 0, 0)
 
     @property
     def macs(self) -> int:
         m, n, k = self.shape
         return m * n * k
 
-    def _checked(self) -> "Job":
-        m, n, _ = self.shape
-        if self.bias is not None and self.bias.shape != (n,):
-            raise ValueError(f"bias of shape {self.bias.shape}: expected ({n},), one per column")
-        if self.mask is not None and (self.mask.shape != (m, n) or self.mask.dtype != bool):
+    def _check_input(self) -> None:
+        x = np.asarray(self.x)
+        if x.ndim != 2 or 0 in x.shape:
             raise ValueError(
-                f"mask of shape {self.mask.shape} and dtype {self.mask.dtype}: "
-                f"expected bool of shape {(m, n)}"
+                f"x of shape {x.shape}: expected (M, N) with M and N from 1; reshape it"
             )
-        if self.adapt is not None and self.phase != "table":
-            if self.adapt.preset is not None:
-                raise ValueError("a preset in a job with data: use Job.table")
-            if self.adapt.discard and self.x is None:
-                raise ValueError("discard in a GEMM: only a quantising job can be measured alone")
-        return self
+        checks.put(self, "x", as_int32("x", x).astype(np.int32))
+
+    def _check_operands(self) -> None:
+        if self.a is None or self.b is None:
+            raise ValueError("a GEMM without a or b: it takes both operands, with their formats")
+        a, b = np.asarray(self.a), np.asarray(self.b)
+        check_operands(a, self.a_fmt, b, self.b_fmt)
+        checks.put(self, "a", a.astype(np.int8, copy=False))
+        checks.put(self, "b", b.astype(np.int8, copy=False))
+
+    def _check_table(self) -> None:
+        if self.adapt is None:
+            raise ValueError("a job without operands and without adapt: it has nothing to do")
+        if self.adapt.use != Use.NOTHING or self.adapt.discard:
+            raise ValueError("a table job has no data: use and discard have no meaning here")
+        if self.then != RAW or self.bias is not None or self.mask is not None:
+            raise ValueError("a table job has no data: then, bias and mask have no meaning here")
 
     def check(self, config: Config) -> None:
         """ValueError unless a core of this configuration can run the job exactly."""
@@ -111,8 +176,7 @@ class Job:
                     f"{name} = {size} is out of range: one job takes 1..{config.max_dim} "
                     f"(dim_width = {config.dim_width}); split it"
                 )
-        fmts = [self.then.fmt] + ([self.b_fmt] if self.b is not None else [])
-        for fmt in fmts:
+        for fmt in (self.then.fmt, self.b_fmt):
             if isinstance(fmt, LogFormat) and fmt.radix not in config.radices:
                 raise ValueError(
                     f"{fmt.name} needs radix {fmt.radix}: this configuration has radices "
@@ -128,23 +192,29 @@ class Job:
                 f"tensor {self.adapt.tensor} is unknown: this configuration has tensors "
                 f"0..{config.tensors - 1}"
             )
-        if self.a is not None:
-            k, limit = self.shape[2], config.max_k(self.a_fmt, self.b_fmt)
+        if (product := self.product) is not None:
+            k, limit = self.shape[2], config.max_k(product.a_fmt, product.b_fmt)
             if k > limit:
                 raise ValueError(
-                    f"K = {k} is beyond the exact bound: {self.a_fmt.name} x {self.b_fmt.name} in "
+                    f"K = {k} is beyond the exact bound: {product.a_fmt.name} x "
+                    f"{product.b_fmt.name} in "
                     f"{config.accumulator_width}-bit accumulators takes 1..{limit}; "
                     "split K and add the INT32 results"
                 )
 
 
 class Backend(Protocol):
-    """Whoever runs jobs."""
+    """Whoever runs jobs, one after the other."""
 
-    config: Config
+    @property
+    def config(self) -> Config: ...
 
     def run(self, job: Job) -> Rescaled:
-        """The job's results; ValueError if the job does not fit the configuration."""
+        """The job's results; ValueError if the job does not fit the configuration, which leaves
+        the table of scales as it is."""
+
+    def reset(self) -> None:
+        """Make every entry of the table of scales what it was at the start, unset."""
 
 
 class GoldenBackend:
@@ -152,29 +222,31 @@ class GoldenBackend:
 
     def __init__(self, config: Config):
         self.config = config
-        self.table = ScaleTable(config.tensors)
+        self.reset()
+
+    def reset(self) -> None:
+        self.table = ScaleTable(self.config.tensors)
 
     def run(self, job: Job) -> Rescaled:
         job.check(self.config)
         if job.adapt is None:
-            return self._compute(job, job.then)
-        if job.phase == "table":
-            return Rescaled(np.zeros((0, 0), np.int8),
-                            report=self.table.finish(job.adapt, job.then))
+            return replace(self._compute(job, job.then), statistics=None)
+        if job.op == Op.TABLE:
+            return Rescaled.nothing(report=self.table.finish(job.adapt, job.then))
         then, unset, clipped = self.table.apply(job.adapt, job.then)
         result = self._compute(job, then)
-        report = self.table.finish(job.adapt, then, result.statistics, unset=unset,
+        report = self.table.finish(job.adapt, then, result.statistics or NOTHING, unset=unset,
                                    clipped=clipped)
         if job.adapt.discard:
-            result = Rescaled(np.zeros((0, 0), np.int8), bias_saturated=result.bias_saturated)
-        return replace(result, report=report)
+            result = Rescaled.nothing(bias_saturated=result.bias_saturated)
+        return replace(result, statistics=None, report=report)
 
     def _compute(self, job: Job, then: Rescale) -> Rescaled:
-        values = job.x if job.x is not None else gemm(job.a, job.a_fmt, job.b, job.b_fmt)
-        words = None if then.seed is None else self._words(job)
+        values = job.x if job.product is None else gemm(*job.product)
+        words = None if then.seed is None else self._words(job, then.seed)
         return rescale(values, then, bias=job.bias, mask=job.mask, words=words)
 
-    def _words(self, job: Job) -> np.ndarray:
+    def _words(self, job: Job, seed: int) -> np.ndarray:
         """Each result's random word: its column's lane, its row's number in the order of blocks."""
         m, n, _ = job.shape
         rows, cols = self.config.rows, self.config.cols
@@ -182,12 +254,4 @@ class GoldenBackend:
         block, blocks = row // rows, -(-n // cols)
         height = np.minimum(rows, m - block * rows)  # the last row of blocks may be lower
         turn = block * rows * blocks + col // cols * height + row % rows
-        return random_words.words(job.then.seed, np.arange(m * blocks), cols)[turn, col % cols]
-
-
-def _bias(bias):
-    return None if bias is None else as_int32("bias", bias).astype(np.int32)
-
-
-def _mask(mask):
-    return None if mask is None else np.asarray(mask)
+        return random_words.words(seed, np.arange(m * blocks), cols)[turn, col % cols]

@@ -18,6 +18,7 @@ from golden.report import Report
 from golden.statistics import Statistics, measure
 from golden.stochastic import round_up
 
+
 @dataclass(frozen=True)
 class Rescale:
     """What one job asks of the rescaling unit.

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from golden import checks
 from golden.dyadic import IDENTITY, Dyadic
-from golden.formats import INT4, INT4_SYM, INT32, UINT4, ZERO_POINTS, LogFormat
+from golden.formats import INT4, INT4_SYM, UINT4, ZERO_POINTS, LogFormat
 from golden.gradscale import GradScale
 from golden.integer import SAWB_MEAN, SAWB_RMS
 from golden.statistics import NOTHING, Statistics

@@ -2,19 +2,12 @@
 """The engine's job descriptor, and which descriptors it refuses."""
 
 from amaranth.hdl import Cat
-from amaranth.lib import data, enum
+from amaranth.lib import data
 
 from golden.config import Config
+from golden.engine import Op
 from hdl.layouts import RESCALE_LAYOUT, BFormat, OutFormat
 from hdl.scales.adaptive import ADAPT_LAYOUT
-
-
-class Op(enum.Enum, shape=2):
-    """What a job does."""
-
-    GEMM = 0
-    QUANTISE = 1  # rescale the stream x
-    TABLE = 2  # no data: only the table of scales
 
 
 def job_layout(config: Config) -> data.StructLayout:

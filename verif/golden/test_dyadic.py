@@ -77,7 +77,8 @@ def test_multiplier_out_of_range(multiplier):
 
 @pytest.mark.parametrize("shift", [-1, 64])
 def test_shift_out_of_range(shift):
-    with pytest.raises(ValueError, match=rf"shift = {shift} is out of range: expected an integer 0\.\.63"):
+    text = rf"shift = {shift} is out of range: expected an integer 0\.\.63"
+    with pytest.raises(ValueError, match=text):
         Dyadic(32768, shift)
 
 

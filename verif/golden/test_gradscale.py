@@ -56,5 +56,6 @@ def test_exponent_out_of_range(exponent):
 
 @pytest.mark.parametrize("largest", [-1.0, np.nan, np.inf])
 def test_largest_must_be_finite(largest):
-    with pytest.raises(ValueError, match=f"largest gradient = {largest} is out of range: expected a f"):
+    text = f"largest gradient = {largest} is out of range: expected a finite number >= 0"
+    with pytest.raises(ValueError, match=text):
         GradScale().update(largest)

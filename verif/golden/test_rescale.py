@@ -237,7 +237,7 @@ def test_round_half_even(p, shift):
 
 @pytest.mark.parametrize("zero_point", [-32769, 32768])
 def test_zero_point_out_of_range(zero_point):
-    text = f"zero_point = {zero_point} is out of range: expected an integer -32768..32767; the range "
+    text = f"zero_point = {zero_point} is out of range: expected an integer -32768..32767; the "
     with pytest.raises(ValueError, match=re.escape(text)):
         Rescale(INT4, IDENTITY, zero_point)
 
