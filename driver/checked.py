@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which backend runs the training, and the check of its every result against the golden model."""
 
+import threading
 from collections import Counter
 from pathlib import Path
 
 from driver.reproducer import describe, first_difference, save_job
 from golden.config import Config, preset
-from golden.engine import Backend, GoldenBackend, Job
+from golden.engine import Backend, GoldenBackend, Job, Op
 from golden.rescale import Rescaled
 
 BACKENDS = ("rtl", "golden")
@@ -67,6 +68,7 @@ class CheckedBackend:
         self.epoch = 0
         self.jobs = self.gemms = self.checked = self.mismatches = self.degenerate = 0
         self.macs: Counter[str] = Counter()
+        self._lock = threading.Lock()  # the golden table follows the device's, job by job
 
     @property
     def config(self) -> Config:
@@ -91,14 +93,21 @@ class CheckedBackend:
 
     def run(self, job: Job) -> Rescaled:
         """The device's results; `MismatchError` at the first one that is not the golden model's."""
-        result = self.device.run(job)
-        self.jobs += 1
-        self.gemms += job.a is not None
-        self.macs[job.phase] += job.macs
-        self.degenerate += result.report is not None and result.report.degenerate
-        if self.policy == "all" or (self.policy == "first" and self.epoch == 0):
-            self._check(job, result)
-        return result
+        with self._lock:
+            result = self.device.run(job)
+            self.jobs += 1
+            self.gemms += job.op == Op.GEMM
+            self.macs[job.phase] += job.macs
+            self.degenerate += result.report is not None and result.report.degenerate
+            if self.policy == "all" or (self.policy == "first" and self.epoch == 0):
+                self._check(job, result)
+            return result
+
+    def reset(self) -> None:
+        """Unset the scales of the device and of the golden model."""
+        with self._lock:
+            self.device.reset()
+            self.golden.reset()
 
     def close(self) -> None:
         """Release the simulator, if there is one."""

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <vector>
 
 #include "Vmodel.h"
@@ -25,7 +26,7 @@ namespace {
 constexpr uint8_t kGarbage = 0xA5;
 constexpr uint64_t kPatience = 100000;  // cycles without progress that count as a hang
 
-enum Outcome { kOk, kHung, kBadTag, kLeftOver, kRefused };  // named in driver/verilated.py
+enum Outcome { kOk, kHung, kBadTag, kLeftOver, kRefused, kNoMemory };  // see driver/verilated.py
 
 struct Matrix {
     const char* data;
@@ -299,9 +300,12 @@ int Engine::run(EngineJob& job) {
 extern "C" {
 Engine* engine_new(const char* trace_file) { return new Engine(trace_file); }
 void engine_delete(Engine* engine) { delete engine; }
-int engine_run(Engine* engine, EngineJob* job) {
+void engine_reset(Engine* engine) { engine->reset(); }
+int engine_run(Engine* engine, EngineJob* job) try {
     const int outcome = engine->run(*job);
-    if (outcome != kOk) engine->reset();  // whatever was left half-done
+    if (outcome != kOk) engine->reset();  // whatever was left half-done, and the table of scales
     return outcome;
+} catch (const std::bad_alloc&) {  // by pack(), before the first cycle
+    return kNoMemory;
 }
 }

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verilated engine as a Python object: whole matrices in and out, never a cycle at a time.
 
-
 A C++ harness (`engine_harness.cpp`) around the Verilated model is compiled once per configuration,
 cached by content, and called through ctypes.
 """
 
 import ctypes
+import os
+import threading
 import time
 from collections import Counter
 from dataclasses import replace
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from driver.descriptor import descriptor, unpack_report, unpack_results
+from golden.checks import as_instance, as_integer
 from golden.config import Config
 from golden.engine import Job
 from golden.rescale import Rescaled
@@ -44,15 +46,22 @@ OUTCOMES = {
     3: "the engine left an operand untaken",
     4: "the engine refused the descriptor (bad_job)",
 }
+NO_MEMORY = 5  # the harness could not pack the operands; the engine saw nothing of the job
 
 
 class _Matrix(ctypes.Structure):
     _fields_ = [("data", ctypes.c_void_p), ("row", ctypes.c_int64), ("col", ctypes.c_int64)]
 
     @classmethod
-    def of(cls, array: np.ndarray | None) -> "_Matrix":
+    def of(cls, name: str, array: np.ndarray | None, shape: tuple[int, ...],
+           dtype: type[np.generic]) -> "_Matrix":
+        """Where the harness reads the operand; it reads `shape` elements, and they are there."""
         if array is None:
             return cls(None, 0, 0)
+        if array.shape != shape or array.dtype != dtype:
+            raise ValueError(
+                f"{name} is {array.dtype} of shape {array.shape}: expected {dtype.__name__} of "
+                f"shape {shape}; the job was changed after it was made, use dataclasses.replace")
         row, col = array.strides if array.ndim == 2 else (0, array.strides[0])
         return cls(array.ctypes.data, row, col)
 
@@ -120,16 +129,25 @@ class RtlBackend:
 
     Members
     -------
+    config : as given, read-only.
     cycles : Counter by phase. jobs : jobs run. seconds : host time spent simulating.
+
+    Threads: jobs of several threads run one after the other, and `close` waits for the one that
+    runs; two backends are independent and run in parallel. A backend cannot be copied or pickled.
+
+    Errors: ValueError (the job does not fit) and MemoryError leave the engine as it was. Whatever
+    else a run raises (RuntimeError where the RTL misbehaves, an interrupt) loses the table of
+    scales: jobs that adapt then raise RuntimeError until `reset`, others run on.
     """
 
     def __init__(self, config: Config, *, trace: tuple[Path, int, int] | None = None,
                  stall: int = 0, seed: int = 1):
         self._engine = None
-        if not 0 <= stall < 256:
-            raise ValueError(f"stall = {stall!r} is out of range: expected 0..255 of 256 cycles")
-        self.config = config
-        self.stall, self.seed = stall, seed
+        self._lock = threading.Lock()
+        self._lost = False  # the table of scales, by a job that failed
+        self._config = as_instance("config", config, Config)
+        self.stall = as_integer("stall", stall, 0, 255, "so many of 256 cycles idle")
+        self.seed = as_integer("seed", seed, 0, 2**32 - 1)
         self.cycles: Counter[str] = Counter()
         self.jobs, self.seconds = 0, 0.0
         library = ctypes.CDLL(str(build(config, trace=trace is not None)))
@@ -137,16 +155,42 @@ class RtlBackend:
         library.engine_new.argtypes = [ctypes.c_char_p]
         library.engine_run.argtypes = [ctypes.c_void_p, ctypes.POINTER(_Job)]
         library.engine_delete.argtypes = [ctypes.c_void_p]
+        library.engine_reset.argtypes = [ctypes.c_void_p]
         self._library = library
         file, first, count = trace or (None, 0, 0)
-        self._traced = range(first, first + count)
-        self._engine = library.engine_new(str(file).encode() if file else None)
+        first = as_integer("first job of the trace", first, 0)
+        self._traced = range(first, first + as_integer("jobs in the trace", count, 0))
+        if file is not None:
+            Path(file).write_bytes(b"")  # an OSError now: the harness could not raise one
+        self._engine = library.engine_new(None if file is None else os.fsencode(file))
+
+    @property
+    def config(self) -> Config:
+        return self._config
 
     def run(self, job: Job) -> Rescaled:
         """The job's results; ValueError if it does not fit, RuntimeError if the RTL misbehaves."""
         job.check(self.config)
+        with self._lock:
+            self._check_open()
+            if self._lost and job.adapt is not None:
+                raise RuntimeError(
+                    "the table of scales was lost when an earlier job failed: call reset(), which "
+                    "unsets every entry, then preset or solve those that are needed")
+            return self._run(job)
+
+    def reset(self) -> None:
+        """Unset every entry of the table of scales, one that was lost included."""
+        with self._lock:
+            self._check_open()
+            self._library.engine_reset(self._engine)
+            self._lost = False
+
+    def _check_open(self) -> None:
         if self._engine is None:
             raise RuntimeError("the engine is closed: make a new RtlBackend")
+
+    def _run(self, job: Job) -> Rescaled:
         m, n, k = job.shape
         if job.adapt is not None and job.adapt.discard:
             words = np.empty((0, 0), np.int32)
@@ -154,21 +198,25 @@ class RtlBackend:
             words = np.empty((m, n), np.int32)
         clip_mask = np.empty(words.shape, np.uint8)
         report = np.empty(-(-REPORT_LAYOUT.size // 64), np.uint64)
-        operands = {  # kept alive while the harness reads them
-            "a": _nibbles(job.a), "b": _nibbles(job.b), "x": job.x, "bias": job.bias,
-            "mask": None if job.mask is None else job.mask.view(np.uint8),
-        }
+        a, b, x, bias, mask = job.a, job.b, job.x, job.bias, job.mask  # kept alive while read
         call = _Job(m=m, n=n, k=k, data=words.ctypes.data, clip_mask=clip_mask.ctypes.data,
                     trace=self.jobs in self._traced, stall=self.stall,
                     seed=self.seed + 2 * self.jobs)
-        for name, array in operands.items():
-            setattr(call, name, _Matrix.of(array))
+        call.a = _Matrix.of("a", a, (m, k), np.int8)
+        call.b = _Matrix.of("b", b, (n, k), np.int8)
+        call.x = _Matrix.of("x", x, (m, n), np.int32)
+        call.bias = _Matrix.of("bias", bias, (n,), np.int32)
+        call.mask = _Matrix.of("mask", mask, (m, n), np.bool_)
         call.descriptor[:] = descriptor(job, self.config).to_bytes(DESCRIPTOR_BYTES, "little")
         call.report = report.ctypes.data if job.adapt is not None else None
         call.discard = int(words.size == 0)
+        lost, self._lost = self._lost, True  # until the job is known to have gone well
         start = time.perf_counter()
         outcome = self._library.engine_run(self._engine, ctypes.byref(call))
         self.seconds += time.perf_counter() - start
+        if outcome == NO_MEMORY:
+            self._lost = lost
+            raise MemoryError(f"no memory to pack the operands of M, N, K = {m, n, k}; split them")
         if outcome:
             raise RuntimeError(f"{OUTCOMES[outcome]}, in a {job.phase} job of M, N, K = {m, n, k}")
         self.jobs += 1
@@ -176,30 +224,29 @@ class RtlBackend:
         flags = FLAGS_LAYOUT.from_bits(call.flags)
         if flags.overflow:
             raise RuntimeError(f"an accumulator overflowed in a job of M, N, K = {m, n, k}")
-        found = Rescaled(np.zeros((0, 0), np.int8)) if not words.size else (
+        found = Rescaled.nothing() if not words.size else (
             unpack_results(words, clip_mask, job.then.fmt))
         if job.adapt is not None:
             bits = int.from_bytes(report.tobytes(), "little") & ((1 << REPORT_LAYOUT.size) - 1)
             found = replace(found, report=unpack_report(bits))
+        self._lost = lost
         return replace(found, bias_saturated=bool(flags["bias_saturated"]))
 
     def close(self) -> None:
         """End the simulation and complete the waveform, if any."""
-        if self._engine is not None:
-            self._library.engine_delete(self._engine)
-            self._engine = None
+        with self._lock:
+            if self._engine is not None:
+                self._library.engine_delete(self._engine)
+                self._engine = None
 
-    def __enter__(self):
+    def __enter__(self) -> "RtlBackend":
         return self
 
-    def __exit__(self, *exc):
+    def __exit__(self, *exc) -> None:
         self.close()
 
     __del__ = close
 
-
-def _nibbles(codes):
-    """Codes as bytes; the harness reads the low nibble through the array's strides."""
-    if codes is None or codes.dtype.itemsize == 1:
-        return codes
-    return codes.astype(np.int8)
+    def __reduce_ex__(self, protocol):  # what copy, deepcopy and pickle ask
+        raise TypeError("an RtlBackend cannot be copied or pickled: it owns a simulation in this "
+                        "process; make another one with RtlBackend(config)")
