@@ -150,6 +150,11 @@ class RtlBackend:
         self.seed = as_integer("seed", seed, 0, 2**32 - 1)
         self.cycles: Counter[str] = Counter()
         self.jobs, self.seconds = 0, 0.0
+        file, first, count = trace or (None, 0, 0)
+        first = as_integer("first job of the trace", first, 0)
+        self._traced = range(first, first + as_integer("jobs in the trace", count, 0))
+        if file is not None:
+            Path(file).write_bytes(b"")  # an OSError now: the harness could not raise one
         library = ctypes.CDLL(str(build(config, trace=trace is not None)))
         library.engine_new.restype = ctypes.c_void_p
         library.engine_new.argtypes = [ctypes.c_char_p]
@@ -157,11 +162,6 @@ class RtlBackend:
         library.engine_delete.argtypes = [ctypes.c_void_p]
         library.engine_reset.argtypes = [ctypes.c_void_p]
         self._library = library
-        file, first, count = trace or (None, 0, 0)
-        first = as_integer("first job of the trace", first, 0)
-        self._traced = range(first, first + as_integer("jobs in the trace", count, 0))
-        if file is not None:
-            Path(file).write_bytes(b"")  # an OSError now: the harness could not raise one
         self._engine = library.engine_new(None if file is None else os.fsencode(file))
 
     @property
