@@ -26,8 +26,8 @@ def descriptor(job: Job, config: Config) -> int:
     return job_layout(config).const({
         "op": job.op,
         "m": m, "n": n, "k": k,
-        "a_signed": int(job.product is not None and job.product.a_fmt.signed),
-        "b_format": BFormat.of(INT4 if job.product is None else job.product.b_fmt),
+        "a_signed": int(job.operands is not None and job.operands.a_fmt.signed),
+        "b_format": BFormat.of(INT4 if job.operands is None else job.operands.b_fmt),
         "bias": int(job.bias is not None),
         "mask": int(job.mask is not None),
         "params": {

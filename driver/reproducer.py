@@ -60,9 +60,9 @@ def describe(job: Job) -> str:
     parts = [f"{job.phase} job"]
     if job.op != Op.TABLE:
         taken = f"{m} x {n} int32"
-        if job.product is not None:
+        if job.operands is not None:
             taken = (f"{m} x {n} x {k} (M, N, K), "
-                     f"{job.product.a_fmt.name} x {job.product.b_fmt.name}")
+                     f"{job.operands.a_fmt.name} x {job.operands.b_fmt.name}")
         parts.append(f"{taken} -> {job.then.fmt.name}")
         parts.append(f"scale {job.then.scale.multiplier} * 2**-{job.then.scale.shift}")
     if job.adapt is not None:
@@ -97,10 +97,10 @@ def load_job(path: Path) -> tuple[Job, str, Entry | None]:
         fmt, multiplier, shift, zero_point, seed = fields["then"]
         then = Rescale(format_named(fmt), Dyadic(multiplier, shift), zero_point, seed)
         adapt, entry = _adapt(fields["adapt"]), _entry(fields["entry"])
-        formats = {name: format_named(fields[name]) for name in ("a_fmt", "b_fmt")
-                   if fields[name] is not None}
-        operands = {name: arrays[name] for name in OPERANDS if name in arrays}
-        job = Job(then, phase=fields["phase"], adapt=adapt, **formats, **operands)
+        a_fmt, b_fmt = (None if fields[name] is None else format_named(fields[name])
+                        for name in ("a_fmt", "b_fmt"))
+        job = Job(then, arrays.get("a"), a_fmt, arrays.get("b"), b_fmt, arrays.get("x"),
+                  arrays.get("bias"), arrays.get("mask"), fields["phase"], adapt)
         return job, fields["preset"], entry
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(

@@ -7,7 +7,7 @@ from itertools import permutations
 from typing import Any
 
 from golden import checks
-from golden.formats import A_FORMATS, FP4_R2, FP4_R4, IntFormat, LogFormat, max_product
+from golden.formats import A_FORMATS, FP4_R2, FP4_R4, Format, IntFormat, LogFormat, max_product
 
 VERSION = "0.1.0"
 
@@ -84,7 +84,7 @@ class Config:
     @property
     def dot_width(self) -> int:
         """Bits of one dot product's signed sum: the largest product times the lanes, and a sign."""
-        formats = (A_FORMATS[0], *self.log_formats)
+        formats: tuple[Format, ...] = (A_FORMATS[0], *self.log_formats)
         return (max(max_product(a, b) for a in A_FORMATS for b in formats)
                 * self.lanes).bit_length() + 1
 

@@ -4,7 +4,6 @@
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from numbers import Rational
 from typing import Any
 
 import numpy as np
@@ -49,8 +48,8 @@ class Dyadic:
         [2**-48, 65535], the normal range of 16-bit multipliers and 6-bit shifts.
         """
         value = value.item() if isinstance(value, np.generic | np.ndarray) else value
-        if (not isinstance(value, Rational | float) or isinstance(value, bool)
-                or not 0 <= value < math.inf):
+        known = isinstance(value, int | float | Fraction) and not isinstance(value, bool)
+        if not known or not 0 <= value < math.inf:
             raise ValueError(f"scale {value!r} is out of range: expected a finite number >= 0")
         exact = Fraction(value)
         if exact == 0:

@@ -15,7 +15,7 @@ import numpy as np
 from golden import checks, random_words
 from golden.adaptive import Adapt, ScaleTable, Use
 from golden.config import Config
-from golden.formats import IntFormat, LogFormat
+from golden.formats import Format, IntFormat, LogFormat
 from golden.gemm import check_operands, gemm
 from golden.rescale import RAW, Rescale, Rescaled, as_int32, as_mask, rescale
 from golden.statistics import NOTHING
@@ -29,13 +29,13 @@ class Op(IntEnum):
     TABLE = 2  # no data: only the table of scales
 
 
-class Product(NamedTuple):
+class Operands(NamedTuple):
     """The operands of a GEMM."""
 
     a: np.ndarray
     a_fmt: IntFormat
     b: np.ndarray
-    b_fmt: IntFormat | LogFormat
+    b_fmt: Format
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +59,9 @@ class Job:
 
     then: Rescale
     a: np.ndarray | None = None
-    a_fmt: IntFormat | None = None
+    a_fmt: Format | None = None
     b: np.ndarray | None = None
-    b_fmt: IntFormat | LogFormat | None = None
+    b_fmt: Format | None = None
     x: np.ndarray | None = None
     bias: np.ndarray | None = None
     mask: np.ndarray | None = None
@@ -96,7 +96,7 @@ class Job:
                 raise ValueError("discard in a GEMM: only a quantising job can be measured alone")
 
     @classmethod
-    def gemm(cls, a, a_fmt: IntFormat, b, b_fmt: IntFormat | LogFormat, then: Rescale = RAW, *,
+    def gemm(cls, a, a_fmt: Format, b, b_fmt: Format, then: Rescale = RAW, *,
              bias=None, mask=None, phase: str = "fprop", adapt: Adapt | None = None) -> "Job":
         """`rescale(A @ B.T + bias)`: a (M, K) codes, b (N, K) codes."""
         if a is None or b is None:
@@ -124,19 +124,20 @@ class Job:
         return Op.TABLE if self.a is None else Op.GEMM
 
     @property
-    def product(self) -> Product | None:
+    def operands(self) -> Operands | None:
         """What a GEMM multiplies; None for a job that does not."""
-        if self.a is None or self.a_fmt is None or self.b is None or self.b_fmt is None:
+        if (self.a is None or not isinstance(self.a_fmt, IntFormat)
+                or self.b is None or self.b_fmt is None):
             return None
-        return Product(self.a, self.a_fmt, self.b, self.b_fmt)
+        return Operands(self.a, self.a_fmt, self.b, self.b_fmt)
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """M, N, K; K = 0 when quantising, all 0 without data."""
         if self.x is not None:
             return (self.x.shape[0], self.x.shape[1], 0)
-        if (product := self.product) is not None:
-            return (product.a.shape[0], product.b.shape[0], product.a.shape[1])
+        if (operands := self.operands) is not None:
+            return (operands.a.shape[0], operands.b.shape[0], operands.a.shape[1])
         return (0, 0, 0)
 
     @property
@@ -192,12 +193,12 @@ class Job:
                 f"tensor {self.adapt.tensor} is unknown: this configuration has tensors "
                 f"0..{config.tensors - 1}"
             )
-        if (product := self.product) is not None:
-            k, limit = self.shape[2], config.max_k(product.a_fmt, product.b_fmt)
+        if (operands := self.operands) is not None:
+            k, limit = self.shape[2], config.max_k(operands.a_fmt, operands.b_fmt)
             if k > limit:
                 raise ValueError(
-                    f"K = {k} is beyond the exact bound: {product.a_fmt.name} x "
-                    f"{product.b_fmt.name} in "
+                    f"K = {k} is beyond the exact bound: {operands.a_fmt.name} x "
+                    f"{operands.b_fmt.name} in "
                     f"{config.accumulator_width}-bit accumulators takes 1..{limit}; "
                     "split K and add the INT32 results"
                 )
@@ -242,7 +243,7 @@ class GoldenBackend:
         return replace(result, statistics=None, report=report)
 
     def _compute(self, job: Job, then: Rescale) -> Rescaled:
-        values = job.x if job.product is None else gemm(*job.product)
+        values = job.x if job.operands is None else gemm(*job.operands)
         words = None if then.seed is None else self._words(job, then.seed)
         return rescale(values, then, bias=job.bias, mask=job.mask, words=words)
 

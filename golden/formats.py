@@ -119,7 +119,10 @@ def format_named(name: str) -> IntFormat | LogFormat:
         ) from None
 
 
-def as_format(name: str, value: Any) -> IntFormat | LogFormat:
+Format = IntFormat | LogFormat
+
+
+def as_format(name: str, value: Any) -> Format:
     """`value` if it is a format that the hardware knows; a name is none."""
     if not isinstance(value, IntFormat | LogFormat) or value not in FORMATS.values():
         raise ValueError(

@@ -55,15 +55,18 @@ def gemm(a_codes, a_fmt: IntFormat, b_codes, b_fmt: IntFormat | LogFormat) -> np
     (m, k), n = a_codes.shape, b_codes.shape[0]
     dtype = np.int32 if k * max_product(a_fmt, b_fmt) < 2**31 else np.int64
     depth = exact_depth(a_fmt, b_fmt)
-    result = None
-    for start in range(0, k, depth):
+
+    def stretch(start: int, out: np.ndarray) -> np.ndarray:
         a = _as_float32("a", a_codes[:, start : start + depth], a_fmt)
         b = _as_float32("b", b_codes[:, start : start + depth], b_fmt)
-        sums = np.matmul(a, b.T, out=None if result is None else _scratch("sums", (m, n)))
-        part = sums.reshape(-1).view(np.int32)
-        np.copyto(part, sums.reshape(-1), casting="unsafe")  # float32 to int32 in place
-        part = part.reshape(m, n)
-        result = part.astype(dtype, copy=False) if result is None else np.add(result, part, result)
+        sums = np.matmul(a, b.T, out=out).reshape(-1)
+        part = sums.view(np.int32)
+        np.copyto(part, sums, casting="unsafe")  # float32 to int32 in place
+        return part.reshape(m, n)
+
+    result = stretch(0, np.empty((m, n), np.float32)).astype(dtype, copy=False)
+    for start in range(depth, k, depth):
+        np.add(result, stretch(start, _scratch("sums", (m, n))), result)
     return result
 
 

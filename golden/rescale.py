@@ -85,6 +85,13 @@ class Rescaled:
             raise ValueError("no report: the job did not adapt (Job.adapt was None)")
         return self.report
 
+    @property
+    def inside(self) -> np.ndarray:
+        """`mask` of a 4-bit integer format; ValueError for another format's results."""
+        if self.mask is None:
+            raise ValueError("no mask: only results in a 4-bit integer format have one")
+        return self.mask
+
     @classmethod
     def nothing(cls, *, bias_saturated: bool = False, report: Report | None = None) -> "Rescaled":
         """Of a job that gives no results, only a report."""
@@ -122,8 +129,10 @@ def rescale(values, job: Rescale, *, bias=None, mask=None, words=None) -> Rescal
     if mask is not None:
         total = np.where(as_mask(mask, total.shape), total, 0)
     p = total * job.scale.multiplier  # |p| < 2**47
-    encode = _encode_log if isinstance(job.fmt, LogFormat) else _encode_int
-    results, clamped, vanished = encode(p, job, words)
+    if isinstance(job.fmt, LogFormat):
+        results, clamped, vanished = _encode_log(p, job.fmt, job.scale.shift, words)
+    else:
+        results, clamped, vanished = _encode_int(p, job, words)
     statistics = measure(total, clamped.sum(), (vanished & (p != 0)).sum())
     return Rescaled(**results, bias_saturated=saturated, statistics=statistics)
 
@@ -150,20 +159,20 @@ def _encode_int(p: np.ndarray, job: Rescale, words):
     return {"codes": codes.astype(np.int8), "mask": mask}, clamped, vanished
 
 
-def _encode_log(p: np.ndarray, job: Rescale, words):
-    y = np.ldexp(p.astype(np.float64), -job.scale.shift)  # exact: |p| < 2**53
+def _encode_log(p: np.ndarray, fmt: LogFormat, shift: int, words):
+    y = np.ldexp(p.astype(np.float64), -shift)  # exact: |p| < 2**53
     random = {} if words is None else {"words": words, "bits": random_words.WORD_BITS}
-    if job.fmt == FP4_R4 and words is None:
+    if fmt == FP4_R4 and words is None:
         mantissa, exponent = np.frexp(np.abs(y))
         joint = logfp4.joint_of(mantissa, exponent, y < 0)
         results = {"codes": logfp4.joint_decode(joint, Phase.EVEN),
                    "odd": logfp4.joint_decode(joint, Phase.ODD)}
     else:
-        results = {"codes": logfp4.encode(y, job.fmt, **random)}
-        if job.fmt == FP4_R4:
-            results["odd"] = logfp4.encode(y, job.fmt, Phase.ODD, **random)
+        results = {"codes": logfp4.encode(y, fmt, **random)}
+        if fmt == FP4_R4:
+            results["odd"] = logfp4.encode(y, fmt, Phase.ODD, **random)
     # nearest would go beyond the top level at the midpoint to a level that does not exist
-    beyond = LogFormat.TOP * (1 + job.fmt.radix) / 2 if words is None else LogFormat.TOP
+    beyond = LogFormat.TOP * (1 + fmt.radix) / 2 if words is None else LogFormat.TOP
     clamped = np.abs(y) >= beyond if words is None else np.abs(y) > beyond
     return results, clamped, results["codes"] & 7 == 0
 

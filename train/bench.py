@@ -13,7 +13,9 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from rich.console import Console
@@ -32,6 +34,7 @@ from tools.files import write_atomically
 from tools.verilator import tool_versions
 from train.digits.seeds import accuracy_over_seeds
 
+T = TypeVar("T")
 PRESET = "base"
 PAIRS = 7
 SEEDS = range(5)
@@ -118,23 +121,25 @@ def accuracy() -> dict:
 
 def main() -> int:
     console = Console()
-    steps = {"golden GEMM against numpy": golden_gemm_vs_numpy, "verilated engine": rtl_speed,
-             "model build": model_build_s, "accuracy over seeds": accuracy}
-    results = {}
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     try:
         with Progress(*columns, console=console) as progress:
-            for name, step in steps.items():
+            def shown(name: str, step: Callable[[], T]) -> T:
                 task = progress.add_task(name, total=1)
-                results[name] = step()
+                found = step()
                 progress.update(task, completed=1)
+                return found
+
+            gemms = shown("golden GEMM against numpy", golden_gemm_vs_numpy)
+            rtl = shown("verilated engine", rtl_speed)
+            build_s = shown("model build", model_build_s)
+            trained = shown("accuracy over seeds", accuracy)
     except ToolError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted: nothing was written", file=sys.stderr)
         return 130
-    gemms, rtl, build_s, trained = results.values()
     summary = {
         "golden_gemm_vs_numpy": min(gemms.values()),
         "binding_vs_cpp": min(mode["binding_vs_cpp"] for mode in rtl.values()),

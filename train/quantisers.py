@@ -17,13 +17,15 @@ from enum import Enum
 
 import numpy as np
 
-from golden.adaptive import Adapt, Report, Use
+from golden import checks
+from golden.adaptive import TENSOR_WIDTH, Adapt, Use
 from golden.dyadic import Dyadic
 from golden.engine import Backend, Job
 from golden.fixed_point import to_fixed
 from golden.formats import FP4_R2, FP4_R4, INT4, INT4_SYM, UINT4, LogFormat, Phase
 from golden.gradscale import GradScale
 from golden.integer import sawb
+from golden.report import Report
 from golden.rescale import Rescale, Rescaled
 from golden.solver import SolveMode
 from golden.tensor import Quantised
@@ -41,6 +43,13 @@ class Fixed:
 
     values: np.ndarray
     unit: float
+
+    def __post_init__(self):
+        checks.instance(self, "values", np.ndarray)
+        if self.values.dtype.kind not in "iu":
+            raise ValueError(f"values have dtype {self.values.dtype}: expected integers; use "
+                             "Fixed.of to convert floats")
+        checks.real(self, "unit", checks.POSITIVE)
 
     @classmethod
     def of(cls, x, fraction_bits: int, *, name: str) -> "Fixed":
@@ -64,6 +73,9 @@ class UnitInterval:
     """
 
     rng: np.random.Generator | None = None
+
+    def __post_init__(self):
+        checks.instance(self, "rng", np.random.Generator, optional=True)
 
     def __call__(self, backend: Backend, x, *, name: str = "x", frozen: bool = False) -> Quantised:
         """Codes of `x` (batch, features); ValueError naming the first value outside [0, 1]."""
@@ -106,6 +118,11 @@ class SolvedScale:
     mode: SolveMode
     policy: Policy = Policy.EXACT
 
+    def __post_init__(self):
+        checks.integer(self, "tensor", 0, 2**TENSOR_WIDTH - 1)
+        checks.member(self, "mode", SolveMode)
+        checks.member(self, "policy", Policy)
+
     def quantise(self, backend: Backend, values, own: Rescale, *, mask=None,
                  frozen: bool = False) -> Rescaled:
         """Results of `values` (M, N); scale and zero point applied are in `report`.
@@ -118,12 +135,12 @@ class SolvedScale:
             adapt = replace(adapt, solve=self.mode)
         elif not frozen:
             measure = Adapt(self.tensor, solve=self.mode, discard=True)
-            found = backend.run(Job.quantise(values, own, mask=mask, adapt=measure)).report
+            found = backend.run(Job.quantise(values, own, mask=mask, adapt=measure)).told
             self._check(found)
             if found.degenerate:
                 adapt = Adapt(self.tensor)
         result = backend.run(Job.quantise(values, own, mask=mask, adapt=adapt))
-        self._check(result.report)
+        self._check(result.told)
         return result
 
     def _check(self, report: Report) -> None:
@@ -140,13 +157,16 @@ class RangedInputs:
 
     scale: SolvedScale
 
+    def __post_init__(self):
+        checks.instance(self, "scale", SolvedScale)
+
     def __call__(self, backend: Backend, x, *, name: str = "x", frozen: bool = False) -> Quantised:
         """Codes of `x` (batch, features); ValueError naming the first value beyond +/-2."""
         fixed = Fixed.of(x, INPUT_FRACTION_BITS, name=name)
         own = Rescale(INT4, Dyadic.nearest((INT4.hi - INT4.lo) * fixed.unit), INT4.lo)
         result = self.scale.quantise(backend, fixed.values, own, frozen=frozen)
-        return Quantised(result.codes, INT4, fixed.unit / result.report.scale.value,
-                         result.report.zero_point)
+        return Quantised(result.codes, INT4, fixed.unit / result.told.scale.value,
+                         result.told.zero_point)
 
 
 WEIGHT_FRACTION_BITS = 24  # |w| < 128, far beyond any trained weight
@@ -162,13 +182,17 @@ class SolvedWeights:
     scale: SolvedScale
     rng: np.random.Generator | None = None
 
+    def __post_init__(self):
+        checks.instance(self, "scale", SolvedScale)
+        checks.instance(self, "rng", np.random.Generator, optional=True)
+
     def __call__(self, backend: Backend, w, *, name: str = "w", frozen: bool = False) -> Quantised:
         """Codes of `w` (out, in)."""
         fixed = Fixed.of(w, WEIGHT_FRACTION_BITS, name=name)
         own = Rescale(INT4_SYM, Dyadic.nearest(INT4_SYM.hi * fixed.unit),
                       seed=draw_seed(self.rng, frozen))
         result = self.scale.quantise(backend, fixed.values, own, frozen=frozen)
-        return Quantised(result.codes, INT4_SYM, fixed.unit / result.report.scale.value)
+        return Quantised(result.codes, INT4_SYM, fixed.unit / result.told.scale.value)
 
 
 @dataclass(frozen=True)
@@ -194,6 +218,10 @@ class GradientCodes:
     dgrad: Quantised
     wgrad: Quantised
 
+    def __post_init__(self):
+        checks.instance(self, "dgrad", Quantised)
+        checks.instance(self, "wgrad", Quantised)
+
     @classmethod
     def of(cls, result: Rescaled, fmt: LogFormat, scale: float) -> "GradientCodes":
         even = Quantised(result.codes, fmt, scale)
@@ -217,13 +245,18 @@ class GradScaled:
     rng: np.random.Generator | None = None
     log2_scale: float = 0
 
+    def __post_init__(self):
+        checks.integer(self, "tensor", 0, 2**TENSOR_WIDTH - 1)
+        checks.instance(self, "rng", np.random.Generator, optional=True)
+        checks.real(self, "log2_scale")
+
     def __call__(self, backend: Backend, g: Fixed, *, mask=None) -> GradientCodes:
         """Codes of `g` (batch, features) where `mask`, 0 elsewhere; then the scale adapts."""
         then = Rescale(FP4_R4, Dyadic.nearest(g.unit), seed=draw_seed(self.rng))
         adapt = Adapt(self.tensor, Use.EXPONENT, SolveMode.GRADSCALE)
         result = backend.run(Job.quantise(g.values, then, mask=mask, adapt=adapt))
-        self.log2_scale = result.report.entry.exponent
-        return GradientCodes.of(result, FP4_R4, g.unit / result.report.scale.value)
+        self.log2_scale = result.told.entry.exponent
+        return GradientCodes.of(result, FP4_R4, g.unit / result.told.scale.value)
 
 
 @dataclass(eq=False)
@@ -243,11 +276,16 @@ class Luq:
     rng: np.random.Generator
     log2_scale: float = 0
 
+    def __post_init__(self):
+        checks.instance(self, "scale", SolvedScale)
+        checks.instance(self, "rng", np.random.Generator)
+        checks.real(self, "log2_scale")
+
     def __call__(self, backend: Backend, g: Fixed, *, mask=None) -> GradientCodes:
         """Codes of `g` (batch, features) where `mask`, 0 elsewhere."""
         own = Rescale(FP4_R2, Dyadic.nearest(LogFormat.TOP * g.unit), seed=draw_seed(self.rng))
         result = self.scale.quantise(backend, g.values, own, mask=mask)
-        scale = g.unit / result.report.scale.value
+        scale = g.unit / result.told.scale.value
         self.log2_scale = -math.log2(scale)
         return GradientCodes.of(result, FP4_R2, scale)
 
@@ -257,6 +295,9 @@ class LogGradient:
     """Gradients, log FP4 radix 4 in two phases, with a power-of-two scale that the host adapts."""
 
     scale: GradScale = field(default_factory=GradScale)
+
+    def __post_init__(self):
+        checks.instance(self, "scale", GradScale)
 
     @property
     def log2_scale(self) -> float:

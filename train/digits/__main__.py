@@ -23,7 +23,7 @@ from train.digits.progress import Live, final_table
 from train.digits.report import render
 from train.digits.seeds import QUANT, trainers
 from train.digits.trainer import Schedule
-from train.network.mlp import SCHEMES
+from train.network.schemes import SCHEMES
 
 WAVEFORM = "trace.fst"
 MAX_EPOCHS, MAX_BATCH, MAX_SEED = 1000, 1024, 2**32 - 1

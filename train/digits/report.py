@@ -6,6 +6,7 @@ from html import escape
 
 from matplotlib.figure import Figure
 
+from golden.checks import as_instance
 from golden.formats import LogFormat
 from golden.tensor import Quantised
 from train.digits import plots
@@ -68,9 +69,9 @@ def sections(outcome: Outcome) -> list[tuple[str, str, Figure | None]]:
     history, images, labels = trainer.history, trainer.data.test_images, trainer.data.test_labels
     fmt = _gradient_format(outcome)
     wrong = int((history.predicted != labels).sum())
-    pixels = trainer.network.layers[0].codes["inputs"]  # of the latest test
+    pixels = trainer.network.quantised[0].codes["inputs"]  # of the latest test
     first = Quantised(pixels.codes[0], pixels.fmt, pixels.scale, pixels.zero_point)
-    found_sections = [
+    found_sections: list[tuple[str, str, Figure | None]] = [
         ("Learning curves", "", plots.curves(history, outcome.fp32.history)),
         ("What it gets wrong",
          f"{wrong} of {len(labels)} test images end off the diagonal.",
@@ -97,12 +98,13 @@ def sections(outcome: Outcome) -> list[tuple[str, str, Figure | None]]:
 
 
 def _gradient_format(outcome: Outcome) -> LogFormat:
-    return outcome.four_bit.history.codes["gradients", 0].fmt
+    fmt = outcome.four_bit.history.codes["gradients", 0].fmt
+    return as_instance("format of the gradients", fmt, LogFormat)
 
 
 def _gradient_scale(outcome: Outcome) -> tuple[str, Figure]:
     trainer = outcome.four_bit
-    if isinstance(trainer.network.layers[0].gradient, Luq):
+    if isinstance(trainer.network.quantised[0].quantise_gradient, Luq):
         text = ("The scale that the core solved at each step, from the first, so that the step's "
                 "largest gradient falls on the top level, 64.")
     else:

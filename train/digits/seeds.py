@@ -13,7 +13,8 @@ from golden.config import preset
 from golden.engine import Backend, GoldenBackend
 from train.digits.data import digits
 from train.digits.trainer import Schedule, Trainer
-from train.network.mlp import SCHEMES, float_mlp, quantised_mlp
+from train.network.mlp import float_mlp, quantised_mlp
+from train.network.schemes import SCHEMES
 
 SCHEDULE = Schedule()
 QUANT = "adaptive"

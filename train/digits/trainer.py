@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from golden.formats import IntFormat, LogFormat
+from golden import checks
+from golden.formats import Format
 from train.digits.data import CLASSES, PIXELS, Digits
-from train.network.mlp import Network
+from train.network.mlp import Network, layer_sizes
 from train.network.optimizer import Momentum, cosine
 
 
@@ -31,16 +32,17 @@ class Schedule:
     rate: float = 0.2
 
     def __post_init__(self):
-        for name in ("epochs", "batch", "rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} = {getattr(self, name)!r} is out of range: expected > 0")
+        checks.put(self, "sizes", layer_sizes(self.sizes))
+        checks.integer(self, "epochs", 1)
+        checks.integer(self, "batch", 1)
+        checks.real(self, "rate", checks.POSITIVE)
 
 
 @dataclass
 class CodeCounts:
     """How often a tensor took each code; `counts` int64 (16,), indexed by the code's four bits."""
 
-    fmt: IntFormat | LogFormat
+    fmt: Format
     counts: np.ndarray
 
 
@@ -51,14 +53,14 @@ class History:
     Members
     -------
     loss, accuracy : per epoch, mean training loss (nats) and share of test images right (0..1).
-    predicted : int64 (n,), the classes found in the latest test.
+    predicted : int64 (n,), the classes found in the latest test; empty before the first.
     log2_scales : per step, of each layer's gradients, as the step left it; empty rows for FP32.
     codes : the use of the 16 codes over the last epoch, by (tensor, layer).
     """
 
     loss: list[float] = field(default_factory=list)
     accuracy: list[float] = field(default_factory=list)
-    predicted: np.ndarray | None = None
+    predicted: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     log2_scales: list[list[float]] = field(default_factory=list)
     codes: dict[tuple[str, int], CodeCounts] = field(default_factory=dict)
 
@@ -91,8 +93,8 @@ class Trainer:
         self._test()
 
     def _observe(self, count_codes: bool) -> None:
-        layers = [layer for layer in self.network.layers if hasattr(layer, "codes")]  # 4 bit only
-        self.history.log2_scales.append([layer.gradient.log2_scale for layer in layers])
+        layers = self.network.quantised
+        self.history.log2_scales.append([layer.quantise_gradient.log2_scale for layer in layers])
         if count_codes:
             for i, layer in enumerate(layers):
                 for name, tensor in layer.codes.items():

@@ -1,29 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Activations of a 4-bit network: what the accumulators of a layer's fprop become.
 
-All are called alike: `activation(backend, product, unit, frozen=...)` gives the Quantised
-activations, where `product(then, adapt)` runs the fprop GEMM and rescales its accumulators, of
-`unit` each; `activation.backward(g)` sets the gradients of its parameters and returns where the
-gradient passes.
+All are called alike, as `train.network.protocols.Activation` says.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from golden.adaptive import Adapt, Use
+from golden import checks
+from golden.adaptive import TENSOR_WIDTH, Adapt, Use
 from golden.dyadic import Dyadic
 from golden.engine import Backend, Job
 from golden.formats import INT4, UINT4
-from golden.rescale import RAW, Rescale, Rescaled
+from golden.rescale import RAW, Rescale
 from golden.solver import ALPHA_WIDTH, SolveMode
 from golden.tensor import Quantised
 from train.network.optimizer import Parameter
+from train.network.protocols import Product
 from train.quantisers import Fixed, SolvedScale, draw_seed
-
-Product = Callable[[Rescale, Adapt | None], Rescaled]
 
 
 @dataclass(eq=False)
@@ -40,8 +36,14 @@ class Pact:
     alpha: Parameter
     tensor: int | None = None
     rng: np.random.Generator | None = None
-    _inside: np.ndarray | None = field(default=None, init=False)  # 0 < x < alpha
-    _above: np.ndarray | None = field(default=None, init=False)  # x >= alpha
+    _inside: np.ndarray = field(init=False, repr=False)  # 0 < x < alpha
+    _above: np.ndarray = field(init=False, repr=False)  # x >= alpha
+
+    def __post_init__(self):
+        checks.instance(self, "alpha", Parameter)
+        if self.tensor is not None:
+            checks.integer(self, "tensor", 0, 2**TENSOR_WIDTH - 1)
+        checks.instance(self, "rng", np.random.Generator, optional=True)
 
     @property
     def parameters(self) -> list[Parameter]:
@@ -70,8 +72,8 @@ class Pact:
         then, adapt = self.prepare(backend, unit, frozen=frozen)
         result = product(then, adapt)
         scale = result.report.scale if result.report else then.scale
-        self._inside = result.mask
-        self._above = ~result.mask & (result.codes == UINT4.hi)  # 15 alone may be below alpha
+        self._inside = result.inside
+        self._above = ~result.inside & (result.codes == UINT4.hi)  # 15 alone may be below alpha
         return Quantised(result.codes, UINT4, unit / scale.value)
 
     def backward(self, g: Fixed) -> np.ndarray:
@@ -102,8 +104,15 @@ class RangedRelu:
 
     scale: SolvedScale
     top: float
-    parameters: tuple = ()
-    _positive: np.ndarray | None = field(default=None, init=False)
+    _positive: np.ndarray = field(init=False, repr=False)
+
+    def __post_init__(self):
+        checks.instance(self, "scale", SolvedScale)
+        checks.real(self, "top", checks.POSITIVE)
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        return []
 
     def __call__(self, backend: Backend, product: Product, unit: float, *,
                  frozen: bool = False) -> Quantised:
@@ -112,8 +121,8 @@ class RangedRelu:
         self._positive = sums > 0
         own = Rescale(INT4, Dyadic.nearest((INT4.hi - INT4.lo) * unit / self.top), INT4.lo)
         result = self.scale.quantise(backend, sums, own, mask=self._positive, frozen=frozen)
-        return Quantised(result.codes, INT4, unit / result.report.scale.value,
-                         result.report.zero_point)
+        return Quantised(result.codes, INT4, unit / result.told.scale.value,
+                         result.told.zero_point)
 
     def backward(self, g: Fixed) -> np.ndarray:
         """Where the gradient passes, bool: the range clips nothing but what lies below 0."""

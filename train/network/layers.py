@@ -27,6 +27,7 @@ from golden.formats import INT32
 from golden.rescale import RAW, Rescale, Rescaled
 from golden.tensor import Quantised
 from train.network.optimizer import Parameter
+from train.network.protocols import Activation, GradientQuantiser, WeightQuantiser
 from train.quantisers import Fixed
 
 
@@ -58,22 +59,26 @@ class QuantisedDense:
     ----------
     backend : Backend that runs the GEMMs and the quantisations.
     weight, bias : Parameters of shape (out, in) and (out,): the float64 master copies.
-    quantise_weight, gradient : the quantisers of the weights and of the output's gradient.
-    activation : one of train.network.activations; None for the last layer.
+    quantise_weight, quantise_gradient : the quantisers of the weights and of the output's gradient
+        (`train.network.protocols`); the gradients themselves are `weight.gradient` and its like.
+    activation : an Activation; None for the last layer.
 
-    Members: `codes`, the Quantised tensors of the latest step by name, and `gradient.log2_scale`.
+    Members
+    -------
+    codes : the Quantised tensors of the latest step: weights, inputs, gradients.
     """
 
-    def __init__(self, backend: Backend, weight: Parameter, bias: Parameter, quantise_weight,
-                 gradient, activation):
+    def __init__(self, backend: Backend, weight: Parameter, bias: Parameter,
+                 quantise_weight: WeightQuantiser, quantise_gradient: GradientQuantiser,
+                 activation: Activation | None):
         self.backend, self.weight, self.bias = backend, weight, bias
-        self.quantise_weight, self.gradient = quantise_weight, gradient
+        self.quantise_weight, self.quantise_gradient = quantise_weight, quantise_gradient
         self.activation = activation
         self.codes: dict[str, Quantised] = {}
 
     @property
     def parameters(self) -> list[Parameter]:
-        learned = self.activation.parameters if self.activation else []
+        learned = () if self.activation is None else self.activation.parameters
         return [self.weight, self.bias, *learned]
 
     def forward(self, x: Quantised, *, frozen: bool = False) -> Quantised | np.ndarray:
@@ -97,8 +102,8 @@ class QuantisedDense:
     def backward(self, g: Fixed, propagate: bool) -> Fixed | None:
         """From the gradient of the output (batch, out) to that of the input, if `propagate`."""
         w, x, batch = self.codes["weights"], self.codes["inputs"], len(g.values)
-        mask = self.activation.backward(g) if self.activation else None
-        dy = self.gradient(self.backend, g, mask=mask)
+        mask = None if self.activation is None else self.activation.backward(g)
+        dy = self.quantise_gradient(self.backend, g, mask=mask)
         self.codes["gradients"] = dy.dgrad
         self.bias.gradient = dy.wgrad.dequantise().mean(axis=0)
         wgrad = self._product(x.T, dy.wgrad.T, "wgrad")
@@ -116,9 +121,11 @@ class QuantisedDense:
 class FloatDense:
     """The twin of `QuantisedDense` in the dtype of its parameters: `y = relu(x W^T + b)`."""
 
+    _x: np.ndarray  # of the latest step
+    _y: np.ndarray
+
     def __init__(self, weight: Parameter, bias: Parameter, relu: bool):
         self.weight, self.bias, self.relu = weight, bias, relu
-        self._x = self._y = None
 
     @property
     def parameters(self) -> list[Parameter]:

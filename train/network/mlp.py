@@ -1,114 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Multi-layer perceptrons: a 4-bit one on any backend, and its FP32 twin from the same seed.
+"""Multi-layer perceptrons: a 4-bit one on any backend, and its FP32 twin from the same seed."""
 
-How the 4-bit one quantises is a `Scheme` by name: `scheme("adaptive")`.
-"""
-
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from itertools import count, pairwise
+from typing import Any
 
 import numpy as np
 
 from golden.adaptive import Adapt, Entry
+from golden.checks import as_integer
 from golden.engine import Backend, Job
-from golden.solver import SolveMode
-from train.network.activations import Pact, RangedRelu
 from train.network.layers import FloatDense, QuantisedDense, softmax_cross_entropy
 from train.network.optimizer import Parameter
-from train.quantisers import (
-    Fixed,
-    GradScaled,
-    LogGradient,
-    Luq,
-    Policy,
-    RangedInputs,
-    Sawb,
-    SolvedScale,
-    SolvedWeights,
-    UnitInterval,
-)
+from train.network.protocols import Layer
+from train.network.schemes import scheme
+from train.quantisers import Fixed
 
-RANGE, SYMMETRIC, SAWB, LUQ = (
-    SolveMode.RANGE, SolveMode.SYMMETRIC, SolveMode.SAWB, SolveMode.LUQ)
 WEIGHT_DECAY = 5e-4
-ALPHA_INIT = 2.0
-ALPHA_DECAY = 1e-2
-ALPHA_FLOOR = 1 / 16  # far below any useful clip, far above where a scale leaves its range
 LOSS_FRACTION_BITS = 30  # |p - onehot| <= 1
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """How a 4-bit network quantises.
-
-    Members
-    -------
-    about : one sentence.
-    inputs, weights, gradients : make a quantiser from the free tensors of the core's table, of
-        which it takes the next one if it needs it, and the run's generator of random seeds.
-    activations : likewise, from the layer's number before them.
-    host_statistics : whether the host measures tensors and derives their scales; else the core.
-    """
-
-    about: str
-    inputs: Callable = lambda tensors, rng: UnitInterval()
-    weights: Callable = lambda tensors, rng: SolvedWeights(SolvedScale(next(tensors), SAWB))
-    activations: Callable = lambda i, tensors, rng: Pact(_alpha(i), next(tensors))
-    gradients: Callable = lambda tensors, rng: GradScaled(next(tensors))
-    host_statistics: bool = False
-
-
-SCHEMES = {
-    "adaptive": Scheme(
-        "the core measures and solves every scale: weights SAWB, activations PACT, gradients "
-        "GradScale in two phases"),
-    "hindsight": Scheme(
-        "as adaptive, in one pass: weights take the scale that the step before solved",
-        weights=lambda tensors, rng: SolvedWeights(
-            SolvedScale(next(tensors), SAWB, Policy.HINDSIGHT))),
-    "symmetric": Scheme(
-        "as adaptive, weights by their largest magnitude, which maps onto code 7",
-        weights=lambda tensors, rng: SolvedWeights(SolvedScale(next(tensors), SYMMETRIC))),
-    "range": Scheme(
-        "as adaptive, inputs and activations INT4 with a zero point: their measured range maps "
-        "onto -8 to 7",
-        inputs=lambda tensors, rng: RangedInputs(SolvedScale(next(tensors), RANGE)),
-        activations=lambda i, tensors, rng: RangedRelu(
-            SolvedScale(next(tensors), RANGE), top=ALPHA_INIT)),
-    "stochastic": Scheme(
-        "as adaptive, gradients rounded stochastically",
-        gradients=lambda tensors, rng: GradScaled(next(tensors), rng)),
-    "stochastic-all": Scheme(
-        "as adaptive, inputs, weights, activations and gradients rounded stochastically",
-        inputs=lambda tensors, rng: UnitInterval(rng),
-        weights=lambda tensors, rng: SolvedWeights(SolvedScale(next(tensors), SAWB), rng),
-        activations=lambda i, tensors, rng: Pact(_alpha(i), next(tensors), rng),
-        gradients=lambda tensors, rng: GradScaled(next(tensors), rng)),
-    "luq": Scheme(
-        "as adaptive, gradients after LUQ: radix 2, rounded stochastically, no saturation",
-        gradients=lambda tensors, rng: Luq(SolvedScale(next(tensors), LUQ), rng)),
-    "static": Scheme(
-        "the host measures and derives every scale: weights SAWB, activations PACT, gradients "
-        "GradScale in two phases",
-        weights=lambda tensors, rng: Sawb(),
-        activations=lambda i, tensors, rng: Pact(_alpha(i)),
-        gradients=lambda tensors, rng: LogGradient(),
-        host_statistics=True),
-}
-
-
-def _alpha(i: int) -> Parameter:
-    return Parameter(f"alpha {i}", np.array(ALPHA_INIT), ALPHA_DECAY, floor=ALPHA_FLOOR)
-
-
-def scheme(name: str) -> Scheme:
-    """The scheme called `name`; ValueError that lists the names otherwise."""
-    try:
-        return SCHEMES[name]
-    except KeyError:
-        raise ValueError(
-            f"unknown quantisation {name!r}: expected one of {', '.join(SCHEMES)}") from None
 
 
 class Network:
@@ -122,12 +31,18 @@ class Network:
     encode_loss : turns each sample's `p - onehot` (batch, classes) into what `backward` takes.
     """
 
-    def __init__(self, layers: list, encode: Callable, encode_loss: Callable):
+    def __init__(self, layers: Sequence[Layer], encode: Callable[..., Any],
+                 encode_loss: Callable[[np.ndarray], Any]):
         self.layers, self.encode, self.encode_loss = layers, encode, encode_loss
 
     @property
     def parameters(self) -> list[Parameter]:
         return [p for layer in self.layers for p in layer.parameters]
+
+    @property
+    def quantised(self) -> list[QuantisedDense]:
+        """The 4-bit layers, the first to the last; none in FP32."""
+        return [layer for layer in self.layers if isinstance(layer, QuantisedDense)]
 
     def logits(self, inputs, *, frozen: bool = True) -> np.ndarray:
         """Logits (batch, classes) of inputs (batch, features) in [0, 1].
@@ -165,9 +80,9 @@ def quantised_mlp(sizes: tuple[int, ...], seed: int, backend: Backend,
     seeds = np.random.default_rng(seed).spawn(1)[0]  # independent of the initial weights
     layers = []
     for i, (weight, bias) in enumerate(_initial(sizes, seed, np.float64)):
-        weights, gradient = chosen.weights(tensors, seeds), chosen.gradients(tensors, seeds)
+        weights, gradients = chosen.weights(tensors, seeds), chosen.gradients(tensors, seeds)
         activation = chosen.activations(i, tensors, seeds) if i < len(sizes) - 2 else None
-        layers.append(QuantisedDense(backend, weight, bias, weights, gradient, activation))
+        layers.append(QuantisedDense(backend, weight, bias, weights, gradients, activation))
     inputs = chosen.inputs(tensors, seeds)
     used, available = next(tensors), backend.config.tensors
     if used > available:
@@ -195,10 +110,7 @@ def float_mlp(sizes: tuple[int, ...], seed: int, dtype=np.float32) -> Network:
 
 def _initial(sizes: tuple[int, ...], seed: int, dtype) -> list[tuple[Parameter, Parameter]]:
     """Weights after He (2015): normal, variance 2 / inputs; biases 0."""
-    if len(sizes) < 2 or any(size < 1 for size in sizes):
-        raise ValueError(
-            f"sizes = {sizes!r}: expected two or more positive integers, inputs first, classes last"
-        )
+    sizes = layer_sizes(sizes)
     rng = np.random.default_rng(seed)
     parameters = []
     for i, (inputs, outputs) in enumerate(pairwise(sizes)):
@@ -208,3 +120,16 @@ def _initial(sizes: tuple[int, ...], seed: int, dtype) -> list[tuple[Parameter, 
             Parameter(f"bias {i}", np.zeros(outputs, dtype)),
         ))
     return parameters
+
+
+def layer_sizes(sizes: Any) -> tuple[int, ...]:
+    """`sizes` as plain ints; ValueError unless they are two or more, from 1."""
+    try:
+        found = tuple(as_integer("size", size, 1) for size in sizes)
+    except (TypeError, ValueError):
+        found = ()
+    if len(found) < 2 or isinstance(sizes, str):
+        raise ValueError(
+            f"sizes = {sizes!r}: expected two or more positive integers, inputs first, classes last"
+        )
+    return found

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from golden import checks
+
 
 @dataclass(eq=False)
 class Parameter:
@@ -33,13 +35,18 @@ class Parameter:
     velocity: np.ndarray = field(init=False)
 
     def __post_init__(self):
-        if not 0 <= self.decay < math.inf:
-            raise ValueError(
-                f"decay = {self.decay!r} of {self.name} is out of range: "
-                "expected a finite number >= 0"
-            )
+        checks.instance(self, "name", str)
+        checks.instance(self, "value", np.ndarray)
+        if self.value.dtype.kind != "f":
+            raise ValueError(f"value of {self.name} has dtype {self.value.dtype}: expected floats")
+        self.decay = checks.as_real(f"decay of {self.name}", self.decay, checks.NOT_NEGATIVE)
+        if self.floor is not None:
+            self.floor = checks.as_real(f"floor of {self.name}", self.floor)
         self.gradient = np.zeros_like(self.value)
         self.velocity = np.zeros_like(self.value)
+
+
+MOMENTA = checks.Reals("0 <= momentum < 1; 0 is plain SGD", lambda x: 0 <= x < 1)
 
 
 @dataclass(frozen=True)
@@ -54,18 +61,11 @@ class Momentum:
     momentum: float = 0.9
 
     def __post_init__(self):
-        if not 0 <= self.momentum < 1:
-            raise ValueError(
-                f"momentum = {self.momentum!r} is out of range: expected 0 <= momentum < 1; "
-                "0 is plain SGD"
-            )
+        checks.real(self, "momentum", MOMENTA)
 
     def step(self, parameters: list[Parameter], rate: float) -> None:
         """One update of every parameter, in place, with learning rate `rate` >= 0."""
-        if not 0 <= rate < math.inf:
-            raise ValueError(
-                f"learning rate {rate!r} is out of range: expected a finite number >= 0"
-            )
+        rate = checks.as_real("learning rate", rate, checks.NOT_NEGATIVE)
         for p in parameters:
             p.velocity *= self.momentum
             p.velocity += p.gradient + p.decay * p.value

@@ -14,8 +14,9 @@ from golden.logfp4 import decode
 from train.digits.data import digits
 from train.digits.trainer import Schedule
 from train.network.layers import softmax_cross_entropy
-from train.network.mlp import SCHEMES, float_mlp, quantised_mlp
+from train.network.mlp import float_mlp, quantised_mlp
 from train.network.optimizer import Momentum, Parameter, cosine
+from train.network.schemes import SCHEMES
 from train.quantisers import (
     Fixed,
     GradScaled,
@@ -100,9 +101,9 @@ def test_four_bit_layer_is_exact_on_its_quantised_tensors(batch, quant):
     layer = quantised_mlp(SIZES, 1, BACKEND, quant).layers[0]
     layer.bias.value[:] = np.random.default_rng(3).normal(0, 0.5, layer.bias.value.shape)
     if quant == "static":
-        layer.gradient = LogGradient(GradScale(6))
+        layer.quantise_gradient = LogGradient(GradScale(6))
     else:
-        BACKEND.run(Job.table(Adapt(layer.gradient.tensor, preset=Entry(exponent=6))))
+        BACKEND.run(Job.table(Adapt(layer.quantise_gradient.tensor, preset=Entry(exponent=6))))
     x = UnitInterval()(BACKEND, images)
     y = layer.forward(x)
     w = layer.codes["weights"]
@@ -126,7 +127,7 @@ def test_four_bit_layer_is_exact_on_its_quantised_tensors(batch, quant):
     )
     np.testing.assert_allclose(layer.bias.gradient, odd.mean(axis=0), rtol=1e-12, atol=1e-14)
     assert layer.activation.alpha.gradient == pytest.approx((g * above).sum() / len(g), rel=1e-7)
-    assert layer.gradient.log2_scale == 6  # the largest of 48 x 24 uniform values: 32..64
+    assert layer.quantise_gradient.log2_scale == 6  # the largest of 48 x 24 uniform values: 32..64
 
 
 def _encoded(y, phase):
@@ -210,10 +211,10 @@ def test_same_seed_same_bits(batch, quant):
     (lambda: quantised_mlp((64,), 0, BACKEND), r"sizes = \(64,\): expected two or more"),
     (lambda: float_mlp((64, 0, 10), 0), r"sizes = \(64, 0, 10\): expected two or more"),
     (lambda: Momentum(1.0), "momentum = 1.0 is out of range: expected 0 <= momentum < 1"),
-    (lambda: Momentum().step([], -1.0), "learning rate -1.0 is out of range"),
-    (lambda: Parameter("w", np.zeros(1), decay=-1.0), "decay = -1.0 of w is out of range"),
+    (lambda: Momentum().step([], -1.0), "learning rate = -1.0 is out of range"),
+    (lambda: Parameter("w", np.zeros(1), decay=-1.0), "decay of w = -1.0 is out of range"),
     (lambda: cosine(3, 3), r"step 3 is out of range: expected 0..2"),
-    (lambda: Schedule(epochs=0), "epochs = 0 is out of range: expected > 0"),
+    (lambda: Schedule(epochs=0), r"epochs = 0 is out of range: expected an integer 1\.\."),
     (lambda: open_backend("gpu", "base"), "unknown backend 'gpu': expected one of rtl, golden"),
     (lambda: open_backend("golden", "huge"), "unknown preset 'huge': expected one of tiny"),
     (lambda: open_backend("golden", "base", "0:1"), "only the RTL has waveforms"),

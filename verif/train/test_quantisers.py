@@ -23,8 +23,9 @@ from golden.tensor import Quantised
 from train.digits.data import digits
 from train.network.activations import Pact
 from train.network.layers import multiply
-from train.network.mlp import SCHEMES, quantised_mlp
+from train.network.mlp import quantised_mlp
 from train.network.optimizer import Parameter
+from train.network.schemes import SCHEMES
 from train.quantisers import (
     Fixed,
     Luq,
@@ -102,7 +103,7 @@ def test_ranged_layer_is_exact_on_its_quantised_tensors(batch, core, low):
     """Only quantisation rounds, whatever the zero point: -8 where the range starts at 0."""
     layer = quantised_mlp(SIZES, 1, core, "range").layers[0]
     layer.bias.value[:] = np.random.default_rng(3).normal(0, 0.5, layer.bias.value.shape)
-    core.run(Job.table(Adapt(layer.gradient.tensor, preset=Entry(exponent=6))))
+    core.run(Job.table(Adapt(layer.quantise_gradient.tensor, preset=Entry(exponent=6))))
     images = low + 0.7 * batch[0]
     x = RangedInputs(SolvedScale(9, SolveMode.RANGE))(core, images)
     assert x.fmt == INT4 and {x.codes.min(), x.codes.max()} == {-8, 7}
@@ -149,9 +150,9 @@ def test_the_cores_scale_is_what_the_host_believes(batch, core, quant):
     assert w.scale == 2.0**-24 / odd.value
     assert y.scale == x.scale * w.scale / odd.value
     g = Fixed.of(np.full(y.codes.shape, 0.25), 30, name="g")
-    codes = layer.gradient(core, g)
+    codes = layer.quantise_gradient(core, g)
     assert codes.dgrad.scale == (2.0**-5 if quant != "luq" else 2.0**-30 / odd.value)
-    assert layer.gradient.log2_scale == -np.log2(codes.dgrad.scale)
+    assert layer.quantise_gradient.log2_scale == -np.log2(codes.dgrad.scale)
 
 
 def test_hindsight_falls_back_in_its_first_round(core):

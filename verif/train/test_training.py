@@ -20,7 +20,7 @@ from golden.rescale import Rescale
 from tools.files import write_atomically
 from train.digits import __main__ as program
 from train.digits import seeds
-from train.network.mlp import SCHEMES
+from train.network.schemes import SCHEMES
 
 BACKEND = GoldenBackend(preset("base"))
 

@@ -18,7 +18,8 @@ from golden.engine import GoldenBackend
 from golden.fixed_point import to_fixed
 from golden.tensor import Quantised
 from train.digits.data import digits
-from train.network.mlp import SCHEMES, quantised_mlp
+from train.network.mlp import quantised_mlp
+from train.network.schemes import SCHEMES
 from train.quantisers import Fixed, LogGradient
 
 SIZES = (64, 24, 16, 10)

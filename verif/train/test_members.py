@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Members of train's and driver's dataclasses: plain values, or refused with name and value."""
+
+import re
+
+import numpy as np
+import pytest
+
+from driver.reproducer import Difference
+from golden.formats import FP4_R4
+from golden.solver import SolveMode
+from golden.tensor import Quantised
+from train.digits.data import Digits
+from train.digits.outcome import Outcome
+from train.digits.trainer import CodeCounts, History, Schedule
+from train.network.activations import Pact, RangedRelu
+from train.network.mlp import float_mlp
+from train.network.optimizer import Momentum, Parameter
+from train.network.schemes import Scheme
+from train.quantisers import (
+    Fixed,
+    GradientCodes,
+    GradScaled,
+    LogGradient,
+    Luq,
+    Policy,
+    RangedInputs,
+    Sawb,
+    SolvedScale,
+    SolvedWeights,
+    UnitInterval,
+)
+from verif.golden.members import Case, check_members, public_dataclasses
+
+SCALE, RNG = SolvedScale(0, SolveMode.RANGE), np.random.default_rng(0)
+CODES = Quantised(np.zeros((1, 1), np.int8), FP4_R4, 1.0)
+CASES = [
+    Case(Fixed, {"values": np.ones(2, int), "unit": 1.0}),
+    Case(GradScaled, {"tensor": 0}),
+    Case(GradientCodes, {"dgrad": CODES, "wgrad": CODES}),
+    Case(LogGradient, {}),
+    Case(Luq, {"scale": SCALE, "rng": RNG}),
+    Case(Momentum, {}),
+    Case(Pact, {"alpha": Parameter("alpha", np.array(1.0))}),
+    Case(Parameter, {"name": "w", "value": np.ones(2)}, arrays=("value",)),
+    Case(RangedInputs, {"scale": SCALE}),
+    Case(RangedRelu, {"scale": SCALE, "top": 1.0}),
+    Case(Schedule, {}, arrays=("sizes",)),
+    Case(Scheme, {"about": "as is"}),
+    Case(SolvedScale, {"tensor": 0, "mode": 0}),
+    Case(SolvedWeights, {"scale": SCALE}),
+    Case(UnitInterval, {}),
+]
+RESULTS = {CodeCounts, Difference, Digits, History, Outcome}  # what a run or a comparison made
+STATELESS = {Sawb}  # no members
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.kind.__name__)
+def test_members(case):
+    check_members(case)
+
+
+def test_no_dataclass_is_forgotten():
+    found = public_dataclasses("train") | public_dataclasses("driver")
+    assert found == {case.kind for case in CASES} | RESULTS | STATELESS
+
+
+def test_parameters_are_floats():
+    for value in (None, 1.5, [1.0], np.ones(2, int), np.ones(2, bool)):
+        with pytest.raises(ValueError, match=r"value( = | of w has dtype)"):
+            Parameter("w", value)
+
+
+def test_a_policy_is_no_string():
+    """It once passed, and meant EXACT."""
+    text = "policy = 'hindsight' is unknown: expected one of Policy.EXACT, Policy.HINDSIGHT"
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        SolvedScale(0, SolveMode.RANGE, "hindsight")
+    assert SolvedScale(np.int64(3), 1, Policy.HINDSIGHT).mode is SolveMode.SYMMETRIC
+
+
+def test_sizes_are_integers():
+    assert Schedule(sizes=[np.int64(64), 10]).sizes == (64, 10)
+    for sizes in ((64,), (64, 0), (64, 1.5), "64", 64, None, (64, True)):
+        text = f"sizes = {sizes!r}: expected two or more positive integers"
+        for make in (lambda s=sizes: Schedule(sizes=s), lambda s=sizes: float_mlp(s, 0)):
+            with pytest.raises(ValueError, match=f"^{re.escape(text)}"):
+                make()
