@@ -67,8 +67,9 @@ wave: setup ## run one bench with an FST waveform: BLOCK=
 replay: setup ## repeat one job that differed, on the RTL and the golden model: FILE=
 	@$(PY) -m driver.replay "$(FILE)"
 
-lint: setup ## ruff on the Python, Verilator -Wall on the generated Verilog
+lint: setup ## ruff and mypy on the Python, Verilator -Wall on the generated Verilog
 	@$(PY) -m ruff check --quiet .
+	@$(PY) -m mypy --no-error-summary
 	@$(PY) -m hdl.emit.export --preset tiny --quiet
 
 verilog: setup ## write Verilog and manifest.json for PRESET= to build/verilog
