@@ -13,8 +13,11 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from hdl.engine.engine import Engine, shape_layout
-from hdl.engine.job import Op, job_layout
+from hdl.engine.drainer import drain_layout
+from hdl.engine.engine import Engine
+from hdl.engine.feeder import feed_layout, step_layout
+from hdl.engine.job import Op
+from hdl.engine.walk import block_layout
 from hdl.layouts import tag_layout
 from hdl.rescaler.rescale import RescaleUnit
 from hdl.scales.adaptive import AdaptUnit
@@ -59,7 +62,7 @@ def in_rescale(h: Harness):
 def rows_on_their_way(h: Harness) -> list:
     """Measured rows on their way to the engine's adapt unit, youngest first: whether one is there,
     and whether it is its job's last. In the drainer, then in the rescaling unit."""
-    draining, job = h.net("draining"), h.net("drain_job", job_layout(h.dut.config))
+    draining, job = h.net("drainer.draining"), h.net("drainer.job", drain_layout(h.dut.config))
     h.prove(implies(draining, job.op != Op.TABLE))  # what runs in the drainer is data
     return [(draining & job.adapt.enable, 0),
             *((there & tag.measure, tag.last) for there, tag in in_rescale(h))]
@@ -118,62 +121,64 @@ def coupled(h: Harness):
     feeder's: the tile holds just the rows that the drainer waits for, or the feeder feeds them.
     Returns the drainer, its queue, and the places in the tile."""
     config = h.dut.config
-    shape = shape_layout(config)
-    axes = [shape[axis].shape for axis in ("rows", "cols")]
-    position = data.StructLayout({  # as `BlockWalk`'s
-        "tail": axes[0]["tail"].shape, "n": axes[1]["more"].shape,
-        "m_left": axes[0]["more"].shape, "n_left": axes[1]["more"].shape})
-
-    def job_at(station: str, at, shape_of):
-        h.m.d.comb += [at.tail.eq(shape_of.rows.tail), at.n.eq(shape_of.cols.more)]
-        return SimpleNamespace(at=at, valid=h.net(station))
+    walked = block_layout(config)
+    place = data.StructLayout({  # of a block, and what the walk needs to go on from there
+        "tail": walked["rows"].shape,  # rows of the lowest blocks
+        "across": walked["right"].shape,  # blocks after the first one of a row of blocks
+        "below": walked["below"].shape,
+        "right": walked["right"].shape,
+    })
 
     def rows_of(at):
-        return Mux(at.m_left == 0, at.tail, config.rows)
+        return Mux(at.below == 0, at.tail, config.rows)
 
-    def walk(name, station):
-        found = job_at(station, Signal(position, name=f"{name}_at"), h.net(f"{name}_shape", shape))
-        h.m.d.comb += [found.at[part].eq(h.net(f"{name}_{part}", position[part].shape))
-                       for part in ("m_left", "n_left")]
-        rows, last, last_col = (h.net(f"{name}_{part}", width) for part, width in (
-            ("rows", position["tail"].shape), ("last", 1), ("last_col", 1)))
-        h.prove(implies(found.valid, (last_col == (found.at.n_left == 0))
-                        & (last == ((found.at.n_left == 0) & (found.at.m_left == 0)))
-                        & (rows == rows_of(found.at)) & (found.at.tail != 0)
+    def job_at(name, valid, job):
+        """A job at a station of the engine, whose first block lies at `start`."""
+        start = Signal(place, name=f"{name}_start")
+        h.m.d.comb += [start.tail.eq(job.extent.rows.tail), start.across.eq(job.extent.cols.more),
+                       start.below.eq(job.extent.rows.more), start.right.eq(job.extent.cols.more)]
+        return SimpleNamespace(valid=valid, job=job, start=start)
+
+    def walk(unit, valid, job):
+        """The job that a unit walks over, at its current block."""
+        found, now = job_at(unit, valid, job), h.net(f"{unit}.walk.block", walked)
+        found.at = Signal(place, name=f"{unit}_at")
+        h.m.d.comb += [found.at.tail.eq(found.start.tail), found.at.across.eq(found.start.across),
+                       found.at.below.eq(now.below), found.at.right.eq(now.right)]
+        h.prove(implies(valid, (now.last_col == (now.right == 0))
+                        & (now.last == ((now.right == 0) & (now.below == 0)))
+                        & (now.rows == rows_of(found.at)) & (found.at.tail != 0)
                         & (found.at.tail <= config.rows)))
         return found
 
-    drainer, feeder = walk("drain", "draining"), walk("feed", "feeding")
-    start = Signal(position)  # of the queue's job
-    queued_shape = h.net("queued_shape", shape)
-    queued = job_at("queue_valid", start, queued_shape)
-    h.m.d.comb += [start.m_left.eq(queued_shape.rows.more),
-                   start.n_left.eq(queued_shape.cols.more)]
-    for station, name in ((drainer, "drain_job"), (queued, "queued")):
-        station.job = h.net(name, job_layout(config))
+    drainer = walk("drainer", h.net("drainer.draining"),
+                   h.net("drainer.job", drain_layout(config)))
+    feeder = walk("feeder", h.net("feeder.feeding"), h.net("feeder.job", feed_layout(config)))
+    queued = job_at("queued", h.net("drainer.queue_valid"),
+                    h.net("drainer.queued", drain_layout(config)))
+    for station in (drainer, queued):
         station.gemm = station.valid & (station.job.op == Op.GEMM)
-    row_index, k_left = h.net("row_index", range(config.rows)), h.net(
-        "k_left", shape["beats"].shape["more"].shape)
+    row_index = h.net("drainer.row_index", range(config.rows))
+    step, start = h.net("feeder.step", step_layout(config)), queued.start
 
     def runs(job):
         """What `refused` leaves of a descriptor, as far as progress needs it."""
-        sized = (job.m != 0) & (job.n != 0)
-        return (((job.op == Op.GEMM) & sized & (job.k != 0) & ~job.adapt.discard)
-                | ((job.op == Op.QUANTISE) & sized) | ((job.op == Op.TABLE) & job.adapt.enable))
+        return (((job.op == Op.GEMM) & ~(job.adapt.enable & job.adapt.discard))
+                | (job.op == Op.QUANTISE) | ((job.op == Op.TABLE) & job.adapt.enable))
 
     has_rows = queued.job.op != Op.TABLE
     h.prove(
         implies(queued.valid, runs(queued.job)),
         implies(queued.valid & has_rows, (start.tail != 0) & (start.tail <= config.rows)),
         implies(drainer.valid, runs(drainer.job) & (row_index < rows_of(drainer.at))
-                & (h.net("last_row") == (row_index + 1 == rows_of(drainer.at)))
-                & (h.net("quantise") == (drainer.job.op == Op.QUANTISE))
-                & (h.net("gemm") == (drainer.job.op == Op.GEMM))),
+                & (h.net("drainer.last_row") == (row_index + 1 == rows_of(drainer.at)))
+                & (h.net("drainer.quantise") == (drainer.job.op == Op.QUANTISE))
+                & (h.net("drainer.gemm") == (drainer.job.op == Op.GEMM))),
         implies(~drainer.valid, row_index == 0),
-        implies(feeder.valid, h.net("beat_last") == (k_left == 0)),
+        implies(feeder.valid, step.last == (step.left == 0)),
     )
     # The next block to be drained: of the drainer's job, else of the queue's, else not known yet.
-    known, of_queue, at = drainer.gemm | queued.gemm, ~drainer.gemm, Signal(position)
+    known, of_queue, at = drainer.gemm | queued.gemm, ~drainer.gemm, Signal(place)
     begun = Mux(drainer.gemm, row_index, 0)
     h.m.d.comb += at.eq(Mux(of_queue, start, drainer.at))
     held = blocks_held(h, "mac_tile.")
@@ -181,12 +186,12 @@ def coupled(h: Harness):
     h.prove(implies(~Cat(there for there, _ in held[:3]).any(), begun == 0))
     for (there, rows), block in zip(held, positions_held(h, feeder.at), strict=True):
         h.prove(implies(there, known & (block == at) & (rows + begun == rows_of(at))))
-        after, last, begun = Signal(position), Signal(), Mux(there, 0, begun)
+        after, last, begun = Signal(place), Signal(), Mux(there, 0, begun)
         h.m.d.comb += after.eq(Mux(there, block, at))
-        with h.m.If(there & (block.n_left != 0)):
-            h.m.d.comb += after.n_left.eq(block.n_left - 1)
-        with h.m.Elif(there & (block.m_left != 0)):
-            h.m.d.comb += [after.n_left.eq(block.n), after.m_left.eq(block.m_left - 1)]
+        with h.m.If(there & (block.right != 0)):
+            h.m.d.comb += after.right.eq(block.right - 1)
+        with h.m.Elif(there & (block.below != 0)):
+            h.m.d.comb += [after.right.eq(block.across), after.below.eq(block.below - 1)]
         with h.m.Elif(there):  # the last block of its job
             h.m.d.comb += [last.eq(1), after.eq(start)]
         known, of_queue, at = Mux(last, queued.gemm & ~of_queue, known), of_queue | last, after
@@ -210,7 +215,7 @@ def joined(h: Harness, drainer):
         moved(dut.a) == fed, moved(dut.b) == fed,
         moved(tile.o) == (drained & drainer.gemm), moved(dut.x) == (drained & ~drainer.gemm),
         moved(dut.mask) == (drained & job.mask),
-        moved(dut.bias) == (drained & job.bias & h.net("last_row")),
+        moved(dut.bias) == (drained & job.bias & h.net("drainer.last_row")),
     )
     return tile.o.valid
 

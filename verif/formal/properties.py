@@ -79,15 +79,16 @@ PROPERTIES = (
              engine.engine_progress, (
                  {"mac_tile.capture": "1'b0"},  # a finished block stays where it is
                  {"bias__ready": "1'b0"},  # a stream is left behind
-                 {"last_row": "1'b1"},  # the drainer takes one row per block
-                 {"drain_last": "1'b0"},  # and goes on after the last block
-                 {"feed_last_col": "1'b0"},  # the feeder takes more blocks than there are
-                 {"taken": "1'b0"},  # the queue is never read
+                 {"drainer.last_row": "1'b1"},  # the drainer takes one row per block
+                 {"drainer.walk.last": "1'b0"},  # and goes on after the last block
+                 {"feeder.walk.last_col": "1'b0"},  # the feeder takes more blocks than there are
+                 {"drainer.taken": "1'b0"},  # the queue is never read
                  {"adapt_unit.ready": "1'b0"},  # adapting jobs never start
                  {"adapt_unit.valid": "1'b0"})),  # a measured row is not counted
     Property(f"something moves every {engine.quiet_within(TINY)} cycles, tiny", "Engine",
              lambda: engine.engine_progress(TINY),
-             ({"feed_last": "feed_last_col"},)),  # the feeder stops after a row of blocks
+             # the feeder stops after a row of blocks
+             ({"feeder.walk.last": "feeder.walk.last_col"},)),
     Property("rows are worth what their products are", "DotProduct",
              lambda: arithmetic.sums_of_rows(arithmetic.NARROW), (
                  {"zeros.digit_multiplier_0.row": "16'h0000"},)),
