@@ -7,17 +7,19 @@ import pytest
 from amaranth.sim import Simulator
 
 from driver.descriptor import descriptor, unpack_report
-from golden.adaptive import Adapt, Use
+from golden.adaptive import Adapt, Entry, Use
 from golden.config import preset
 from golden.dyadic import Dyadic
 from golden.engine import GoldenBackend, Job
 from golden.formats import FP4_R2, FP4_R4, INT4, INT32, UINT4, max_product
+from golden.gradscale import GradScale
 from golden.rescale import Rescale
-from golden.solver import SolveMode
+from golden.solver import EXPONENT_WIDTH, SolveMode
 from hdl.arithmetic.serial import row_cycles
 from hdl.engine.engine import Engine
 from hdl.engine.job import Op, job_layout
 from hdl.layouts import BFormat
+from hdl.scales.adaptive import ADAPT_LAYOUT
 from verif.bench.benches import BENCHES, run_bench
 from verif.bench.stimuli import engine_beats, operand_beats, random_codes, random_job, result_row
 from verif.bench.streams import Scoreboard, Sink, Source, StreamBench
@@ -48,9 +50,10 @@ class EngineBench(StreamBench):
         self.board.expected.clear()
         self.reports.expected.clear()
 
-    def add(self, job: Job):
+    def add(self, job: Job, ignored: int = 0):
+        """Run a job; `ignored` are bits of its descriptor that must have no effect."""
         beats = engine_beats(job, self.golden, self.rng)
-        self.source["job"].queue.append(descriptor(job, self.config))
+        self.source["job"].queue.append(descriptor(job, self.config) | ignored)
         for name in INPUTS[1:]:
             self.source[name].queue.extend(beats[name])
         shown = (job.shape, job.then, job.a_fmt and job.a_fmt.name, job.b_fmt and job.b_fmt.name)
@@ -102,38 +105,94 @@ async def reset_at_every_cycle(dut):
         await bench.finish()
 
 
+GOOD = {"m": 1, "n": 1, "k": 1, "b_format": BFormat.INT4, "params": {"format": INT4.encoding}}
+
+
+def adapt_bits(config, **fields) -> int:
+    """The bits of a descriptor's `adapt`, values without a meaning included."""
+    start, bits = job_layout(config)["adapt"].offset, 0
+    for name, value in fields.items():
+        field = ADAPT_LAYOUT[name]
+        bits |= (value & (1 << field.width) - 1) << (start + field.offset)
+    return bits
+
+
+def misuses_of_the_table(config) -> list[tuple[Op, dict]]:
+    """What a job that names a tensor may not ask for, and the operation of that job."""
+    everywhere = [{"tensor": config.tensors}, {"use": 3}, {"solve": 1, "mode": 6},
+                  {"solve": 1, "mode": 7}, {"solve": 1, "preset": 1}]
+    found = [(op, fields) for op in Op for fields in everywhere]
+    found += [(op, {"preset": 1}) for op in (Op.GEMM, Op.QUANTISE)]
+    found += [(op, {"discard": 1}) for op in (Op.GEMM, Op.TABLE)]
+    found += [(Op.TABLE, {"use": use.value}) for use in (Use.ENTRY, Use.EXPONENT)]
+    limit = GradScale.LIMIT
+    found += [(Op.TABLE, {"preset": 1, "exponent": exponent})
+              for exponent in (limit + 1, -limit - 1, 2**(EXPONENT_WIDTH - 1) - 1,
+                               -2**(EXPONENT_WIDTH - 1))]
+    return found
+
+
+def refusals(config) -> list[int]:
+    """Descriptors that cannot be run."""
+    layout = job_layout(config)
+    good = layout.const(GOOD).as_bits()
+    bad = [layout.const({**GOOD, dim: 0}).as_bits() for dim in "mnk"]
+    bad += [good | 3 << layout["b_format"].offset, good | 3 << layout["op"].offset,
+            layout.const({**GOOD, "op": Op.TABLE}).as_bits()]
+    bad += [good | bits << layout["params"].offset for bits in (6, 7)]
+    for fmt in {FP4_R4, FP4_R2} - set(config.log_formats):  # a radix that is not there
+        bad += [layout.const({**GOOD, "b_format": BFormat.of(fmt)}).as_bits(),
+                layout.const({**GOOD, "params": {"format": fmt.encoding}}).as_bits()]
+    if not config.stochastic:
+        bad.append(layout.const({**GOOD, "params": {"stochastic": 1}}).as_bits())
+    return bad + [layout.const({**GOOD, "op": op}).as_bits()
+                  | adapt_bits(config, enable=1, **fields)
+                  for op, fields in misuses_of_the_table(config)]
+
+
 @cocotb.test()
 async def bad_descriptors(dut):
-    """A descriptor that cannot be run sets the flag, gives nothing, and the next job is right."""
+    """A descriptor that cannot be run sets the flag, gives nothing, leaves the table alone, and the
+    next job is right. The flag stays if it is cleared in the very cycle that sets it."""
     bench = EngineBench(dut, 0.0, 0.0)
-    config = bench.config
     await bench.reset()
-    good = {"m": 1, "n": 1, "k": 1, "b_format": BFormat.INT4, "params": {"format": INT4.encoding}}
-    layout = job_layout(config)
-    tensor = {"enable": 1, "tensor": config.tensors}
-    unknown_b = layout.const(good).as_bits() | 3 << layout["b_format"].offset
-    bad = [layout.const({**good, dim: 0}).as_bits() for dim in "mnk"] + [unknown_b]
-    bad += [layout.const({**good, "adapt": tensor}).as_bits(),
-            layout.const({**good, "adapt": {"discard": 1}}).as_bits(),
-            layout.const({**good, "op": Op.TABLE}).as_bits(),
-            layout.const(good).as_bits() | 3 << layout["op"].offset]
-    bad += [layout.const(good).as_bits() | bits << layout["params"].offset for bits in (6, 7)]
-    for fmt in {FP4_R4, FP4_R2} - set(config.log_formats):  # a radix that is not there
-        bad += [layout.const({**good, "b_format": BFormat.of(fmt)}).as_bits(),
-                layout.const({**good, "params": {"format": fmt.encoding}}).as_bits()]
-    if not config.stochastic:
-        bad.append(layout.const({**good, "params": {"stochastic": 1}}).as_bits())
-    for descriptor_bits in bad:
-        bench.source["job"].queue.append(descriptor_bits)
+    entry = Entry(Dyadic(40000, 20), 5, -GradScale.LIMIT, valid=True)
+    bench.add(Job.table(Adapt(0, preset=entry)))
+    await bench.finish()
+    for bits in refusals(bench.config):
+        bench.source["job"].queue.append(bits)
         taken = bench.source["job"].taken
+        dut.clear.value = 1
         await bench.run(lambda taken=taken: bench.source["job"].taken > taken)
+        dut.clear.value = 0  # from the cycle after that in which the job was taken
         await bench.run(lambda: False, limit=20)
-        assert dut.flags.value == 0b100, f"descriptor {descriptor_bits:#x} was not refused"
+        assert dut.flags.value == 0b100, f"expected that descriptor {bits:#x} is refused"
         dut.clear.value = 1
         await bench.run(lambda: False, limit=2)
         dut.clear.value = 0
         assert dut.flags.value == 0
+    bench.add(Job.table(Adapt(0)))  # reports the entry
     bench.add(Job.quantise(np.array([[7]]), Rescale(INT32)))  # k = 0 is not read here
+    await bench.finish()
+    assert dut.flags.value == 0
+
+
+@cocotb.test()
+async def what_is_not_asked_for_means_nothing(dut):
+    """Without `enable` no field of `adapt` has an effect; the mode has none without `solve`, and an
+    exponent beyond the limit of GradScale is PACT's good right."""
+    bench = EngineBench(dut, 0.0, 0.0)
+    config, limit = bench.config, GradScale.LIMIT
+    await bench.reset()
+    x, codes = np.array([[7, -3]])[:, :config.cols], np.array([[5]], np.int8)
+    for fields in ({"discard": 1}, *(fields for _, fields in misuses_of_the_table(config))):
+        bench.add(Job.quantise(x, Rescale(INT4)), adapt_bits(config, **fields))
+        bench.add(Job.gemm(codes, INT4, codes, INT4), adapt_bits(config, **fields))
+    for exponent in (limit, -limit):
+        bench.add(Job.table(Adapt(0, preset=Entry(exponent=exponent))))
+    bench.add(Job.quantise(x, Rescale(INT4), adapt=Adapt(0)), adapt_bits(config, mode=7))
+    for exponent in (limit + 1, -limit - 1):
+        bench.add(Job.table(Adapt(0, solve=SolveMode.PACT, alpha=9, exponent=exponent)))
     await bench.finish()
     assert dut.flags.value == 0
 
