@@ -194,7 +194,7 @@ class AdaptUnit(wiring.Component):
                 with m.If(dataless | statistics.done):
                     with m.If(job.solve):
                         m.next = "SOLVE"
-                    with m.Elif(job.preset & dataless):
+                    with m.Elif(job.preset):  # no data then: others are refused
                         m.next = "PRESET"
                     with m.Else():
                         m.next = "REPORT"
