@@ -4,7 +4,6 @@
 import cocotb
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 
 from driver.descriptor import descriptor, unpack_report
 from golden.adaptive import Adapt, Entry, Use
@@ -23,6 +22,7 @@ from hdl.scales.adaptive import ADAPT_LAYOUT
 from verif.bench.benches import BENCHES, run_bench
 from verif.bench.stimuli import engine_beats, operand_beats, random_codes, random_job, result_row
 from verif.bench.streams import Scoreboard, Sink, Source, StreamBench
+from verif.bench.watchdog import watched
 
 INPUTS = ("job", "a", "b", "x", "bias", "mask")
 
@@ -311,11 +311,6 @@ def test_amaranth_simulator():
             (payload,) = await ctx.tick().sample(dut.report.payload).until(dut.report.valid)
             found.append(unpack_report(payload.as_bits()))
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-8)
-    simulator.add_testbench(collect_reports)
-    for name in INPUTS:
-        simulator.add_testbench(source(name), background=True)
-    simulator.add_testbench(collect)
-    simulator.run()
+    watched(dut, collect_reports, collect, background=[source(name) for name in INPUTS],
+            cycles=30_000)
     assert results == expected and found == reports

@@ -5,7 +5,6 @@ from itertools import product
 
 import cocotb
 import pytest
-from amaranth.sim import Simulator
 from cocotb.triggers import Timer
 
 from golden.config import Config
@@ -15,6 +14,7 @@ from hdl.layouts import BFormat
 from hdl.tile.multiplier import Multiplier
 from verif.bench.benches import BENCHES, run_bench
 from verif.bench.runner import Settings
+from verif.bench.watchdog import watched
 
 
 def cases(config: Config):
@@ -66,7 +66,5 @@ def test_amaranth_simulator(config):
             assert ctx.get(dut.product) == expected, (a, a_signed, b, b_format)
             checked += 1
 
-    simulator = Simulator(dut)
-    simulator.add_testbench(bench)
-    simulator.run()
+    watched(dut, bench)
     assert checked == 256 * 2 * (1 + len(config.log_formats))

@@ -4,7 +4,6 @@
 import cocotb
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 
 from golden import random_words
 from golden.config import Config
@@ -17,6 +16,7 @@ from hdl.rescaler.rescale import RescaleUnit
 from verif.bench.benches import BENCHES, TINY, run_bench
 from verif.bench.stimuli import output_formats, random_rescale, result_words
 from verif.bench.streams import Scoreboard, Sink, Source, StreamBench
+from verif.bench.watchdog import watched
 
 CORNERS = [INT32.lo, INT32.lo + 1, -1, 0, 1, INT32.hi - 1, INT32.hi]
 
@@ -164,8 +164,5 @@ def test_amaranth_simulator():
                 results.append(unpack(config, ctx.get(dut.o.payload).as_bits()))
             await ctx.tick()
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-8)
-    simulator.add_testbench(bench)
-    simulator.run()
+    watched(dut, bench, cycles=len(cases) + RescaleUnit.latency(config))
     assert results == [case[1] for case in cases]

@@ -7,7 +7,6 @@ from fractions import Fraction
 import cocotb
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 
 from golden.config import preset
 from golden.dyadic import IDENTITY, Dyadic
@@ -26,6 +25,7 @@ from golden.statistics import MAX_ELEMENTS, Statistics, measure
 from hdl.scales.solver import REQUEST_LAYOUT, SOLUTION_LAYOUT, Mode, ScaleSolver
 from verif.bench.benches import BENCHES, run_bench
 from verif.bench.streams import Scoreboard, Sink, Source, StreamBench
+from verif.bench.watchdog import watched
 
 SLOWEST = {  # requests that take the documented latency
     SolveMode.RANGE: Request(SolveMode.RANGE, Statistics(2, low=0, high=31)),
@@ -279,7 +279,5 @@ def test_amaranth_simulator():
             await ctx.tick()
             ctx.set(dut.o.ready, 0)
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-8)
-    simulator.add_testbench(bench)
-    simulator.run()
+    longest = sum(ScaleSolver.latencies[request.mode] + 1 for request in cases)
+    watched(dut, bench, cycles=longest)

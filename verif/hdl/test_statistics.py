@@ -5,7 +5,6 @@ import cocotb
 import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal, signed
-from amaranth.sim import Simulator
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge
 
@@ -27,6 +26,7 @@ from hdl.layouts import measured_layout, outcome_layout
 from hdl.scales.statistics import STATISTICS_LAYOUT, StatisticsUnit
 from verif.bench.benches import BENCHES, SERIAL, TINY, run_bench
 from verif.bench.runner import Settings
+from verif.bench.watchdog import watched
 
 
 def jobs(rng, config: Config, count: int):
@@ -143,10 +143,7 @@ def test_amaranth_simulator(config):
             if ctx.get(dut.done):
                 found.append(unpack(ctx.get(dut.result).as_bits()))
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-8)
-    simulator.add_testbench(bench)
-    simulator.run()
+    watched(dut, bench, cycles=len(rows) + 1)
     assert found == expected
 
 
@@ -164,9 +161,7 @@ def test_squares_of_every_word(width):
             ctx.set(y, ~value)
             assert ctx.get(total) == value**2 + (~value)**2
 
-    simulator = Simulator(m)
-    simulator.add_testbench(bench)
-    simulator.run()
+    watched(m, bench)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -6,13 +6,13 @@ from itertools import product
 import numpy as np
 import pytest
 from amaranth.hdl import Module
-from amaranth.sim import Simulator
 
 from golden.config import Config
 from golden.formats import Phase
 from golden.logfp4 import joint_decode
 from synth.area import FLIP_FLOP, TRANSISTORS, compare_phases, measure, transistors
 from synth.phases import PairEncoder, PhaseDecoder
+from verif.bench.watchdog import watched
 
 
 def test_blocks_add_up():
@@ -47,9 +47,7 @@ def test_phase_blocks_are_the_golden_code():
                 expected = int(joint_decode(np.array([joint]), phase)[0])
                 assert ctx.get(code) == ctx.get(decoder.code) == expected
 
-    simulator = Simulator(m)
-    simulator.add_testbench(bench)
-    simulator.run()
+    watched(m, bench)
 
 
 def test_two_codes_are_smaller():
