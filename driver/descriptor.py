@@ -13,9 +13,7 @@ from golden.solver import SolveMode
 from golden.statistics import Statistics
 from hdl.engine.job import job_layout
 from hdl.layouts import BFormat
-from hdl.scales.adaptive import REPORT_LAYOUT, SOLVER_FLAGS, Use
-from hdl.scales.solver import Mode
-from hdl.scales.statistics import STATISTICS_LAYOUT
+from hdl.scales.layouts import REPORT_LAYOUT, SOLVER_FLAGS, STATISTICS_LAYOUT
 
 
 def descriptor(job: Job, config: Config) -> int:
@@ -49,9 +47,9 @@ def _adapt_fields(adapt: Adapt | None) -> dict:
     return {
         "enable": 1,
         "tensor": adapt.tensor,
-        "use": Use(adapt.use.value),
+        "use": adapt.use,
         "solve": int(adapt.solve is not None),
-        "mode": Mode((adapt.solve or SolveMode.RANGE).value),
+        "mode": adapt.solve or SolveMode.RANGE,
         "alpha": adapt.alpha,
         "exponent": entry.exponent if adapt.preset else adapt.exponent,
         "preset": int(adapt.preset is not None),

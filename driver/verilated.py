@@ -24,7 +24,7 @@ from golden.rescale import Rescaled
 from hdl.emit.verilog import verilog_file
 from hdl.engine.job import FLAGS_LAYOUT
 from hdl.layouts import result_layout, tag_layout
-from hdl.scales.adaptive import REPORT_LAYOUT
+from hdl.scales.layouts import REPORT_LAYOUT
 from tools.cache import ROOT, cached
 from tools.verilator import (
     CONTROL,

@@ -7,16 +7,16 @@ from amaranth.hdl import Shape
 from amaranth.lib import data
 from amaranth.lib.wiring import In
 
+from golden.adaptive import Use
 from golden.config import VERSION, Config
 from golden.formats import A_FORMATS, B_FORMATS
+from golden.solver import SolveMode
 from hdl.emit.verilog import TOPS
 from hdl.engine.job import Op
 from hdl.layouts import BFormat, OutFormat
 from hdl.library import Library
-from hdl.scales.adaptive import Use
-from hdl.scales.solver import Mode
 
-ENUMS = {"b_format": BFormat, "format": OutFormat, "op": Op, "use": Use, "mode": Mode}
+ENUMS = {"b_format": BFormat, "format": OutFormat, "op": Op, "use": Use, "mode": SolveMode}
 
 
 def manifest(config: Config, preset: str) -> dict:

@@ -11,7 +11,7 @@ from hdl.engine.row_source import RowSource
 from hdl.engine.walk import BlockWalk, extent_layout
 from hdl.layouts import RESCALE_LAYOUT, rescale_layout, row_layout, words_layout
 from hdl.library import place
-from hdl.scales.adaptive import ADAPT_LAYOUT, APPLIED_LAYOUT
+from hdl.scales.layouts import ADAPT_LAYOUT, APPLIED_LAYOUT
 
 
 def drain_layout(config: Config) -> data.StructLayout:

@@ -13,7 +13,8 @@ from hdl.engine.walk import extent_layout, parts
 from hdl.layouts import codes_layout, result_layout, words_layout
 from hdl.library import place
 from hdl.rescaler.rescale import RescaleUnit
-from hdl.scales.adaptive import REPORT_LAYOUT, AdaptUnit
+from hdl.scales.adaptive import AdaptUnit
+from hdl.scales.layouts import REPORT_LAYOUT
 from hdl.tile.mac_tile import MacTile
 
 

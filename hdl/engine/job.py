@@ -4,12 +4,13 @@
 from amaranth.hdl import Cat
 from amaranth.lib import data
 
+from golden.adaptive import Use
 from golden.config import Config
 from golden.engine import Op
 from golden.gradscale import GradScale
+from golden.solver import SolveMode
 from hdl.layouts import RESCALE_LAYOUT, BFormat, OutFormat
-from hdl.scales.adaptive import ADAPT_LAYOUT, Use
-from hdl.scales.solver import Mode
+from hdl.scales.layouts import ADAPT_LAYOUT
 
 
 def job_layout(config: Config) -> data.StructLayout:
@@ -58,7 +59,7 @@ def misuses_table(job, config: Config):
     accumulators. Without `adapt.enable` nothing of `adapt` is read."""
     adapt, exponent = job.adapt, job.adapt.exponent
     dataless = job.op == Op.TABLE
-    bad_solve = adapt.solve & (~_one_of(adapt.mode, Mode) | adapt.preset)
+    bad_solve = adapt.solve & (~_one_of(adapt.mode, SolveMode) | adapt.preset)
     beyond = (exponent < -GradScale.LIMIT) | (exponent > GradScale.LIMIT)
     return ((adapt.tensor >= config.tensors)
             | ~_one_of(adapt.use, Use)

@@ -2,63 +2,26 @@
 """Scales that adapt by themselves: statistics, solver, and the table of scales per tensor."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.adaptive import TENSOR_WIDTH
-from golden.adaptive import Use as GoldenUse
+from golden.adaptive import Use
 from golden.config import Config
 from golden.dyadic import Dyadic
-from golden.rescale import ZERO_POINT_WIDTH
-from golden.solver import ALPHA_WIDTH, EXPONENT_WIDTH
+from golden.solver import EXPONENT_WIDTH, SolveMode
 from hdl.layouts import RESCALE_LAYOUT, measured_layout, outcome_layout
 from hdl.library import place
 from hdl.rescaler.kinds import INTEGERS
-from hdl.scales.solver import Mode, ScaleSolver
-from hdl.scales.statistics import STATISTICS_LAYOUT, StatisticsUnit
-from hdl.scales.table import ENTRY_LAYOUT, EntryTable
-
-
-class Use(enum.Enum, shape=2):
-    """What a job takes from its tensor's entry."""
-
-    NOTHING = GoldenUse.NOTHING.value
-    ENTRY = GoldenUse.ENTRY.value
-    EXPONENT = GoldenUse.EXPONENT.value
-
-
-ADAPT_LAYOUT = data.StructLayout({
-    "enable": 1,
-    "tensor": TENSOR_WIDTH,
-    "use": Use,
-    "solve": 1,
-    "mode": Mode,
-    "alpha": ALPHA_WIDTH,
-    "exponent": signed(EXPONENT_WIDTH),  # PACT's, or the preset's
-    "preset": 1,  # write params, exponent and the two bits below into the entry
-    "valid": 1,
-    "frozen": 1,
-    "discard": 1,  # give no results
-})
-
-SOLVER_FLAGS = ("degenerate", "unreachable", "saturated", "limited")
-
-APPLIED_LAYOUT = data.StructLayout({
-    "multiplier": Dyadic.WIDTH,
-    "shift": Dyadic.SHIFT_WIDTH,
-    "zero_point": signed(ZERO_POINT_WIDTH),
-})
-
-REPORT_LAYOUT = data.StructLayout({
-    "statistics": STATISTICS_LAYOUT,
-    "multiplier": Dyadic.WIDTH,  # applied
-    "shift": Dyadic.SHIFT_WIDTH,
-    "zero_point": signed(ZERO_POINT_WIDTH),
-    "entry": ENTRY_LAYOUT,  # after the job
-    "unset": 1,
-    "clipped": 1,
-    **dict.fromkeys(SOLVER_FLAGS, 1),
-})
+from hdl.scales.layouts import (
+    ADAPT_LAYOUT,
+    APPLIED_LAYOUT,
+    ENTRY_LAYOUT,
+    REPORT_LAYOUT,
+    SOLVER_FLAGS,
+)
+from hdl.scales.solver import ScaleSolver
+from hdl.scales.statistics import StatisticsUnit
+from hdl.scales.table import EntryTable
 
 
 class AdaptUnit(wiring.Component):
@@ -142,7 +105,7 @@ class AdaptUnit(wiring.Component):
                 Mux(low, 0, Mux(high, Dyadic.MAX_SHIFT, shift[:Dyadic.SHIFT_WIDTH])))
 
         # What the job did, and what is solved from it.
-        by_grad = job.mode == Mode.GRADSCALE
+        by_grad = job.mode == SolveMode.GRADSCALE
         m.d.comb += [
             statistics.row.eq(self.row),
             statistics.outcome.eq(self.outcome),

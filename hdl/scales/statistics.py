@@ -5,32 +5,17 @@ from functools import reduce
 from itertools import combinations
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from golden.statistics import (
-    COUNT_WIDTH,
-    LARGEST_WIDTH,
-    SUM_ABS_WIDTH,
-    SUM_SQUARES_WIDTH,
-)
+from golden.statistics import LARGEST_WIDTH, SUM_SQUARES_WIDTH
 from hdl.arithmetic.compressor import Columns
 from hdl.arithmetic.serial import serial_latency, serial_statistics
 from hdl.arithmetic.squares import add_square
 from hdl.layouts import WORD, measured_layout, outcome_layout
-
-STATISTICS_LAYOUT = data.StructLayout({  # the members of golden.statistics.Statistics
-    "count": COUNT_WIDTH,
-    "low": signed(WORD),
-    "high": signed(WORD),
-    "largest": LARGEST_WIDTH,
-    "sum_abs": SUM_ABS_WIDTH,
-    "sum_squares": SUM_SQUARES_WIDTH,
-    "saturated": COUNT_WIDTH,
-    "underflowed": COUNT_WIDTH,
-})
+from hdl.scales.layouts import STATISTICS_LAYOUT
 
 SUMS = ("count", "sum_abs", "sum_squares", "saturated", "underflowed")
 SEGMENT = 12  # bits of a sum that a carry passes in one cycle

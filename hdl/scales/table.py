@@ -1,24 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table of scales: an entry per tensor, in registers or, on an FPGA, in a memory."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, memory, wiring
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.adaptive import TENSOR_WIDTH
 from golden.config import Config
-from golden.dyadic import IDENTITY, Dyadic
-from golden.rescale import ZERO_POINT_WIDTH
-from golden.solver import EXPONENT_WIDTH
+from golden.dyadic import IDENTITY
+from hdl.scales.layouts import ENTRY_LAYOUT
 
-ENTRY_LAYOUT = data.StructLayout({
-    "multiplier": Dyadic.WIDTH,
-    "shift": Dyadic.SHIFT_WIDTH,
-    "zero_point": signed(ZERO_POINT_WIDTH),
-    "exponent": signed(EXPONENT_WIDTH),
-    "valid": 1,
-    "frozen": 1,
-})
 UNSET = {"multiplier": IDENTITY.multiplier, "shift": IDENTITY.shift}
 
 

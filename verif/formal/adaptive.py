@@ -9,12 +9,12 @@ from amaranth.hdl import Array, Cat, Mux, Signal, Value
 from golden.config import Config
 from golden.statistics import LARGEST_WIDTH, SUM_SQUARES_WIDTH
 from hdl.layouts import WORD
-from hdl.scales.adaptive import ADAPT_LAYOUT, ENTRY_LAYOUT, AdaptUnit
+from hdl.scales.adaptive import AdaptUnit
+from hdl.scales.layouts import ADAPT_LAYOUT, ENTRY_LAYOUT, STATISTICS_LAYOUT
 from hdl.scales.solver import ScaleSolver
 from hdl.scales.statistics import (
     ADDENDS,
     SEGMENT,
-    STATISTICS_LAYOUT,
     SUMS,
     StatisticsUnit,
     squares_cycles,

@@ -13,13 +13,8 @@ from hdl.arithmetic.compressor import Columns
 from hdl.arithmetic.squares import add_step
 from hdl.layouts import WORD, BFormat, tag_layout
 from hdl.rescaler.rescale import RescaleUnit
-from hdl.scales.statistics import (
-    ADDENDS,
-    SEGMENT,
-    STATISTICS_LAYOUT,
-    StatisticsUnit,
-    squares_cycles,
-)
+from hdl.scales.layouts import STATISTICS_LAYOUT
+from hdl.scales.statistics import ADDENDS, SEGMENT, StatisticsUnit, squares_cycles
 from hdl.tile.dot_product import DotProduct, row_sum_width
 from hdl.tile.mac_cell import COPIES, MacCell, held_width, row_worth, total_width
 from hdl.tile.mac_tile import MacTile

@@ -3,10 +3,19 @@
 
 from amaranth.hdl import Cat, Const, Mux, Signal, signed
 
-from golden.solver import SAWB_SLOPE
+from golden.solver import SAWB_SLOPE, SolveMode
 from hdl.layouts import beat_layout, row_layout
 from hdl.rescaler.rescale import RescaleUnit
-from hdl.scales.solver import COUNT_FACTOR, HALF, LONG, Mode, ScaleSolver
+from hdl.scales.solver import COUNT_FACTOR, ScaleSolver
+from hdl.scales.solver_adder import (
+    CONTROL_LAYOUT,
+    HALF,
+    LONG,
+    SUM_SHAPE,
+    X_SHAPE,
+    Z_SHAPE,
+    SolverAdder,
+)
 from hdl.tile.dot_product import RowSum
 from hdl.tile.mac_tile import MacTile
 from verif.formal.harness import SMALL, Harness, implies, latency
@@ -129,11 +138,12 @@ def solving(h: Harness, path: str):
     ports = h.inner(path, block)
     i, o = ports.i, ports.o
     states = h.states(path, block)
-    x, y, z = (h.net(f"{path}{name}", shape) for name, shape in (
-        ("x", signed(HALF + 3)), ("y", LONG), ("z", signed(HALF + 1))))
+    x = h.net(f"{path}x", X_SHAPE)
+    y = h.net(f"{path}y", LONG)
+    z = h.net(f"{path}z", Z_SHAPE)
     steps, multiplier = h.net(f"{path}steps", 7), h.net(f"{path}multiplier", 16)
     count = i.p.statistics.count
-    is_sawb = i.p.mode == Mode.SAWB
+    is_sawb = i.p.mode == SolveMode.SAWB
 
     code = h.net(f"{path}fsm_state", range(len(states)))
     same = code == h.past(code)
@@ -165,17 +175,18 @@ def solving(h: Harness, path: str):
             states["DONE"] == o.valid, implies(~states["IDLE"], i.valid))
 
     # In the cycle of a step what it goes by is that of its registers.
-    asked = {name: h.net(f"{path}{name}_1") for name in ("doubled", "rooting", "by_count",
-                                                         "subtract")}
-    h.prove(*(implies(settled & ~waits, asked[name] == h.net(f"{path}{name}")) for name in asked))
-    augend, addend, total = (
-        h.net(f"{path}{name}", signed(HALF + 4)) for name in ("augend", "addend", "total"))
-    wanted = Signal(signed(HALF + 4))
-    h.m.d.comb += wanted.eq(Mux(asked["subtract"], augend - addend, augend + addend))
-    h.prove(implies(step & ~waits, total == wanted),
+    adder = f"{path}adder."
+    asked = h.net(f"{adder}asked", CONTROL_LAYOUT)
+    augend = h.net(f"{adder}augend", SUM_SHAPE)
+    addend = h.net(f"{adder}addend", SUM_SHAPE)
+    total = h.net(f"{adder}total", SUM_SHAPE)
+    wanted = Signal(SUM_SHAPE)
+    h.m.d.comb += wanted.eq(Mux(asked.subtract, augend - addend, augend + addend))
+    h.prove(implies(settled & ~waits, asked == h.inner(adder, SolverAdder(SMALL)).control),
+            implies(step & ~waits, total == wanted),
             implies(step, (h.net(f"{path}zero") == (y == 0))
                     & (h.net(f"{path}last") == (steps == 0))))
-    is_pact, is_grad = i.p.mode == Mode.PACT, i.p.mode == Mode.GRADSCALE
+    is_pact, is_grad = i.p.mode == SolveMode.PACT, i.p.mode == SolveMode.GRADSCALE
     h.prove(implies(step, h.net(f"{path}empty") == ((count == 0) & ~is_pact & ~is_grad)))
 
     # Zeros follow what a normalisation shifts up.

@@ -18,7 +18,7 @@ from hdl.arithmetic.serial import row_cycles
 from hdl.engine.engine import Engine
 from hdl.engine.job import Op, job_layout
 from hdl.layouts import BFormat
-from hdl.scales.adaptive import ADAPT_LAYOUT
+from hdl.scales.layouts import ADAPT_LAYOUT
 from verif.bench.benches import BENCHES, run_bench
 from verif.bench.stimuli import engine_beats, operand_beats, random_codes, random_job, result_row
 from verif.bench.streams import Scoreboard, Sink, Source, StreamBench

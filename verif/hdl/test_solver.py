@@ -22,7 +22,8 @@ from golden.solver import (
     solve,
 )
 from golden.statistics import MAX_ELEMENTS, Statistics, measure
-from hdl.scales.solver import REQUEST_LAYOUT, SOLUTION_LAYOUT, Mode, ScaleSolver
+from hdl.scales.layouts import REQUEST_LAYOUT, SOLUTION_LAYOUT
+from hdl.scales.solver import ScaleSolver
 from verif.bench.benches import BENCHES, run_bench
 from verif.bench.streams import Scoreboard, Sink, Source, StreamBench
 from verif.bench.watchdog import watched
@@ -154,7 +155,7 @@ def payload(request: Request, rng) -> int:
               "multiplier": request.scale.multiplier, "shift": request.scale.shift}
     read = READ[request.mode]
     return REQUEST_LAYOUT.const({
-        "mode": Mode(request.mode.value),
+        "mode": request.mode,
         "statistics": {name: getattr(request.statistics, name) if name in read
                        else view.statistics[name] for name in vars(request.statistics)},
         **{name: value if name in read else view[name] for name, value in fields.items()},

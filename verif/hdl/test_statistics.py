@@ -23,7 +23,8 @@ from hdl.arithmetic.compressor import Columns
 from hdl.arithmetic.serial import row_cycles
 from hdl.arithmetic.squares import add_square
 from hdl.layouts import measured_layout, outcome_layout
-from hdl.scales.statistics import STATISTICS_LAYOUT, StatisticsUnit
+from hdl.scales.layouts import STATISTICS_LAYOUT
+from hdl.scales.statistics import StatisticsUnit
 from verif.bench.benches import BENCHES, SERIAL, TINY, run_bench
 from verif.bench.runner import Settings
 from verif.bench.watchdog import watched

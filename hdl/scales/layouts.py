@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every payload between the blocks that measure tensors and solve, keep and apply their scales."""
+
+from amaranth.hdl import signed
+from amaranth.lib import data
+
+from golden.adaptive import TENSOR_WIDTH, Use
+from golden.dyadic import Dyadic
+from golden.rescale import ZERO_POINT_WIDTH
+from golden.solver import ALPHA_WIDTH, EXPONENT_WIDTH, SolveMode
+from golden.statistics import COUNT_WIDTH, LARGEST_WIDTH, SUM_ABS_WIDTH, SUM_SQUARES_WIDTH
+from hdl.layouts import WORD
+
+STATISTICS_LAYOUT = data.StructLayout({  # the members of golden.statistics.Statistics
+    "count": COUNT_WIDTH,
+    "low": signed(WORD),
+    "high": signed(WORD),
+    "largest": LARGEST_WIDTH,
+    "sum_abs": SUM_ABS_WIDTH,
+    "sum_squares": SUM_SQUARES_WIDTH,
+    "saturated": COUNT_WIDTH,
+    "underflowed": COUNT_WIDTH,
+})
+
+REQUEST_LAYOUT = data.StructLayout({
+    "mode": SolveMode,
+    "statistics": STATISTICS_LAYOUT,
+    "alpha": ALPHA_WIDTH,
+    "exponent": signed(EXPONENT_WIDTH),
+    "multiplier": Dyadic.WIDTH,
+    "shift": Dyadic.SHIFT_WIDTH,
+})
+
+SOLUTION_LAYOUT = data.StructLayout({
+    "multiplier": Dyadic.WIDTH,
+    "shift": Dyadic.SHIFT_WIDTH,
+    "zero_point": signed(ZERO_POINT_WIDTH),
+    "exponent": signed(EXPONENT_WIDTH),
+    "degenerate": 1,
+    "unreachable": 1,
+    "saturated": 1,
+    "limited": 1,
+})
+
+ENTRY_LAYOUT = data.StructLayout({  # what the table knows of one tensor
+    "multiplier": Dyadic.WIDTH,
+    "shift": Dyadic.SHIFT_WIDTH,
+    "zero_point": signed(ZERO_POINT_WIDTH),
+    "exponent": signed(EXPONENT_WIDTH),
+    "valid": 1,
+    "frozen": 1,
+})
+
+ADAPT_LAYOUT = data.StructLayout({  # how a job uses and updates the table
+    "enable": 1,
+    "tensor": TENSOR_WIDTH,
+    "use": Use,
+    "solve": 1,
+    "mode": SolveMode,
+    "alpha": ALPHA_WIDTH,
+    "exponent": signed(EXPONENT_WIDTH),  # PACT's, or the preset's
+    "preset": 1,  # write params, exponent and the two bits below into the entry
+    "valid": 1,
+    "frozen": 1,
+    "discard": 1,  # give no results
+})
+
+APPLIED_LAYOUT = data.StructLayout({
+    "multiplier": Dyadic.WIDTH,
+    "shift": Dyadic.SHIFT_WIDTH,
+    "zero_point": signed(ZERO_POINT_WIDTH),
+})
+
+SOLVER_FLAGS = ("degenerate", "unreachable", "saturated", "limited")
+
+REPORT_LAYOUT = data.StructLayout({
+    "statistics": STATISTICS_LAYOUT,
+    "multiplier": Dyadic.WIDTH,  # applied
+    "shift": Dyadic.SHIFT_WIDTH,
+    "zero_point": signed(ZERO_POINT_WIDTH),
+    "entry": ENTRY_LAYOUT,  # after the job
+    "unset": 1,
+    "clipped": 1,
+    **dict.fromkeys(SOLVER_FLAGS, 1),
+})
