@@ -88,13 +88,18 @@ def symmetric_max(x, *, fmt: IntFormat = INT4_SYM, name: str = "x") -> Range:
 
 
 def sawb_alpha(w, *, name: str = "w") -> float:
-    """SAWB's clipping value for 4 bits, from the first two moments; max|w| unless that is > 0."""
+    """SAWB's clipping value for 4 bits, from the first two moments.
+
+    It is max|w| where that is less than E[|w|], of tensors of nearly equal magnitudes, to which the
+    coefficients were not fitted, or no finite number.
+    """
     w = check_finite(name, w)
     if w.size == 0:
         return 0.0
     with np.errstate(over="ignore", invalid="ignore"):
-        alpha = SAWB_RMS * np.sqrt(np.mean(w**2)) - SAWB_MEAN * np.mean(np.abs(w))
-    return float(alpha) if 0 < alpha < np.inf else float(np.abs(w).max())
+        mean = np.mean(np.abs(w))
+        alpha = SAWB_RMS * np.sqrt(np.mean(w**2)) - SAWB_MEAN * mean
+    return float(alpha) if mean <= alpha < np.inf else float(np.abs(w).max())
 
 
 def sawb(w, *, name: str = "w") -> Range:

@@ -3,7 +3,8 @@
 
 All operands are integers, in units of the int32 fixed-point elements. Every mode but SAWB gives
 exactly `Dyadic.nearest` of its quotient; SAWB, whose square root is irrational, states its
-truncations in `sawb_divisor` and stays within 0.65 units of M of the exact value.
+truncations in `sawb_divisor` and stays within 0.501 units of M of the exact value. Where its alpha
+is below the mean magnitude (`sawb_is_below_mean`) it is SYMMETRIC instead.
 """
 
 import math
@@ -22,9 +23,11 @@ ALPHA_WIDTH = 32
 EXPONENT_WIDTH = GradScale.LIMIT.bit_length() + 1  # signed: -64..63
 
 # SAWB's scale 7 / alpha is SAWB_COUNT * n / (r + SAWB_SLOPE * (r - S1)), r = sqrt(n * S2): both
-# coefficients are multiples of their difference, 5 / 1000.
+# coefficients are multiples of their difference, 5 / 1000. So alpha is that divisor, and E[|w|]
+# SAWB_UNIT * S1, in units of 1 / (SAWB_UNIT * n).
 _RMS, _MEAN = Fraction(str(SAWB_RMS)), Fraction(str(SAWB_MEAN))
 SAWB_SLOPE = int(_MEAN / (_RMS - _MEAN))  # 2406
+SAWB_UNIT = int(1 / (_RMS - _MEAN))  # 200
 SAWB_COUNT = int(INT4_SYM.hi / (_RMS - _MEAN))  # 1400
 SAWB_BITS = 32  # significant bits kept of S2, of the root and of the divisor
 
@@ -36,7 +39,7 @@ class SolveMode(IntEnum):
     SYMMETRIC = 1  # 7 / largest [count, largest]
     LUQ = 2  # 64 / largest: the top level of the radix-2 format [count, largest]
     PACT = 3  # 15 * 2**exponent / alpha [alpha, exponent]
-    SAWB = 4  # 7 / alpha with SAWB's alpha [count, sum_abs, sum_squares]
+    SAWB = 4  # 7 / alpha with SAWB's alpha [count, largest, sum_abs, sum_squares]
     GRADSCALE = 5  # the next exponent of a layer [largest, scale, exponent]
 
 
@@ -80,6 +83,10 @@ class Request:
             raise ValueError(
                 f"sum_abs = {stats.sum_abs} is too large for count = {stats.count} and "
                 f"sum_squares = {stats.sum_squares}: no tensor has these sums")
+        if self.mode == SolveMode.SAWB and stats.sum_abs > stats.count * stats.largest:
+            raise ValueError(
+                f"sum_abs = {stats.sum_abs} is too large for count = {stats.count} and "
+                f"largest = {stats.largest}: no tensor has these magnitudes")
 
 
 @dataclass(frozen=True)
@@ -144,6 +151,8 @@ def _wanted(request: Request) -> Fraction | None:
         if stats.count == 0 or stats.sum_squares == 0:
             return None
         divisor, exponent = sawb_divisor(stats.count, stats.sum_abs, stats.sum_squares)
+        if sawb_is_below_mean(divisor, exponent, stats.sum_abs):
+            return Fraction(INT4_SYM.hi, stats.largest)
         return Fraction(SAWB_COUNT * stats.count, divisor) / Fraction(2) ** exponent
     numerator, divisor = {
         SolveMode.RANGE: (INT4.hi - INT4.lo, stats.high - stats.low),
@@ -158,19 +167,35 @@ def sawb_divisor(count: int, sum_abs: int, sum_squares: int) -> tuple[int, int]:
 
     Three floors, on the grid where the root R has 32 bits: S2 keeps 31 bits or more, which lowers r
     by less than 2**-31 of itself; so does the root's floor; S1 loses less than 2**-31 of r.
-    S1 <= r (Cauchy-Schwarz), hence d >= r, so that the cancellation magnifies the first two at most
-    2407 times and the third 2406 times: with the mantissa's own floor the relative error of d lies
-    between -2407 * 2**-30 - 2**-31 and 2406 * 2**-31. That moves M < 2**16 by less than 0.148, and
-    its rounding adds 0.5. Where the floors make R < S1, their difference, which cannot be negative,
-    counts as 0: that is nearer, and keeps d >= R > 0.
+    The cancellation magnifies the first two 2407 times and the third 2406 times, but a divisor that
+    is used is at least SAWB_UNIT * S1 (`sawb_is_below_mean`), hence at least 184 r: with the
+    mantissa's own floor its relative error lies within 14 * 2**-30. That moves M < 2**16 by less
+    than 0.001, and its rounding adds 0.5. S1 <= r (Cauchy-Schwarz); where the floors make R < S1,
+    their difference, which cannot be negative, counts as 0: that keeps d >= R > 0.
     """
     square, exponent = _even(sum_squares, SAWB_BITS)
     square, more = _even(count * square, 2 * SAWB_BITS)
     root, exponent = math.isqrt(square), (exponent + more) // 2
-    total = sum_abs >> exponent if exponent >= 0 else sum_abs << -exponent
+    total = _on_grid(sum_abs, exponent)
     divisor = root + SAWB_SLOPE * max(root - total, 0)
     dropped = divisor.bit_length() - SAWB_BITS  # 0..12
     return divisor >> dropped, exponent + dropped
+
+
+def sawb_is_below_mean(divisor: int, exponent: int, sum_abs: int) -> bool:
+    """Whether alpha < E[|w|]: the divisor is less than SAWB_UNIT * S1.
+
+    The coefficients were not fitted to tensors of so nearly equal magnitudes, and alpha is max|w|
+    instead. Both sides are integers on the divisor's grid, where it has 32 bits; the right one is
+    floored as the divisor was, so that alpha = E[|w|] is not below. All floors together move the
+    threshold, r / S1 = 2606 / 2407, by less than 2**-29 of itself.
+    """
+    return divisor < _on_grid(SAWB_UNIT * sum_abs, exponent)
+
+
+def _on_grid(value: int, exponent: int) -> int:
+    """The number in units of 2**exponent, floored."""
+    return value >> exponent if exponent >= 0 else value << -exponent
 
 
 def _even(value: int, width: int) -> tuple[int, int]:
@@ -178,7 +203,7 @@ def _even(value: int, width: int) -> tuple[int, int]:
     exponent is even."""
     exponent = value.bit_length() - width
     exponent += exponent % 2
-    return (value >> exponent if exponent >= 0 else value << -exponent), exponent
+    return _on_grid(value, exponent), exponent
 
 
 def nearest(value: Fraction) -> tuple[Dyadic, bool]:

@@ -36,6 +36,9 @@ ASKED = {
     "ALIGN": ("doubled",),
     "DIFFERENCE": ("subtract",),
     "MOMENTS": ("subtract",),
+    "ALPHA": ("doubled",),
+    "MEAN": ("by_unit",),
+    "BELOW": ("doubled", "subtract"),
     "DIVISOR": ("doubled",),
     "NUMERATOR": ("by_count",),
     "DIVIDE": ("doubled", "subtract"),
@@ -69,9 +72,10 @@ class ScaleSolver(wiring.Component):
         SolveMode.SYMMETRIC: (1 + (31 + 1) + (44 + 8) + 2, 5),
         SolveMode.LUQ: (1 + (31 + 1) + (40 + 8) + 2, 5),
         SolveMode.PACT: (1 + (31 + 1) + (43 + 8) + 2, 5),
-        # A single 1: S2 and n * S2 normalised in 62 + 32 shifts; multiplications by n, of r - S1
-        # and of n, and the root; S1 aligned; the divisor normalised; the quotient of 175
-        SolveMode.SAWB: (1 + (94 + 2) + 4 * STEPS + 95 + 1 + (32 + 1) + 103 + 2, 13),
+        # A 1 and a 0: S2 and n * S2 normalised in 62 + 32 shifts; multiplications by n, of r - S1,
+        # of S1 and of n, and the root; S1 aligned; the divisor normalised; S1 aligned to it; the
+        # quotient of 175 * 2. (A single 1 is done sooner: its divisor is max|x|.)
+        SolveMode.SAWB: (1 + (94 + 2) + 5 * STEPS + 95 + 1 + (23 + 1) + 86 + 103 + 2, 15),
         SolveMode.GRADSCALE: (1 + 1 + (16 + 48) + 1, 4),  # load; limit; product; decision
     }.items()}
     latency = max(latencies.values())
@@ -223,7 +227,8 @@ class ScaleSolver(wiring.Component):
                     m.d.sync += [x.eq(0), y.eq(Cat(Const(0, HALF), adder.total[:HALF]))]
                     m.next = "DIVISOR"
 
-                # SAWB: r = sqrt(n * S2), then r + SAWB_SLOPE * (r - S1), and SAWB_COUNT * n.
+                # SAWB: r = sqrt(n * S2), then r + SAWB_SLOPE * (r - S1), which is compared with
+                # SAWB_UNIT * S1, and SAWB_COUNT * n.
                 with m.State("SQUARES"):
                     with m.If(normalise(even, z.eq(y[HALF:]), y.eq(stats.count))):
                         m.next = "COUNT"
@@ -260,21 +265,38 @@ class ScaleSolver(wiring.Component):
                 with m.State("MOMENTS"):
                     multiply()
                     with m.If(last):
+                        m.next = "ALPHA"
+                with m.State("ALPHA"):  # z <= the divisor
+                    with m.If(normalise(y[-1], z.eq(y[HALF:]), y.eq(stats.sum_abs))):
+                        m.next = "MEAN"
+                with m.State("MEAN"):  # {x, y} <= SAWB_UNIT * S1
+                    multiply()
+                    with m.If(last):
+                        m.d.sync += steps.eq(LONG - HALF - ROOT_PLACES - 1 - shift)
+                        m.next = "BELOW"
+                with m.State("BELOW"):  # on the divisor's grid in the end; above it before or never
+                    m.d.comb += up.eq(1)
+                    with m.If(adder.fits & adder.total.any()):  # alpha is max|x|
+                        m.d.sync += [
+                            x.eq(0),
+                            y.eq(Cat(Const(0, HALF), stats.largest)),
+                            shift.eq(-CONST_WIDTH),
+                        ]
                         m.next = "DIVISOR"
+                    with m.Elif(last):
+                        m.d.sync += [x.eq(0), y.eq(COUNT_FACTOR), steps.eq(STEPS - 1)]
+                        m.next = "NUMERATOR"
+                with m.State("NUMERATOR"):
+                    multiply()
+                    with m.If(last):
+                        m.next = "DIVIDE"
 
                 # Divide until the quotient has 16 bits, then round to nearest, ties to even.
                 with m.State("DIVISOR"):
                     constant = Mux(is_luq, int(LogFormat.TOP),
-                                   Mux(is_symmetric, INT4_SYM.hi, UINT4.hi))
-                    numerator = Mux(is_sawb, COUNT_FACTOR, constant << (LONG - CONST_WIDTH))
+                                   Mux(is_symmetric | is_sawb, INT4_SYM.hi, UINT4.hi))
+                    numerator = constant << (LONG - CONST_WIDTH)
                     with m.If(normalise(y[-1], z.eq(y[HALF:]), y.eq(numerator))):
-                        with m.If(is_sawb):
-                            m.next = "NUMERATOR"
-                        with m.Else():
-                            m.next = "DIVIDE"
-                with m.State("NUMERATOR"):
-                    multiply()
-                    with m.If(last):
                         m.next = "DIVIDE"
                 with m.State("DIVIDE"):
                     m.d.comb += [up.eq(1), adder.take.eq(adder.fits)]

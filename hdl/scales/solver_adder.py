@@ -6,7 +6,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from golden.solver import SAWB_BITS
+from golden.solver import SAWB_BITS, SAWB_UNIT
 from golden.statistics import COUNT_WIDTH
 
 HALF = SAWB_BITS  # bits of a divisor, of a root, and of half the long register
@@ -18,13 +18,14 @@ SUM_SHAPE = signed(HALF + 4)
 CONTROL_LAYOUT = data.StructLayout({
     "doubled": 1,  # the augend is {x, y} one place up, else x
     "rooting": 1,  # the addend is a root's trial, {z, 01}
-    "by_count": 1,  # the addend is the tensor's count; else, if not rooting, z
+    "by_count": 1,  # the addend is the tensor's count
+    "by_unit": 1,  # the addend is SAWB_UNIT; it is z where none of these three is asked for
     "subtract": 1,  # the addend is subtracted
 })
 
 
 class SolverAdder(wiring.Component):
-    """x, or {x, y} one place up, plus or minus z, a count, or the trial of a root.
+    """x, or {x, y} one place up, plus or minus z, a count, a constant, or the trial of a root.
 
     Members
     -------
@@ -64,7 +65,8 @@ class SolverAdder(wiring.Component):
         m.d.comb += [
             augend.eq(Mux(asked.doubled, Cat(self.y_top, self.x).as_signed(), self.x)),
             addend.eq(Mux(asked.rooting, Cat(Const(1, 2), self.z[:HALF]),
-                          Mux(asked.by_count, self.count, self.z))),
+                          Mux(asked.by_count, self.count,
+                              Mux(asked.by_unit, SAWB_UNIT, self.z)))),
         ]
         m.d.sync += total.eq(
             (Cat(asked.subtract, augend) + Cat(asked.subtract, addend ^ negate))[1:])

@@ -102,13 +102,13 @@ NORMALISE = LONG  # a register of LONG bits is zero after as many shifts
 COUNTED = 128  # `steps` has 7 bits
 DIVIDE = LONG + HALF + 1 + 16  # to the first quotient bit, and to the sixteenth
 WORST = {  # steps in each state, on the way of a request; those with a bound but 1
-    "SQUARES": NORMALISE + 1, "EVEN": NORMALISE + 1, "DIVISOR": NORMALISE + 1,
-    "COUNT": LONG, "ROOT": LONG, "MOMENTS": LONG, "NUMERATOR": LONG, "ALIGN": COUNTED,
-    "PRODUCT": LONG, "DIVIDE": DIVIDE,
+    "SQUARES": NORMALISE + 1, "EVEN": NORMALISE + 1, "ALPHA": NORMALISE + 1,
+    "DIVISOR": NORMALISE + 1, "COUNT": LONG, "ROOT": LONG, "MOMENTS": LONG, "MEAN": LONG,
+    "NUMERATOR": LONG, "ALIGN": COUNTED, "BELOW": COUNTED, "PRODUCT": LONG, "DIVIDE": DIVIDE,
 }
-ORDER = ("IDLE", "SPAN", "SQUARES", "COUNT", "EVEN", "ROOT", "ALIGN", "DIFFERENCE", "MOMENTS",
-         "DIVISOR", "NUMERATOR", "DIVIDE", "ROUND", "SCALE", "PRODUCT", "RESULT", "DONE")
-SAWB = ("SQUARES", "COUNT", "EVEN", "ROOT", "ALIGN", "DIFFERENCE", "MOMENTS", "NUMERATOR")
+SAWB = ("SQUARES", "COUNT", "EVEN", "ROOT", "ALIGN", "DIFFERENCE", "MOMENTS", "ALPHA", "MEAN",
+        "BELOW", "NUMERATOR")
+ORDER = ("IDLE", "SPAN", *SAWB, "DIVISOR", "DIVIDE", "ROUND", "SCALE", "PRODUCT", "RESULT", "DONE")
 
 def cycles_in(state: str) -> int:
     """A step takes two cycles, and a state takes one more before its first."""
@@ -190,12 +190,12 @@ def solving(h: Harness, path: str):
     h.prove(implies(step, h.net(f"{path}empty") == ((count == 0) & ~is_pact & ~is_grad)))
 
     # Zeros follow what a normalisation shifts up.
-    for name in ("SQUARES", "EVEN", "DIVISOR"):
+    for name in ("SQUARES", "EVEN", "ALPHA", "DIVISOR"):
         h.prove(implies(states[name], low_bits(y, stay) == 0))
-    for name in ("COUNT", "ROOT", "MOMENTS", "NUMERATOR"):
+    for name in ("COUNT", "ROOT", "MOMENTS", "MEAN", "NUMERATOR"):
         h.prove(implies(states[name], stay + steps == LONG - 1))
     h.prove(implies(states["PRODUCT"], stay + steps <= LONG - 1))
-    h.prove(implies(states["ALIGN"], stay + steps <= COUNTED - 1))
+    h.prove(implies(states["ALIGN"] | states["BELOW"], stay + steps <= COUNTED - 1))
 
     # The quotient starts from 0; what only SAWB visits has at least one element.
     sawb = Cat(states[name] for name in SAWB).any()
@@ -206,12 +206,14 @@ def solving(h: Harness, path: str):
     _halving(h, states["MOMENTS"], stay, x, y, SAWB_SLOPE)
     h.prove(implies(states["MOMENTS"] & (stay >= SAWB_SLOPE.bit_length() + 35), y[-1] == x[-1]))
     # SAWB's divisor may be negative, without meaning, but then it is normalised as it is.
-    h.prove(implies(states["DIVISOR"], (x == 0) | (is_sawb & (x == -1) & y[-1])))
-    # The numerator: not negative after the factor's lowest bit, not zero after the next.
+    h.prove(implies(states["ALPHA"], (x == 0) | ((x == -1) & y[-1])),
+            implies(states["DIVISOR"], x == 0))
+    # The numerator: not zero after the factor's lowest bits.
     _halving(h, states["NUMERATOR"], stay, x, y, COUNT_FACTOR)
     product = Cat(y, x).as_signed() >> (LONG - stay)[:7]
     normal = (z > 0) & (z >> (HALF - 1) == 1)
-    h.prove(implies(states["NUMERATOR"], normal & Mux(stay == 0, (x == 0) | (x == -1), x >= 0)),
+    h.prove(implies(states["MEAN"] | states["BELOW"], normal),
+            implies(states["NUMERATOR"], normal & (x >= 0)),
             implies(states["NUMERATOR"] & (stay >= 2), product > 0))
     # The division: the remainder stays below the divisor, and doubles until the first 1.
     whole = Cat(y, x)

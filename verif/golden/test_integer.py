@@ -143,8 +143,12 @@ def test_sawb_falls_back_to_the_maximum():
     # the squares underflow, or overflow: the moments say nothing
     assert integer.sawb_alpha([1e-200, -3e-200]) == 3e-200
     assert integer.sawb_alpha([1e200, -3e200]) == 3e200
-    # equal magnitudes: the published coefficients leave 0.005 of them
-    assert integer.sawb_alpha([1.0, -1.0]) == pytest.approx(0.005)
+    # equal magnitudes, of which the published coefficients would leave 0.005, and nearly equal ones
+    assert integer.sawb_alpha([1.0, -1.0]) == 1
+    assert integer.sawb_alpha([1.0, -0.7, 0.9]) == 1
+    # alpha of 1 and w is less than their mean from w = 0.41347 on
+    assert integer.sawb_alpha([1.0, 0.4135]) == 1
+    assert integer.sawb_alpha([1.0, 0.4134]) == pytest.approx(0.70694, abs=1e-5)
     for w in ([], [0.0, 0.0]):
         assert integer.sawb_alpha(w) == 0
         assert integer.sawb(w) == Range(INT4_SYM, 1.0, degenerate=True)

@@ -19,6 +19,7 @@ from golden.solver import (
     SAWB_BITS,
     SAWB_COUNT,
     SAWB_SLOPE,
+    SAWB_UNIT,
     Request,
     Solution,
     SolveError,
@@ -31,7 +32,8 @@ from golden.statistics import MAX_ELEMENTS, NOTHING, Statistics, measure
 from verif.golden.oracles import PROPERTY
 
 EXACT_BITS = 200  # of the reference's square root
-SAWB_BOUND = Fraction(65, 100)  # units of M, as documented
+SAWB_BOUND = Fraction(501, 1000)  # units of M, as documented
+THRESHOLD = Fraction(2606, 2407)  # r / S1 where SAWB's alpha is the mean magnitude
 
 
 def assert_nearest(scale: Dyadic, numerator: int, divisor: int):
@@ -93,19 +95,25 @@ def test_zero_point(a, b):
     assert solution.zero_point == max(-(2**15), min(2**15 - 1, expected))
 
 
-def sawb_error(count: int, total: int, squares: int) -> Fraction:
-    """The farthest that M of `solve` can lie from the exact value, in units of M."""
-    stats = Statistics(count, sum_abs=total, sum_squares=squares)
+def sawb_error(count: int, total: int, squares: int, largest: int) -> Fraction:
+    """The farthest that M of `solve` can lie from the exact value, in units of M. On the threshold,
+    as far as the documented floors can move it, either of the two values is the exact one."""
+    stats = Statistics(count, largest=largest, sum_abs=total, sum_squares=squares)
     solution = solve(Request(SolveMode.SAWB, stats))
     assert not (solution.degenerate or solution.unreachable or solution.saturated)
     root = math.isqrt(count * squares << 2 * EXACT_BITS)
-    errors = []
-    for bound in (root, root + 1):
-        alpha = Fraction(12035 * bound - (12030 * total << EXACT_BITS),
-                         1000 * count << EXACT_BITS)
-        exact = 7 / alpha * 2**solution.scale.shift
-        errors.append(abs(solution.scale.multiplier - exact))
-    return max(errors)
+    alphas = [Fraction(12035 * bound - (12030 * total << EXACT_BITS), 1000 * count << EXACT_BITS)
+              for bound in (root, root + 1)]
+    error, other = (max(abs(solution.scale.multiplier - 7 / alpha * 2**solution.scale.shift)
+                        for alpha in values) for values in (alphas, [largest]))
+    away = Fraction(root, total << EXACT_BITS) / THRESHOLD - 1 if total else 1
+    if abs(away) < Fraction(1, 2**29):
+        return min(error, other)
+    return other if away < 0 else error
+
+
+def sums(stats: Statistics) -> tuple:
+    return stats.count, stats.sum_abs, stats.sum_squares, stats.largest
 
 
 def test_sawb_small_tensors_exhaustive():
@@ -114,30 +122,46 @@ def test_sawb_small_tensors_exhaustive():
         for x in combinations_with_replacement(range(7), size):
             if any(x):
                 stats = measure(x)
-                worst = max(worst, sawb_error(stats.count, stats.sum_abs, stats.sum_squares))
+                worst = max(worst, sawb_error(*sums(stats)))
     assert worst < SAWB_BOUND
 
 
 def adversarial(rng):
-    """(n, S1, S2): all equal, one off by a step, one outlier, two levels, any count and size."""
+    """(n, S1, S2, max): all equal, one off by a step, one outlier, two levels, any count and size;
+    two levels so far apart that alpha is nearly the mean."""
     for _ in range(4000):
         count = int(rng.integers(1, MAX_ELEMENTS + 1)) >> int(rng.integers(0, 32)) or 1
         count = MAX_ELEMENTS if rng.random() < 0.1 else count
         v = int(rng.integers(1, 2**31 + 1)) >> int(rng.integers(0, 31)) or 1
-        yield count, count * v, count * v * v
-        yield count, v, v * v
+        yield count, count * v, count * v * v, v
+        yield count, v, v * v, v
         w = max(0, v - 1)
         if count > 1 or w:
-            yield count, (count - 1) * v + w, (count - 1) * v * v + w * w
+            yield count, (count - 1) * v + w, (count - 1) * v * v + w * w, max(v, w)
         some = int(rng.integers(0, count + 1))
         w = int(rng.integers(0, 2**31 + 1)) >> int(rng.integers(0, 31))
         if some * w + (count - some) * v:
             yield (count, some * w + (count - some) * v,
-                   some * w * w + (count - some) * v * v)
+                   some * w * w + (count - some) * v * v, max(v if some < count else 0, w))
+        w, half = threshold_of(v) + int(rng.integers(-1, 3)), count // 2
+        if half and 0 < w <= v:
+            yield 2 * half, half * (v + w), half * (v * v + w * w), v
+
+
+def threshold_of(v: int) -> int:
+    """The least w for which SAWB's alpha of half v and half w is less than the mean."""
+    low, high = 0, v
+    while low < high:
+        w = (low + high) // 2
+        if 2 * (v * v + w * w) * 2407**2 < (2606 * (v + w))**2:
+            high = w
+        else:
+            low = w + 1
+    return low
 
 
 def test_sawb_adversarial_sums():
-    worst = max(sawb_error(*sums) for sums in adversarial(np.random.default_rng(5)))
+    worst = max(sawb_error(*found) for found in adversarial(np.random.default_rng(5)))
     assert Fraction(1, 2) < worst < SAWB_BOUND  # the rounding alone may cost half a unit
 
 
@@ -147,12 +171,12 @@ def test_sawb_random_tensors():
         x = rng.normal(size=int(rng.integers(1, 2000))) * 2.0 ** rng.integers(0, 29)
         stats = measure(np.rint(x).astype(np.int64))
         if stats.sum_squares:
-            assert sawb_error(stats.count, stats.sum_abs, stats.sum_squares) < SAWB_BOUND
+            assert sawb_error(*sums(stats)) < SAWB_BOUND
 
 
 def test_sawb_divisor_never_vanishes():
     """The documented bounds of the divisor: 32 bits, and at least the root."""
-    for count, total, squares in adversarial(np.random.default_rng(8)):
+    for count, total, squares, _ in adversarial(np.random.default_rng(8)):
         divisor, exponent = sawb_divisor(count, total, squares)
         assert divisor.bit_length() == SAWB_BITS
         root = math.isqrt(count * squares << 2 * 64)
@@ -161,8 +185,43 @@ def test_sawb_divisor_never_vanishes():
 
 
 def test_sawb_constants():
-    assert (SAWB_SLOPE, SAWB_COUNT) == (2406, 1400)
+    assert (SAWB_SLOPE, SAWB_COUNT, SAWB_UNIT) == (2406, 1400, 200)
     assert 12035 * SAWB_SLOPE == 12030 * (SAWB_SLOPE + 1)
+    assert THRESHOLD == Fraction(12030 + 1000, 12035)
+
+
+@pytest.mark.parametrize("magnitude", [1, 2, 7, 100_000, 2**31 - 1, 2**31])
+@pytest.mark.parametrize("count", [1, 2, 3, 1000, MAX_ELEMENTS])
+def test_sawb_of_equal_magnitudes_is_the_maximum(magnitude, count):
+    stats = Statistics(count, -magnitude, -magnitude, magnitude, count * magnitude,
+                       count * magnitude**2)
+    symmetric = solve(Request(SolveMode.SYMMETRIC, stats))
+    assert solve(Request(SolveMode.SAWB, stats)) == symmetric
+    assert symmetric.scale == Dyadic.nearest(Fraction(7, magnitude))
+
+
+@pytest.mark.parametrize("v", [100, 12_345, 2**20 + 7, 10**7 + 19])
+def test_sawb_on_both_sides_of_the_mean(v):
+    """Half v and half w: at the least w whose alpha is below the mean, alpha is v; one less keeps
+    SAWB's. So does an alpha that is the mean exactly: r = 2606, S1 = 2407."""
+    w = threshold_of(v)
+    for second, below in ((w, True), (w - 1, False), (v, True), (0, False)):
+        stats = measure([v, -second])
+        scale = solve(Request(SolveMode.SAWB, stats)).scale
+        symmetric = solve(Request(SolveMode.SYMMETRIC, stats)).scale
+        assert (scale == symmetric) == below
+        assert abs(scale.value * integer.sawb([v, -second]).scale - 1) < 2.0**-15
+    exact = Statistics(2606**2, largest=2606, sum_abs=2407 * 2606, sum_squares=2606**2)
+    assert solve(Request(SolveMode.SAWB, exact)).scale == Dyadic.nearest(Fraction(7 * 2606, 2407))
+
+
+def test_sawb_of_other_tensors_is_as_published():
+    rng = np.random.default_rng(10)
+    for x in (rng.normal(size=2000), rng.uniform(-1, 1, 2000), rng.laplace(size=2000)):
+        stats = measure(np.rint(x * 1e6).astype(np.int64))
+        divisor, exponent = sawb_divisor(stats.count, stats.sum_abs, stats.sum_squares)
+        wanted = Fraction(SAWB_COUNT * stats.count, divisor) / Fraction(2) ** exponent
+        assert solve(Request(SolveMode.SAWB, stats)).scale == Dyadic.nearest(wanted)
 
 
 def test_agrees_with_float_quantisers():
@@ -236,6 +295,8 @@ def test_strict_errors():
     (SolveMode.RANGE, {"statistics": Statistics(2, 3, 2)}, "low = 3 lies above high = 2"),
     (SolveMode.SAWB, {"statistics": Statistics(2, sum_abs=3, sum_squares=4)},
      "sum_abs = 3 is too large for count = 2 and sum_squares = 4: no tensor has these sums"),
+    (SolveMode.SAWB, {"statistics": Statistics(2, largest=1, sum_abs=3, sum_squares=5)},
+     "sum_abs = 3 is too large for count = 2 and largest = 1: no tensor has these magnitudes"),
 ])
 def test_refused_requests(mode, operands, text):
     with pytest.raises(ValueError, match=text):

@@ -44,6 +44,8 @@ FAULTS = (
     Fault("statistics", "a job's sums start from the last one's", r"(sum_abs_cleared = ).*;",
           r"\1 1'h0;"),
     Fault("solver", "ties go up", r"\| multiplier\[0\]", "| 1'h1"),
+    Fault("solver", "SAWB is never below the mean", r"(?s)(= \| total;.*?)= \| total;",
+          r"\1= 1'h0;"),
     Fault("engine", "a block ends one beat late", r"(assign \\after\.last  = ! )after(\[)",
           r"\1step\2"),
     Fault("engine", "a tensor's exponent acts the wrong way", r"\) - (\$signed\(entry)", r") + \1"),

@@ -19,6 +19,7 @@ from golden.solver import (
     Solution,
     SolveMode,
     sawb_divisor,
+    sawb_is_below_mean,
     solve,
 )
 from golden.statistics import MAX_ELEMENTS, Statistics, measure
@@ -33,7 +34,7 @@ SLOWEST = {  # requests that take the documented latency
     SolveMode.SYMMETRIC: Request(SolveMode.SYMMETRIC, Statistics(1, largest=1)),
     SolveMode.LUQ: Request(SolveMode.LUQ, Statistics(1, largest=1)),
     SolveMode.PACT: Request(SolveMode.PACT, alpha=1),
-    SolveMode.SAWB: Request(SolveMode.SAWB, measure([1])),
+    SolveMode.SAWB: Request(SolveMode.SAWB, measure([0, 1])),
     SolveMode.GRADSCALE: Request(SolveMode.GRADSCALE, measure([1]), scale=Dyadic(2**15, 63)),
 }
 
@@ -59,20 +60,52 @@ def rounding_ties() -> list[Request]:
     return [found[0], found[1]]  # M even and M odd
 
 
-def sensitive_sums(rng) -> list[Request]:
-    """SAWB of tensors with one or two close magnitudes, and quotients close to half-way.
+def two_levels(v: int, w: int, half: int) -> Request:
+    """SAWB of as many v as w."""
+    sums = half * (v + w), half * (v**2 + w**2)
+    return Request(SolveMode.SAWB, Statistics(2 * half, w, v, max(v, w), *sums))
 
-    The divisor is nearly all cancellation there, so that a bit more or less of the square, of the
-    root or of the sum changes M.
+
+def near_the_mean(rng) -> list[Request]:
+    """SAWB of equal magnitudes, and of two levels whose alpha is their mean within a few steps: the
+    smaller one is 0.41347 of the other."""
+    found = [two_levels(v, v, half)
+             for v in (1, 3, 2**31 - 1) for half in (1, 5, MAX_ELEMENTS // 2)]
+    ratio = Fraction(41347, 100_000)
+    for _ in range(20):
+        v, half = int(rng.integers(2, 2**31)), int(rng.integers(1, MAX_ELEMENTS // 2))
+        v >>= int(rng.integers(0, v.bit_length() - 1))
+        low, high = int(v * (ratio - Fraction(1, 1000))), int(v * (ratio + Fraction(1, 1000))) + 1
+        while high - low > 1:
+            w = (low + high) // 2
+            below = is_below_mean(two_levels(v, w, half))
+            low, high = (low, w) if below else (w, high)
+        found += [two_levels(v, w, half) for w in range(max(0, low - 1), high + 2)]
+    # alpha is the mean exactly: r = 2606, S1 = 2407
+    exact = Statistics(2606**2, 1, 2606, 2606, 2407 * 2606, 2606**2)
+    return [*found, Request(SolveMode.SAWB, exact)]
+
+
+def is_below_mean(request: Request) -> bool:
+    """Whether SAWB's alpha is less than the mean magnitude, and so the largest."""
+    stats = request.statistics
+    return sawb_is_below_mean(
+        *sawb_divisor(stats.count, stats.sum_abs, stats.sum_squares), stats.sum_abs)
+
+
+def sensitive_sums(rng) -> list[Request]:
+    """SAWB of tensors with two magnitudes, and quotients close to half-way.
+
+    Their alpha is little more than their mean, where cancellation counts most: a bit more or less
+    of the square, of the root or of the sum changes M.
     """
     found = []
     for _ in range(2000):
         v, half = int(rng.integers(2**16, 2**31)), int(rng.integers(1, MAX_ELEMENTS // 2))
-        w = v - int(v * rng.choice([0, 0.05]) * rng.random())
-        sums = 2 * half, half * (v + w), half * (v**2 + w**2)
-        count = sums[0]
-        request = Request(SolveMode.SAWB, Statistics(count, sum_abs=sums[1], sum_squares=sums[2]))
-        divisor, exponent = sawb_divisor(*sums)
+        request = two_levels(v, int(v * (0.41 - 0.05 * rng.random())), half)
+        stats = request.statistics
+        count = stats.count
+        divisor, exponent = sawb_divisor(count, stats.sum_abs, stats.sum_squares)
         shift = solve(request).scale.shift
         quotient = Fraction(1400 * count, divisor) * Fraction(2) ** (shift - exponent)
         found.append((abs(quotient % 1 - Fraction(1, 2)), request))
@@ -110,7 +143,7 @@ def corners(rng) -> list[Request]:
                           scale=Dyadic(2**15, 15 + 12)) for exponent in (-40, -39, 0, 39, 40)]
     found += [Request(SolveMode.GRADSCALE, Statistics(largest=2**32 - 1), scale=scale)
               for scale in (Dyadic(0, 0), Dyadic(2**16 - 1, 0), Dyadic(2**16 - 1, 63))]
-    return [*found, *rounding_ties(), *sensitive_sums(rng), *SLOWEST.values()]
+    return [*found, *rounding_ties(), *near_the_mean(rng), *sensitive_sums(rng), *SLOWEST.values()]
 
 
 def random_request(rng, mode: SolveMode) -> Request:
@@ -142,7 +175,7 @@ READ = {  # operands that a mode reads; the others are random bits
     SolveMode.SYMMETRIC: {"count", "largest", "exponent"},
     SolveMode.LUQ: {"count", "largest", "exponent"},
     SolveMode.PACT: {"alpha", "exponent"},
-    SolveMode.SAWB: {"count", "sum_abs", "sum_squares", "exponent"},
+    SolveMode.SAWB: {"count", "largest", "sum_abs", "sum_squares", "exponent"},
     SolveMode.GRADSCALE: {"largest", "multiplier", "shift", "exponent"},
 }
 
@@ -257,6 +290,8 @@ def test_corners_reach_every_flag():
     even, odd = (solve(request).scale.multiplier for request in rounding_ties())
     assert even % 2 == odd % 2 == 0
     assert {request.mode for request in corners(rng)} == {*SolveMode}
+    near = [is_below_mean(request) for request in near_the_mean(rng)]
+    assert 20 <= sum(near) <= len(near) - 20
     assert (REQUEST_LAYOUT["alpha"].width, ALPHA_WIDTH) == (32, 32) and EXPONENT_WIDTH == 7
 
 
