@@ -44,6 +44,7 @@ FAULTS = (
     Fault("statistics", "a job's sums start from the last one's", r"(sum_abs_cleared = ).*;",
           r"\1 1'h0;"),
     Fault("solver", "ties go up", r"\| multiplier\[0\]", "| 1'h1"),
+    Fault("solver", "GRADSCALE of no elements is degenerate", r"= ~ is_grad;", "= 1'h1;"),
     Fault("solver", "SAWB is never below the mean", r"(?s)(= \| total;.*?)= \| total;",
           r"\1= 1'h0;"),
     Fault("engine", "a block ends one beat late", r"(assign \\after\.last  = ! )after(\[)",

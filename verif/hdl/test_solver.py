@@ -170,7 +170,7 @@ def random_requests(rng, count: int):
     return [random_request(rng, mode) for _ in range(count) for mode in SolveMode]
 
 
-READ = {  # operands that a mode reads; the others are random bits
+READ = {  # operands that a mode reads; the others are random bits, or 0
     SolveMode.RANGE: {"count", "low", "high", "exponent"},
     SolveMode.SYMMETRIC: {"count", "largest", "exponent"},
     SolveMode.LUQ: {"count", "largest", "exponent"},
@@ -183,7 +183,8 @@ READ = {  # operands that a mode reads; the others are random bits
 def payload(request: Request, rng) -> int:
     """The request's bits."""
     size = REQUEST_LAYOUT.size
-    view = REQUEST_LAYOUT.from_bits(int.from_bytes(rng.bytes(size // 8 + 1)) % 2**size)
+    view = REQUEST_LAYOUT.from_bits(
+        int(rng.integers(2)) * (int.from_bytes(rng.bytes(size // 8 + 1)) % 2**size))
     fields = {"alpha": request.alpha, "exponent": request.exponent,
               "multiplier": request.scale.multiplier, "shift": request.scale.shift}
     read = READ[request.mode]
