@@ -13,7 +13,7 @@ from golden.solver import SolveMode
 from golden.statistics import Statistics
 from hdl.engine.job import job_layout
 from hdl.layouts import BFormat
-from hdl.scales.layouts import REPORT_LAYOUT, SOLVER_FLAGS, STATISTICS_LAYOUT
+from hdl.scales.layouts import REPORT_LAYOUT, SOLVER_FLAGS_LAYOUT, STATISTICS_LAYOUT
 
 
 def descriptor(job: Job, config: Config) -> int:
@@ -62,13 +62,14 @@ def _adapt_fields(adapt: Adapt | None) -> dict:
 def unpack_report(bits: int) -> Report:
     """A payload of `REPORT_LAYOUT` as the golden model's `Report`."""
     report = REPORT_LAYOUT.from_bits(bits)
-    entry = report.entry
+    applied, entry = report.applied, report.entry
     return Report(
         Statistics(**{name: int(report.statistics[name]) for name, _ in STATISTICS_LAYOUT}),
-        Dyadic(report.multiplier, report.shift), report.zero_point,
-        Entry(Dyadic(entry.multiplier, entry.shift), entry.zero_point, entry.exponent,
-              bool(entry.valid), bool(entry.frozen)),
-        **{flag: bool(report[flag]) for flag in ("unset", "clipped", *SOLVER_FLAGS)},
+        Dyadic(applied.multiplier, applied.shift), applied.zero_point,
+        Entry(Dyadic(entry.scale.multiplier, entry.scale.shift), entry.scale.zero_point,
+              entry.exponent, bool(entry.valid), bool(entry.frozen)),
+        bool(report.unset), bool(report.clipped),
+        **{name: bool(report.flags[name]) for name, _ in SOLVER_FLAGS_LAYOUT},
     )
 
 

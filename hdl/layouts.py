@@ -68,11 +68,13 @@ def words_layout(config: Config) -> data.ArrayLayout:
     return data.ArrayLayout(signed(WORD), config.cols)
 
 
+DYADIC_MEMBERS = {"multiplier": Dyadic.WIDTH, "shift": Dyadic.SHIFT_WIDTH}
+SCALE_MEMBERS = {**DYADIC_MEMBERS, "zero_point": signed(ZERO_POINT_WIDTH)}
+SCALE_LAYOUT = data.StructLayout(SCALE_MEMBERS)  # what a tensor is scaled by
+
 RESCALE_LAYOUT = data.StructLayout({
     "format": OutFormat,
-    "multiplier": Dyadic.WIDTH,
-    "shift": Dyadic.SHIFT_WIDTH,
-    "zero_point": signed(ZERO_POINT_WIDTH),
+    **SCALE_MEMBERS,
     "stochastic": 1,
     "seed": random_words.WIDTH,  # of the random words
 })

@@ -9,7 +9,13 @@ from golden.adaptive import Use
 from golden.config import Config
 from golden.dyadic import Dyadic
 from golden.solver import EXPONENT_WIDTH, SolveMode
-from hdl.layouts import RESCALE_LAYOUT, measured_layout, outcome_layout
+from hdl.layouts import (
+    RESCALE_LAYOUT,
+    SCALE_LAYOUT,
+    SCALE_MEMBERS,
+    measured_layout,
+    outcome_layout,
+)
 from hdl.library import place
 from hdl.rescaler.kinds import INTEGERS
 from hdl.scales.layouts import (
@@ -17,7 +23,7 @@ from hdl.scales.layouts import (
     APPLIED_LAYOUT,
     ENTRY_LAYOUT,
     REPORT_LAYOUT,
-    SOLVER_FLAGS,
+    SOLVER_FLAGS_LAYOUT,
 )
 from hdl.scales.solver import ScaleSolver
 from hdl.scales.statistics import StatisticsUnit
@@ -64,25 +70,19 @@ class AdaptUnit(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        table = place(m, platform, "entry_table", EntryTable(self.config))
-        statistics = place(m, platform, "statistics_unit", StatisticsUnit(self.config))
-        solver = place(m, platform, "scale_solver", ScaleSolver(self.config))
-        report = self.report.p
+        # The job that is offered or runs, and its entry, a cycle after its tensor is known or the
+        # table is written.
         job = Signal(ADAPT_LAYOUT, reset_less=True)
         dataless = Signal(name="job_dataless", reset_less=True)
-        applied = Signal(APPLIED_LAYOUT, name="job_applied", reset_less=True)
-        unset = Signal(reset_less=True)
-        clipped = Signal(reset_less=True)
-        flags = Signal(len(SOLVER_FLAGS), reset_less=True)
-        # of the job, a cycle after its tensor is known or the table is written
         entry = Signal(ENTRY_LAYOUT)
-        m.d.comb += [table.tensor.eq(job.tensor), entry.eq(table.entry), table.written.eq(entry)]
+        by_entry = job.use == Use.ENTRY
+        by_exponent = job.use == Use.EXPONENT
+        by_grad = job.mode == SolveMode.GRADSCALE
+        table = place(m, platform, "entry_table", EntryTable(self.config))
+        m.d.comb += [table.tensor.eq(job.tensor), entry.eq(table.entry)]
 
         # The scale of the job that is about to start.
-        scale = Signal(APPLIED_LAYOUT)
-        m.d.comb += [*(scale[name].eq(self.own[name]) for name, _ in APPLIED_LAYOUT),
-                     self.applied.eq(applied)]
-        by_entry, by_exponent = job.use == Use.ENTRY, job.use == Use.EXPONENT
+        has_zero_point = Cat(self.own.format == name for name, _ in INTEGERS).any()  # of 4 bits
         shift = Signal(signed(EXPONENT_WIDTH + 2))
         low = Signal()
         high = Signal()
@@ -91,44 +91,60 @@ class AdaptUnit(wiring.Component):
             low.eq(shift < 0),
             high.eq(shift > Dyadic.MAX_SHIFT),
         ]
+        scale = Signal(SCALE_LAYOUT)
+        m.d.comb += [scale[name].eq(self.own[name]) for name in SCALE_MEMBERS]
         with m.If(by_entry & entry.valid):
             m.d.comb += [
-                scale.multiplier.eq(entry.multiplier),
-                scale.shift.eq(entry.shift),
-                # only 4-bit integers have a zero point
-                scale.zero_point.eq(Mux(
-                    Cat(self.own.format == name for name, _ in INTEGERS).any(),
-                    entry.zero_point, 0)),
+                scale.multiplier.eq(entry.scale.multiplier),
+                scale.shift.eq(entry.scale.shift),
+                scale.zero_point.eq(Mux(has_zero_point, entry.scale.zero_point, 0)),
             ]
         with m.If(by_exponent):
             m.d.comb += scale.shift.eq(
                 Mux(low, 0, Mux(high, Dyadic.MAX_SHIFT, shift[:Dyadic.SHIFT_WIDTH])))
+        applied = Signal(APPLIED_LAYOUT, name="job_applied", reset_less=True)
+        unset = Signal(reset_less=True)
+        clipped = Signal(reset_less=True)
+        m.d.comb += self.applied.eq(applied)
 
-        # What the job did, and what is solved from it.
-        by_grad = job.mode == SolveMode.GRADSCALE
+        # What the job did.
+        statistics = place(m, platform, "statistics_unit", StatisticsUnit(self.config))
         m.d.comb += [
             statistics.row.eq(self.row),
             statistics.outcome.eq(self.outcome),
             statistics.valid.eq(self.valid),
             statistics.first.eq(self.first),
             statistics.last.eq(self.last),
-            solver.i.p.mode.eq(job.mode),
-            solver.i.p.statistics.eq(statistics.result),
-            solver.i.p.alpha.eq(job.alpha),
-            solver.i.p.exponent.eq(Mux(by_grad, entry.exponent, job.exponent)),
-            solver.i.p.multiplier.eq(applied.multiplier),
-            solver.i.p.shift.eq(applied.shift),
+        ]
+
+        # What is solved from it.
+        solver = place(m, platform, "scale_solver", ScaleSolver(self.config))
+        question, answer = solver.i.p, solver.o.p
+        flags = Signal(SOLVER_FLAGS_LAYOUT, reset_less=True)
+        m.d.comb += [
+            question.mode.eq(job.mode),
+            question.statistics.eq(statistics.result),
+            question.alpha.eq(job.alpha),
+            question.exponent.eq(Mux(by_grad, entry.exponent, job.exponent)),
+            question.multiplier.eq(applied.multiplier),
+            question.shift.eq(applied.shift),
+        ]
+
+        # What the host hears of it.
+        report = self.report.p
+        m.d.comb += [
             report.statistics.eq(statistics.result),
-            report.multiplier.eq(applied.multiplier),
-            report.shift.eq(applied.shift),
-            report.zero_point.eq(applied.zero_point),
+            report.applied.eq(applied),
             report.entry.eq(entry),
             report.unset.eq(unset),
             report.clipped.eq(clipped),
-            Cat(report[flag] for flag in SOLVER_FLAGS).eq(flags),
+            report.flags.eq(flags),
         ]
-        started = Signal()  # whether it does is known late in a cycle
+
+        # From a request to the report. What is written is the entry, but for what a state changes.
+        started = Signal()  # whether a job starts is known late in a cycle
         m.d.sync += started.eq(self.start)
+        m.d.comb += table.written.eq(entry)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [job.eq(self.adapt), dataless.eq(self.dataless), flags.eq(0)]
@@ -167,26 +183,21 @@ class AdaptUnit(wiring.Component):
                     m.next = "WRITE"
             with m.State("WRITE"):  # the solver's answer holds, and drives the whole table
                 m.d.comb += [solver.i.valid.eq(1), solver.o.ready.eq(1)]
-                m.d.sync += flags.eq(Cat(solver.o.p[flag] for flag in SOLVER_FLAGS))
+                m.d.sync += flags.eq(answer.flags)
                 with m.If(~entry.frozen & by_grad):
-                    m.d.comb += [table.write.eq(1),
-                                 table.written.exponent.eq(solver.o.p.exponent)]
+                    m.d.comb += [table.write.eq(1), table.written.exponent.eq(answer.exponent)]
                 # a degenerate round leaves the entry alone
-                with m.If(~entry.frozen & ~by_grad & ~solver.o.p.degenerate):
+                with m.If(~entry.frozen & ~by_grad & ~answer.flags.degenerate):
                     m.d.comb += [
                         table.write.eq(1),
-                        table.written.multiplier.eq(solver.o.p.multiplier),
-                        table.written.shift.eq(solver.o.p.shift),
-                        table.written.zero_point.eq(solver.o.p.zero_point),
+                        table.written.scale.eq(answer.scale),
                         table.written.valid.eq(1),
                     ]
                 m.next = "REREAD"
             with m.State("PRESET"):
                 m.d.comb += [
                     table.write.eq(1),
-                    table.written.multiplier.eq(applied.multiplier),
-                    table.written.shift.eq(applied.shift),
-                    table.written.zero_point.eq(applied.zero_point),
+                    table.written.scale.eq(applied),
                     table.written.exponent.eq(job.exponent),
                     table.written.valid.eq(job.valid),
                     table.written.frozen.eq(job.frozen),

@@ -5,11 +5,9 @@ from amaranth.hdl import signed
 from amaranth.lib import data
 
 from golden.adaptive import TENSOR_WIDTH, Use
-from golden.dyadic import Dyadic
-from golden.rescale import ZERO_POINT_WIDTH
 from golden.solver import ALPHA_WIDTH, EXPONENT_WIDTH, SolveMode
 from golden.statistics import COUNT_WIDTH, LARGEST_WIDTH, SUM_ABS_WIDTH, SUM_SQUARES_WIDTH
-from hdl.layouts import WORD
+from hdl.layouts import DYADIC_MEMBERS, SCALE_LAYOUT, WORD
 
 STATISTICS_LAYOUT = data.StructLayout({  # the members of golden.statistics.Statistics
     "count": COUNT_WIDTH,
@@ -27,25 +25,24 @@ REQUEST_LAYOUT = data.StructLayout({
     "statistics": STATISTICS_LAYOUT,
     "alpha": ALPHA_WIDTH,
     "exponent": signed(EXPONENT_WIDTH),
-    "multiplier": Dyadic.WIDTH,
-    "shift": Dyadic.SHIFT_WIDTH,
+    **DYADIC_MEMBERS,  # GRADSCALE's scale
 })
 
-SOLUTION_LAYOUT = data.StructLayout({
-    "multiplier": Dyadic.WIDTH,
-    "shift": Dyadic.SHIFT_WIDTH,
-    "zero_point": signed(ZERO_POINT_WIDTH),
-    "exponent": signed(EXPONENT_WIDTH),
+SOLVER_FLAGS_LAYOUT = data.StructLayout({  # as golden.solver.Solution has them
     "degenerate": 1,
     "unreachable": 1,
     "saturated": 1,
     "limited": 1,
 })
 
+SOLUTION_LAYOUT = data.StructLayout({
+    "scale": SCALE_LAYOUT,
+    "exponent": signed(EXPONENT_WIDTH),
+    "flags": SOLVER_FLAGS_LAYOUT,
+})
+
 ENTRY_LAYOUT = data.StructLayout({  # what the table knows of one tensor
-    "multiplier": Dyadic.WIDTH,
-    "shift": Dyadic.SHIFT_WIDTH,
-    "zero_point": signed(ZERO_POINT_WIDTH),
+    "scale": SCALE_LAYOUT,
     "exponent": signed(EXPONENT_WIDTH),
     "valid": 1,
     "frozen": 1,
@@ -65,21 +62,13 @@ ADAPT_LAYOUT = data.StructLayout({  # how a job uses and updates the table
     "discard": 1,  # give no results
 })
 
-APPLIED_LAYOUT = data.StructLayout({
-    "multiplier": Dyadic.WIDTH,
-    "shift": Dyadic.SHIFT_WIDTH,
-    "zero_point": signed(ZERO_POINT_WIDTH),
-})
-
-SOLVER_FLAGS = ("degenerate", "unreachable", "saturated", "limited")
+APPLIED_LAYOUT = SCALE_LAYOUT  # the scale of the job that is about to start
 
 REPORT_LAYOUT = data.StructLayout({
     "statistics": STATISTICS_LAYOUT,
-    "multiplier": Dyadic.WIDTH,  # applied
-    "shift": Dyadic.SHIFT_WIDTH,
-    "zero_point": signed(ZERO_POINT_WIDTH),
+    "applied": APPLIED_LAYOUT,
     "entry": ENTRY_LAYOUT,  # after the job
     "unset": 1,
     "clipped": 1,
-    **dict.fromkeys(SOLVER_FLAGS, 1),
+    "flags": SOLVER_FLAGS_LAYOUT,
 })

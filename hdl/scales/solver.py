@@ -376,13 +376,13 @@ class ScaleSolver(wiring.Component):
         m.d.comb += [
             self.i.ready.eq(done & self.o.ready),
             self.o.valid.eq(done),
-            solution.multiplier.eq(multiplier),
-            solution.shift.eq(shift),
-            solution.zero_point.eq(zero_point),
+            solution.scale.multiplier.eq(multiplier),
+            solution.scale.shift.eq(shift),
+            solution.scale.zero_point.eq(zero_point),
             solution.exponent.eq(exponent),
-            solution.degenerate.eq(degenerate),
-            solution.unreachable.eq(unreachable),
-            solution.saturated.eq(saturated),
-            solution.limited.eq(limited),
+            solution.flags.degenerate.eq(degenerate),
+            solution.flags.unreachable.eq(unreachable),
+            solution.flags.saturated.eq(saturated),
+            solution.flags.limited.eq(limited),
         ]
         return m

@@ -10,7 +10,8 @@ from golden.config import Config
 from golden.dyadic import IDENTITY
 from hdl.scales.layouts import ENTRY_LAYOUT
 
-UNSET = {"multiplier": IDENTITY.multiplier, "shift": IDENTITY.shift}
+UNSET = ENTRY_LAYOUT.const({
+    "scale": {"multiplier": IDENTITY.multiplier, "shift": IDENTITY.shift}})
 
 
 class EntryTable(wiring.Component):
@@ -37,7 +38,7 @@ class EntryTable(wiring.Component):
         if self.config.carry_chains:
             self._memory(m)
             return m
-        table = Array(Signal(ENTRY_LAYOUT, name=f"entry_{i}", init=ENTRY_LAYOUT.const(UNSET))
+        table = Array(Signal(ENTRY_LAYOUT, name=f"entry_{i}", init=UNSET)
                       for i in range(self.config.tensors))
         entry = Signal(ENTRY_LAYOUT, name="looked_up", reset_less=True)
         m.d.comb += self.entry.eq(entry)
@@ -61,7 +62,7 @@ class EntryTable(wiring.Component):
             write.data.eq(self.written.as_value()),
             chosen.eq(Cat(self.tensor == i for i in range(count))),
             self.entry.as_value().eq(
-                Mux(found, read.data, ENTRY_LAYOUT.const(UNSET).as_bits())),
+                Mux(found, read.data, UNSET.as_bits())),
         ]
         m.d.sync += found.eq((known & chosen).any())
         with m.If(self.write):

@@ -23,7 +23,7 @@ from golden.solver import (
     solve,
 )
 from golden.statistics import MAX_ELEMENTS, Statistics, measure
-from hdl.scales.layouts import REQUEST_LAYOUT, SOLUTION_LAYOUT
+from hdl.scales.layouts import REQUEST_LAYOUT, SOLUTION_LAYOUT, SOLVER_FLAGS_LAYOUT
 from hdl.scales.solver import ScaleSolver
 from verif.bench.benches import BENCHES, run_bench
 from verif.bench.streams import Scoreboard, Sink, Source, StreamBench
@@ -198,9 +198,9 @@ def payload(request: Request, rng) -> int:
 
 def unpack(bits) -> Solution:
     found = SOLUTION_LAYOUT.from_bits(bits)
-    return Solution(Dyadic(found.multiplier, found.shift), found.zero_point, found.exponent,
-                    *(bool(found[name]) for name in (
-                        "degenerate", "unreachable", "saturated", "limited")))
+    scale = found.scale
+    return Solution(Dyadic(scale.multiplier, scale.shift), scale.zero_point, found.exponent,
+                    **{name: bool(found.flags[name]) for name, _ in SOLVER_FLAGS_LAYOUT})
 
 
 class SolverBench(StreamBench):
