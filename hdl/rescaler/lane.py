@@ -9,7 +9,6 @@ from golden.config import Config
 from golden.dyadic import Dyadic
 from golden.random_words import WORD_BITS
 from golden.rescale import ZERO_POINT_WIDTH
-from hdl.arithmetic.serial import SerialMultiplier
 from hdl.layouts import WORD
 from hdl.library import place
 from hdl.rescaler.kinds import KIND_LAYOUT
@@ -20,6 +19,7 @@ from hdl.rescaler.scale_multiplier import (
     RECODED_WIDTH,
     ScaleMultiplier,
 )
+from hdl.rescaler.serial_multiplier import SerialMultiplier
 
 STEPS = [2 << i for i in reversed(range(Dyadic.SHIFT_WIDTH - 1))]  # places of the shifter's stages
 OVER = PRODUCT_WIDTH - WORD  # shifts of two places, less one, after which nothing reaches 2**32

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from golden.config import Config
 from golden.dyadic import Dyadic
 from golden.rescale import ZERO_POINT_WIDTH
-from hdl.arithmetic.serial import SerialMultiplier, row_cycles
+from hdl.arithmetic.serial import row_cycles
 from hdl.layouts import (
     OutFormat,
     measured_layout,
@@ -22,6 +22,7 @@ from hdl.rescaler.kinds import KIND_LAYOUT, is_code, kind_of
 from hdl.rescaler.lane import OVER, RescaleLane
 from hdl.rescaler.random_words import random_words
 from hdl.rescaler.scale_multiplier import MULTIPLIER_LAYOUT, RECODED_WIDTH, doubled, recoded
+from hdl.rescaler.serial_multiplier import SerialMultiplier
 
 # What of a row's parameters is still to be read, by the last cycle that reads it.
 UNTIL_1 = {"multiplier": Dyadic.WIDTH}

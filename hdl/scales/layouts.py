@@ -2,12 +2,14 @@
 """Every payload between the blocks that measure tensors and solve, keep and apply their scales."""
 
 from amaranth.hdl import signed
-from amaranth.lib import data
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
 
 from golden.adaptive import TENSOR_WIDTH, Use
+from golden.config import Config
 from golden.solver import ALPHA_WIDTH, EXPONENT_WIDTH, SolveMode
 from golden.statistics import COUNT_WIDTH, LARGEST_WIDTH, SUM_ABS_WIDTH, SUM_SQUARES_WIDTH
-from hdl.layouts import DYADIC_MEMBERS, SCALE_LAYOUT, WORD
+from hdl.layouts import DYADIC_MEMBERS, SCALE_LAYOUT, WORD, measured_layout, outcome_layout
 
 STATISTICS_LAYOUT = data.StructLayout({  # the members of golden.statistics.Statistics
     "count": COUNT_WIDTH,
@@ -19,6 +21,21 @@ STATISTICS_LAYOUT = data.StructLayout({  # the members of golden.statistics.Stat
     "saturated": COUNT_WIDTH,
     "underflowed": COUNT_WIDTH,
 })
+
+
+def statistics_signature(config: Config) -> wiring.Signature:
+    """The ports of a statistics unit, described in `hdl.scales.statistics.StatisticsUnit`."""
+    return wiring.Signature({
+        "row": In(measured_layout(config)),
+        "outcome": In(outcome_layout(config)),
+        "valid": In(1),
+        "first": In(1),
+        "last": In(1),
+        "clear": In(1),
+        "result": Out(STATISTICS_LAYOUT),
+        "done": Out(1),
+    })
+
 
 REQUEST_LAYOUT = data.StructLayout({
     "mode": SolveMode,

@@ -7,15 +7,15 @@ from operator import or_
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from golden.statistics import LARGEST_WIDTH, SUM_SQUARES_WIDTH
 from hdl.arithmetic.compressor import Columns
-from hdl.arithmetic.serial import serial_latency, serial_statistics
 from hdl.arithmetic.squares import add_square
-from hdl.layouts import WORD, measured_layout, outcome_layout
-from hdl.scales.layouts import STATISTICS_LAYOUT
+from hdl.layouts import WORD
+from hdl.library import place
+from hdl.scales.layouts import statistics_signature
+from hdl.scales.serial_statistics import SerialStatisticsUnit
 
 SUMS = ("count", "sum_abs", "sum_squares", "saturated", "underflowed")
 SEGMENT = 12  # bits of a sum that a carry passes in one cycle
@@ -41,34 +41,27 @@ class StatisticsUnit(wiring.Component):
 
     Latency: `latency(config)` cycles from a job's last row to `done`: a sum's carries wait in
     registers between its segments, and need as many cycles without a row to arrive. Throughput: one
-    row per cycle, with `Config.serial` one in `hdl.arithmetic.serial.row_cycles`. Arithmetic:
-    `golden.statistics.measure`, exact up to 2**32 elements.
+    row per cycle, with `Config.serial`, as `SerialStatisticsUnit`, one in `row_cycles(config)`.
+    Arithmetic: `golden.statistics.measure`, exact up to 2**32 elements.
     """
 
     def __init__(self, config: Config):
         self.config = config
-        super().__init__({
-            "row": In(measured_layout(config)),
-            "outcome": In(outcome_layout(config)),
-            "valid": In(1),
-            "first": In(1),
-            "last": In(1),
-            "clear": In(1),
-            "result": Out(STATISTICS_LAYOUT),
-            "done": Out(1),
-        })
+        super().__init__(statistics_signature(config))
 
     @staticmethod
     def latency(config: Config) -> int:
         # squares, accumulation, and the carries
         if config.serial:
-            return serial_latency(config)
+            return SerialStatisticsUnit.latency(config)
         return squares_cycles(config) + 1 + SEGMENTS - 1
 
     def elaborate(self, platform):
-        if self.config.serial:
-            return serial_statistics(self, platform)
         m = Module()
+        if self.config.serial:
+            unit = place(m, platform, "serial_unit", SerialStatisticsUnit(self.config))
+            wiring.connect(m, wiring.flipped(self), unit)
+            return m
         row, cycles = self.row, squares_cycles(self.config)
 
         def delayed(value, name, reset_less=True):
@@ -142,8 +135,8 @@ class StatisticsUnit(wiring.Component):
             terms.add(term)
         left, right = terms.reduced(m, platform, 2, f"{name}_total").rows
         carry = 0
-        for i, place in enumerate(range(0, width, SEGMENT)):
-            here = slice(place, min(place + SEGMENT, width))
+        for i, start in enumerate(range(0, width, SEGMENT)):
+            here = slice(start, min(start + SEGMENT, width))
             # the lowest place carries the one that comes in
             added = (Cat(carry, left[here]) + Cat(carry, right[here]))[1:]
             after = Cat(total[here], carries[i:i + 1])
