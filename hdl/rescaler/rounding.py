@@ -41,6 +41,12 @@ def position_width(config: Config) -> int:
     return COARSE_BITS if config.stochastic else 3
 
 
+def behind(config: Config) -> int:
+    """Bits behind the leading one that comparisons look at: where the lower level is half of 2**e
+    one more than a position has, and with a random word, which is compared at its middle, two."""
+    return position_width(config) + 1 + config.stochastic
+
+
 def random_layout(config: Config) -> data.StructLayout:
     """What a random word w is in the second cycle."""
     return data.StructLayout({
@@ -56,7 +62,7 @@ def held_layout(config: Config) -> data.StructLayout:
     return data.StructLayout({
         "sign": 1,
         "exponent": EXPONENT,  # E
-        "scaled": position_width(config) + 2,  # the bits from 2**e on, see `_normalise`
+        "scaled": behind(config) + 1,  # the bits from 2**e on, see `_normalise`
         "below": 1,  # there are bits below those
         "past_top": 1,  # far beyond every level
         "number": WORD,  # an integer in two's complement, less its carry; its code has a zero point
@@ -170,7 +176,7 @@ class Rounder(wiring.Component):
         """E; the bits from 2**e on (radix 4 below its lowest level: from that level on; integers
         and radix 2 below 1: from 1 on); and whether there are any below those."""
         kind, whole = self.kind, self.whole
-        places = position_width(self.config) + 1  # behind the leading one
+        places = behind(self.config)
         window = places + ZERO  # bits of the fraction that can be among them
         spare = max(len(self.fraction) - window, 0)
         padding = Const(0, max(window - len(self.fraction), 0))
@@ -255,12 +261,15 @@ class Rounder(wiring.Component):
         threshold = Signal(width + 3, name="threshold_here")
         position = Signal(width + 2, name="position_here")
         beyond = Signal(name="beyond_here")  # of a position that is equal
+        spare = behind(self.config) - width - 1
+        scaled = held.scaled[spare:]
         m.d.comb += [
             threshold.eq(
                 _gated(Cat(Const(1, 1), random.coarse), stochastic & ~third)
                 | _gated(random.thrice, stochastic & third) | constant),
-            position.eq(Cat(Mux(fine, random.fine_here, held.scaled[0]), held.scaled[1:-1], third)),
-            beyond.eq(Mux(fine, random.fine_here, held.below | ~stochastic)),
+            position.eq(Cat(Mux(fine, random.fine_here, scaled[0]), scaled[1:-1], third)),
+            beyond.eq(Mux(fine, random.fine_here,
+                          held.scaled[:spare].any() | held.below | ~stochastic)),
         ]
         up = Signal(name="up_here")
         m.d.comb += up.eq(Cat(Const(0, 1), threshold) < Cat(beyond, position))
@@ -277,13 +286,13 @@ class Rounder(wiring.Component):
         constant = Cat(Const(0, width), ~stochastic, Const(0, 1), ~stochastic)
         threshold = Signal(width + 3, name="threshold_half")
         position = Signal(width + 3, name="position_half")
+        scaled = held.scaled << (width + 3 - len(held.scaled))
         beyond = Signal(name="beyond_half")
         m.d.comb += [
             threshold.eq(
                 _gated(Cat(Const(1, 3), random.coarse), fine)
                 | _gated(random.thrice, stochastic & ~lowest) | constant),
-            position.eq(Cat(Mux(fine, random.fine_half.replicate(3), held.scaled[:2] << 1),
-                            held.scaled[2:])),
+            position.eq(Cat(Mux(fine, random.fine_half.replicate(3), scaled[:3]), scaled[3:])),
             beyond.eq(Mux(fine, random.fine_half, held.below | ~stochastic)),
         ]
         up = Signal(name="up_half")
