@@ -9,7 +9,7 @@ from typing import Any
 from golden import checks
 from golden.formats import A_FORMATS, FP4_R2, FP4_R4, Format, IntFormat, LogFormat, max_product
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 
 
 @dataclass(frozen=True)
