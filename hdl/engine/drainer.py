@@ -132,7 +132,7 @@ class Drainer(wiring.Component):
             m.d.sync += [
                 first_row.eq(starts),
                 row_index.eq(Mux(block_starts, 0, row_index + 1)),
-                last_row.eq(Mux(block_starts, walk.next_rows == 1,
+                last_row.eq(Mux(block_starts, walk.next_single,
                                 row_index + 2 == walk.rows)),
             ]
 

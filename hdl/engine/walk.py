@@ -55,7 +55,7 @@ class BlockWalk(wiring.Component):
     extent : In(extent_layout), of the result that is walked, while it is.
     next_extent : In(extent_layout), of the one that is walked next.
     starts : In(1), what follows is the first block of the next result, else the block after this.
-    next_rows : Out, rows of what follows.
+    next_single : Out(1), what follows has a single row.
     moves : In(1), go on to what follows. It may come late in a cycle: it only enables registers.
     rows, cols : Out, of this block. last : Out(1), it is the last of its result.
 
@@ -69,7 +69,7 @@ class BlockWalk(wiring.Component):
             "extent": In(extent_layout(config)),
             "next_extent": In(extent_layout(config)),
             "starts": In(1),
-            "next_rows": Out(layout["rows"].shape),
+            "next_single": Out(1),
             "moves": In(1),
             "rows": Out(layout["rows"].shape),
             "cols": Out(layout["cols"].shape),
@@ -94,7 +94,7 @@ class BlockWalk(wiring.Component):
             after.right.eq(Mux(last_col, self.extent.cols.more, block.right - 1)),
             *self._size(after, self.extent),
             following.eq(Mux(self.starts, first, after)),
-            self.next_rows.eq(following.rows),
+            self.next_single.eq(Mux(self.starts, first.rows == 1, after.rows == 1)),
         ]
         with m.If(self.moves):
             m.d.sync += block.eq(following)

@@ -312,5 +312,5 @@ def test_amaranth_simulator():
             found.append(unpack_report(payload.as_bits()))
 
     watched(dut, collect_reports, collect, background=[source(name) for name in INPUTS],
-            cycles=30_000)
+            cycles=20_000)
     assert results == expected and found == reports
