@@ -51,7 +51,7 @@ class Drainer(wiring.Component):
     row : Out(stream of `rescale_layout`).
 
     Latency: 0 cycles from a row to its `row`; the first row may move in the second cycle after the
-    job is taken. Throughput: one row per cycle, none without between two jobs, unless the second
+    job is taken. Throughput: one row per cycle; no idle cycle between two jobs, unless the second
     one waits for its scale.
     """
 
@@ -117,7 +117,7 @@ class Drainer(wiring.Component):
         with m.Elif(fire & row.tag.last):
             m.d.sync += draining.eq(0)
 
-        # Cycle 1 too: which row it is of which block.
+        # Cycle 1: which row of which block.
         row_index = Signal(range(config.rows))
         first_row = Signal()  # of the job
         last_row = Signal()  # of the block

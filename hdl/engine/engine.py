@@ -27,8 +27,10 @@ class Engine(wiring.Component):
     Members
     -------
     job : In(stream of `job_layout`). A descriptor that cannot be run (a zero dimension, an unknown
-        operation, format, radix, rounding or tensor) is dropped: no results, `flags.bad_job` set.
-        Operands already offered for it stay and would go to the next job: withdraw them.
+        operation, format, radix or rounding; with `adapt.enable` an unknown tensor, use or mode, a
+        preset with data, a solve or an exponent beyond +-40, a use without data, a discard other
+        than of a quantising job) is dropped: no results, no report, `flags.bad_job` set. Operands
+        already offered for it stay and would go to the next job: withdraw them.
     a, b : In(streams of `codes_layout`): per block, the beats of its rows and of its columns. What
         lies beyond M, N or K is ignored.
     x : In(stream of `words_layout`): the rows of each block, quantising jobs only.

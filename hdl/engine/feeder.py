@@ -41,7 +41,7 @@ class Feeder(wiring.Component):
     beat : Out(stream of `beat_layout`).
 
     Latency: 0 cycles from operands to their beat; the first beat may move in the cycle after the
-    job is taken. Throughput: one beat per cycle, one cycle without between two jobs.
+    job is taken. Throughput: one beat per cycle; one idle cycle between two jobs.
     """
 
     def __init__(self, config: Config):
@@ -73,7 +73,7 @@ class Feeder(wiring.Component):
         with m.Elif(feeding & arrives & step.last & walk.last):
             m.d.sync += feeding.eq(0)
 
-        # Cycle 0 too: the beat that follows, the first one of the job or the one after this.
+        # Cycle 0: the beat that follows, the first one of that job or the one after this.
         start = Signal.like(step)
         after = Signal.like(step)
         m.d.comb += [
