@@ -37,33 +37,40 @@ class EntryTable(wiring.Component):
         m = Module()
         if self.config.carry_chains:
             self._memory(m)
-            return m
-        table = Array(Signal(ENTRY_LAYOUT, name=f"entry_{i}", init=UNSET)
-                      for i in range(self.config.tensors))
-        entry = Signal(ENTRY_LAYOUT, name="looked_up", reset_less=True)
-        m.d.comb += self.entry.eq(entry)
-        m.d.sync += entry.eq(table[self.tensor])
-        with m.If(self.write):
-            m.d.sync += table[self.tensor].eq(self.written)
+        else:
+            self._registers(m)
         return m
 
+    def _registers(self, m: Module):
+        table = Array(Signal(ENTRY_LAYOUT, name=f"entry_{i}", init=UNSET)
+                      for i in range(self.config.tensors))
+        looked_up = Signal(ENTRY_LAYOUT, reset_less=True)
+        m.d.sync += looked_up.eq(table[self.tensor])
+        m.d.comb += self.entry.eq(looked_up)
+        with m.If(self.write):
+            m.d.sync += table[self.tensor].eq(self.written)
+
     def _memory(self, m: Module):
-        # A memory cannot be reset: a bit per entry says whether it was written since.
         count = self.config.tensors
         m.submodules.memory = store = memory.Memory(
             shape=ENTRY_LAYOUT.size, depth=count, init=[])
-        known, chosen, found = Signal(count), Signal(count), Signal(reset_less=True)
-        read, write = store.read_port(), store.write_port()
+        read = store.read_port()
+        write = store.write_port()
+        # A memory cannot be reset: a bit per entry says whether it was written since.
+        known = Signal(count)
+        chosen = Signal(count)
+        m.d.comb += chosen.eq(Cat(self.tensor == i for i in range(count)))
+        with m.If(self.write):
+            m.d.sync += known.eq(known | chosen)
         m.d.comb += [
-            read.addr.eq(self.tensor),
-            read.en.eq(1),
             write.addr.eq(self.tensor),
             write.en.eq(self.write),
             write.data.eq(self.written.as_value()),
-            chosen.eq(Cat(self.tensor == i for i in range(count))),
-            self.entry.as_value().eq(
-                Mux(found, read.data, UNSET.as_bits())),
         ]
+
+        # Cycle 0: the entry is read.
+        found = Signal(reset_less=True)
         m.d.sync += found.eq((known & chosen).any())
-        with m.If(self.write):
-            m.d.sync += known.eq(known | chosen)
+        m.d.comb += [read.addr.eq(self.tensor), read.en.eq(1)]
+        # Cycle 1: it is there, or was not written yet.
+        m.d.comb += self.entry.as_value().eq(Mux(found, read.data, UNSET.as_bits()))
