@@ -1,19 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Statistics of a job while its rows stream by: exact sums, extremes and counts."""
 
-from functools import reduce
-from itertools import combinations
-from operator import or_
-
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 
 from golden.config import Config
-from golden.statistics import LARGEST_WIDTH, SUM_SQUARES_WIDTH
+from golden.statistics import SUM_SQUARES_WIDTH
 from hdl.arithmetic.compressor import Columns
 from hdl.arithmetic.squares import add_square
 from hdl.layouts import WORD
 from hdl.library import place
+from hdl.scales.extremes import Extremes
 from hdl.scales.layouts import statistics_signature
 from hdl.scales.serial_statistics import SerialStatisticsUnit
 
@@ -24,7 +21,6 @@ FIRST_LEVELS = 2  # of full adders behind the squares' digits
 LEVELS = 5  # of full adders in one cycle
 ADDENDS = 3  # rows that are added to a sum in one cycle
 SQUARE_HEIGHT = 9  # bits of a square in its highest column, without the constant
-GROUP = 4  # values of which one cycle finds the extremes
 
 
 class StatisticsUnit(wiring.Component):
@@ -62,72 +58,93 @@ class StatisticsUnit(wiring.Component):
             unit = place(m, platform, "serial_unit", SerialStatisticsUnit(self.config))
             wiring.connect(m, wiring.flipped(self), unit)
             return m
-        row, cycles = self.row, squares_cycles(self.config)
+        row, outcome = self.row, self.outcome
+        carry_bits = (self.config.cols - 1).bit_length()  # that adding all columns takes
 
-        def delayed(value, name, reset_less=True):
-            register = Signal.like(value, name=name, reset_less=reset_less)
-            m.d.sync += register.eq(value)
-            return register
+        # Extremes.
+        extremes = place(m, platform, "extremes", Extremes(self.config))
+        m.d.comb += [
+            extremes.row.eq(row),
+            extremes.clear.eq(self.clear),
+            self.result.low.eq(extremes.low),
+            self.result.high.eq(extremes.high),
+            self.result.largest.eq(extremes.largest),
+        ]
 
-        # When: of rows, that many cycles later; of outcomes, until the carries have arrived.
-        row_valid, row_first = [row.valid], [row.first]
-        for cycle in range(1, max(cycles - 1, extremes_cycles(self.config)) + 1):
-            row_valid.append(delayed(row_valid[-1], f"row_valid_{cycle}", False))
-            row_first.append(delayed(row_first[-1], f"row_first_{cycle}"))
-        none = [~row.valid, ~row.valid]  # two chains, which share the load
-        for cycle in range(1, cycles):
-            after = Signal(name=f"none_{cycle}", init=1)
-            m.d.sync += after.eq(none[1])
-            none = [~row_valid[cycle], after]
+        # Sums of what a row has. A column that does not exist has the value 0.
+        begins = row.valid & row.first
+        magnitudes = Columns(WORD + carry_bits)
+        for magnitude in row.magnitudes:
+            magnitudes.add(magnitude)
+        self._sum(m, platform, "sum_abs", magnitudes, row.valid, begins)
+        self._sum(m, platform, "count", self._ones(row.keep), row.valid, begins)
+        self._sum_squares(m, platform)
+
+        # Sums of what became of a row.
+        begins = self.valid & self.first
+        self._sum(m, platform, "saturated", self._ones(outcome.clamped), self.valid, begins)
+        self._sum(m, platform, "underflowed", self._ones(outcome.vanished), self.valid, begins)
+
+        # The last outcome is followed until the carries have arrived: bit n is n + 1 cycles old.
         stages = self.latency(self.config) - 1
-        valid, last = (Signal(stages, name=name) for name in ("valid_1", "last_1"))
+        valid = Signal(stages, name="valid_1")
+        last = Signal(stages, name="last_1")
         m.d.sync += [
             valid.eq(Cat(self.valid, valid[:-1])),
             last.eq(Cat(self.last, last[:-1])),
             self.done.eq(valid[-1] & last[-1]),
         ]
+        return m
 
-        # What is added. A column that does not exist has the value 0.
-        extra = (self.config.cols - 1).bit_length()
-        # the squares' constant is negative: only modulo the whole sum's width does it cancel
-        magnitudes, squares = Columns(WORD + extra), Columns(SUM_SQUARES_WIDTH)
-        constant = 0
+    def _ones(self, bits) -> Columns:
+        """As many ones as bits are set."""
+        columns = Columns((self.config.cols - 1).bit_length() + 1)
+        for bit in bits:
+            columns.add([bit])
+        return columns
+
+    def _sum_squares(self, m: Module, platform):
+        """`result.sum_squares`: of a row in cycle 0."""
+        row = self.row
+        # The squares' constant is negative: only modulo the whole sum's width does it cancel.
+        squares, constant = Columns(SUM_SQUARES_WIDTH), 0
         for c, magnitude in enumerate(row.magnitudes):
-            magnitudes.add(magnitude)
             # 2**31 reads as -2**31, of the same square
             constant += add_square(m, squares, magnitude.as_signed(), f"square_{c}")
         squares.add_constant(constant)
+
+        # Cycles 0 to `squares_cycles` - 2: some levels of full adders each. Beside the row go
+        # whether it counts, also inverted in a register of its own to share the load, and whether
+        # it is a job's first.
+        valid, none, first = row.valid, ~row.valid, row.first
         for cycle, levels in enumerate(square_levels(self.config)[:-1]):
             name = f"squares_{cycle}"
             squares = squares.reduced(m, platform, ADDENDS, name, levels).registered(m, name)
-        counts = [Columns(extra + 1) for _ in range(3)]
-        for count, bits in zip(
-                counts, (row.keep, self.outcome.clamped, self.outcome.vanished), strict=True):
-            for bit in bits:
-                count.add([bit])
-        for name, columns, counted, first in (
-            ("sum_squares", squares, row_valid[cycles - 1], row_first[cycles - 1]),
-            ("sum_abs", magnitudes, row.valid, row.first),
-            ("count", counts[0], row.valid, row.first),
-            ("saturated", counts[1], self.valid, self.first),
-            ("underflowed", counts[2], self.valid, self.first),
-        ):
-            # a job's first row clears the sums in the cycle before it is added
-            part = columns.reduced(m, platform, ADDENDS, name).registered(
-                m, name, counts=counted, none=none if name == "sum_squares" else ())
-            m.d.comb += self.result[name].eq(
-                self._accumulate(m, platform, name, part, (counted & first) | self.clear))
+            valid_after = Signal(name=f"row_valid_{cycle + 1}")
+            none_after = Signal(name=f"none_{cycle + 1}", init=1)
+            first_after = Signal(name=f"row_first_{cycle + 1}", reset_less=True)
+            m.d.sync += [valid_after.eq(valid), none_after.eq(none), first_after.eq(first)]
+            valid, none, first = valid_after, none_after, first_after
 
-        self._extremes(m, row_valid, row_first, delayed)
-        return m
+        # The cycle after: the last levels.
+        self._sum(m, platform, "sum_squares", squares, valid, valid & first, (~valid, none))
 
-    def _accumulate(self, m: Module, platform, name: str, part: Columns, clear):
-        """The sum of all parts since it was cleared."""
+    def _sum(self, m: Module, platform, name: str, columns: Columns, counts, begins, none=()):
+        """`result[name]`: of the columns that count, since the unit was cleared or a job began.
+
+        `none` : signals that say that nothing counts, see `Columns.registered`.
+        """
         width = len(self.result[name])
+        # First cycle: a row's part, as few bits per column; a job's first row clears the sum in the
+        # cycle before it is added.
+        part = columns.reduced(m, platform, ADDENDS, name).registered(
+            m, name, counts=counts, none=none)
+        cleared = Signal(name=f"{name}_cleared")
+        m.d.comb += cleared.eq(begins | self.clear)
+
+        # Second cycle: the part is added, in segments whose carries wait for the next cycle.
         total = Signal(width, name=f"{name}_total", reset_less=True)
         carries = Signal((width - 1) // SEGMENT, name=f"{name}_carries", reset_less=True)
-        cleared = Signal(name=f"{name}_cleared")
-        m.d.comb += cleared.eq(clear)
         terms = Columns(width)
         for i, value in enumerate((*part.rows, total)):
             term = Signal(len(value), name=f"{name}_term_{i}")
@@ -142,37 +159,7 @@ class StatisticsUnit(wiring.Component):
             after = Cat(total[here], carries[i:i + 1])
             m.d.sync += after.eq(added[:len(after)] & (~cleared).replicate(len(after)))
             carry = carries[i:i + 1]
-        return total
-
-    def _extremes(self, m: Module, row_valid, row_first, delayed):
-        """Least, greatest and largest, as magnitudes below a sign until they leave."""
-        row = self.row
-        found = [(value, value, exists) for value, exists in zip(
-            (Cat(row.magnitudes[c], row.signs[c]) for c in range(self.config.cols)), row.keep,
-            strict=True)]
-        for level in range(extremes_cycles(self.config)):
-            groups = [found[i:i + GROUP] for i in range(0, len(found), GROUP)]
-            found = [
-                [delayed(value, f"extreme_{level}_{i}_{j}")
-                 for j, value in enumerate(_extremes_of(m, group, f"group_{level}_{i}"))]
-                for i, group in enumerate(groups)]
-        valid, first = (signals[extremes_cycles(self.config)] for signals in (row_valid, row_first))
-        (least, greatest, _), = found
-        low, high = (Signal(WORD + 1, name=name, reset_less=True) for name in ("low", "high"))
-        below, above = (Signal(name=name) for name in ("below", "above"))
-        m.d.comb += [below.eq(_less(least, low)), above.eq(_less(high, greatest))]
-        with m.If(valid & (first | below)):
-            m.d.sync += low.eq(least)
-        with m.If(valid & (first | above)):
-            m.d.sync += high.eq(greatest)
-        with m.If(self.clear):
-            m.d.sync += [low.eq(0), high.eq(0)]
-        largest = Signal(LARGEST_WIDTH, reset_less=True)
-        m.d.sync += largest.eq(Mux(low[:WORD] < high[:WORD], high, low))
-        m.d.comb += self.result.largest.eq(largest)
-        for name, value in (("low", low), ("high", high)):
-            word = (value[:WORD] ^ value[-1].replicate(WORD)) + value[-1]
-            m.d.comb += self.result[name].eq(delayed(word[:WORD], f"{name}_word"))
+        m.d.comb += self.result[name].eq(total)
 
 
 def square_levels(config: Config) -> list[int]:
@@ -188,46 +175,3 @@ def square_levels(config: Config) -> list[int]:
 def squares_cycles(config: Config) -> int:
     """Cycles from a row to its few rows of squares."""
     return len(square_levels(config))
-
-
-def extremes_cycles(config: Config) -> int:
-    """Cycles from a row to its two extremes."""
-    cycles, values = 1, -(-config.cols // GROUP)
-    while values > 1:
-        cycles, values = cycles + 1, -(-values // GROUP)
-    return cycles
-
-
-def _less(first, second):
-    """Whether a magnitude below its sign is less than another one; either, if they are equal."""
-    smaller = first[:WORD] < second[:WORD]
-    return (first[WORD] & ~second[WORD]) | (
-        (first[WORD] == second[WORD]) & (smaller ^ first[WORD]))
-
-
-def _extremes_of(m: Module, found: list, name: str) -> tuple:
-    """The least and the greatest of (least, greatest, whether they exist), and whether any exists.
-
-    Every pair is compared once, and all pairs at once.
-    """
-    worse = [[[~exists], [~exists]] for *_, exists in found]  # reasons against each one
-    for i, j in combinations(range(len(found)), 2):
-        (*first, first_exists), (*second, second_exists) = found[i], found[j]
-        single = first[0] is first[1] and second[0] is second[1]
-        less = [Signal(name=f"{name}_{side}_{i}_{j}") for side in range(1 if single else 2)]
-        m.d.comb += [flag.eq(_less(a, b)) for flag, a, b in zip(less, first, second, strict=False)]
-        # the second is not the least where the first is less, nor the greatest where it is not
-        for side, keeps in enumerate((less[0], ~less[-1])):
-            worse[i][side].append(~keeps & second_exists)
-            worse[j][side].append(keeps & first_exists)
-    best = []
-    for side in range(2):
-        chosen = []
-        for i, ((*pair, _), against) in enumerate(zip(found, worse, strict=True)):
-            wins = Signal(name=f"{name}_wins_{side}_{i}")
-            m.d.comb += wins.eq(~Cat(against[side]).any())
-            chosen.append(pair[side] & wins.replicate(WORD + 1))
-        signal = Signal(WORD + 1, name=f"{name}_{side}")
-        m.d.comb += signal.eq(reduce(or_, chosen))
-        best.append(signal)
-    return (*best, Cat(exists for *_, exists in found).any())

@@ -10,6 +10,7 @@ from golden.config import Config
 from golden.statistics import LARGEST_WIDTH, SUM_SQUARES_WIDTH
 from hdl.layouts import WORD
 from hdl.scales.adaptive import AdaptUnit
+from hdl.scales.extremes import extremes_cycles
 from hdl.scales.layouts import ADAPT_LAYOUT, ENTRY_LAYOUT, STATISTICS_LAYOUT
 from hdl.scales.solver import ScaleSolver
 from hdl.scales.statistics import (
@@ -104,14 +105,14 @@ def settled(h: Harness, unit: str, ends: list, after, awake, cleared, empty):
     ends = [*ends[:-1], ends[-1] | after]
     cycles, value, parts = squares_cycles(h.dut.config), {}, {"sum_abs": WORD + 1}
     for name in ("low", "high"):
-        value[name] = h.net(f"{unit}{name}", WORD + 1)
+        value[name] = h.net(f"{unit}extremes.{name}est", WORD + 1)
         number = Signal(WORD, name=f"{name}_number")
         h.m.d.comb += number.eq(Mux(value[name][-1], -value[name][:WORD], value[name][:WORD]))
-        value[f"{name}_word"] = h.net(f"{unit}{name}_word", WORD) == number
+        value[f"{name}_word"] = h.net(f"{unit}extremes.{name}_word", WORD) == number
     low, high = (value[name] for name in ("low", "high"))
     largest = Signal(LARGEST_WIDTH)
     h.m.d.comb += largest.eq(Mux(low[:WORD] < high[:WORD], high, low))
-    found = ((h.net(f"{unit}largest", LARGEST_WIDTH) == largest)
+    found = ((h.net(f"{unit}extremes.largest", LARGEST_WIDTH) == largest)
              & value["low_word"] & value["high_word"])
     rows = [h.net(f"{unit}row_valid_{cycle}") for cycle in range(1, cycles)]
     # then the last cycle before the sums
@@ -128,6 +129,8 @@ def settled(h: Harness, unit: str, ends: list, after, awake, cleared, empty):
     h.prove(implies(awake, running),
             implies(running, ~squares | h.past(rows[-1])),
             *(h.net(f"{unit}none_{n}") == ~row for n, row in enumerate(rows, 1)),
+            *(h.net(f"{unit}extremes.valid_{n}") == rows[n - 1]
+              for n in range(1, extremes_cycles(h.dut.config) + 1)),
             implies(running, ~others | by_row | by_outcome))
     rows.append(squares)
     for stage, end in enumerate(ends):
