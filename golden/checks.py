@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from golden.flushing import check_kept
+
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
 
@@ -53,6 +55,8 @@ POSITIVE = Reals("a finite number > 0", lambda x: x > 0)
 
 def as_real(name: str, value: Any, among: Reals = FINITE) -> float:
     """`value` as a plain float; integers, fractions and numpy's numbers will do."""
+    if isinstance(value, float | np.floating):
+        check_kept(name, value)
     try:
         number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
     except OverflowError:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from golden import checks
+from golden.flushing import check_kept
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Dyadic:
         `value` is any finite real (int, float, Fraction). ValueError outside
         [2**-48, 65535], the normal range of 16-bit multipliers and 6-bit shifts.
         """
+        if isinstance(value, float | np.generic | np.ndarray):
+            check_kept("scale", value)
         value = value.item() if isinstance(value, np.generic | np.ndarray) else value
         known = isinstance(value, int | float | Fraction) and not isinstance(value, bool)
         if not known or not 0 <= value < math.inf:

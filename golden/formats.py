@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from golden import checks
+from golden.flushing import check_kept
 
 ZERO_POINT_WIDTH = 16  # bits of an integer format's zero point, signed
 ZERO_POINTS = -(1 << (ZERO_POINT_WIDTH - 1)), (1 << (ZERO_POINT_WIDTH - 1)) - 1
@@ -139,6 +140,7 @@ def max_product(a: IntFormat, b: IntFormat | LogFormat) -> int:
 
 def check_finite(name: str, x) -> np.ndarray:
     """`x` as float64; ValueError naming the tensor and the first NaN or Inf otherwise."""
+    check_kept(f"tensor {name!r}", x)
     x = np.asarray(x, dtype=np.float64)
     bad = ~np.isfinite(x)
     if bad.any():

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from golden import checks
+from golden.flushing import SOUND, check_kept
 from golden.formats import INT4, INT4_SYM, UINT4, IntFormat, check_codes, check_finite
 from golden.stochastic import round_up
 from golden.tensor import Quantised
@@ -43,6 +44,7 @@ def encode(x, rng: Range, *, words=None, bits: int = 0, name: str = "x") -> np.n
         nearest, ties to even.
     """
     x = check_finite(name, x)
+    check_kept("scale", rng.scale)
     with np.errstate(over="ignore", invalid="ignore"):  # steps beyond binary64 saturate too
         steps = x / rng.scale
         if words is None:
@@ -58,6 +60,7 @@ def encode(x, rng: Range, *, words=None, bits: int = 0, name: str = "x") -> np.n
 def decode(codes, rng: Range) -> np.ndarray:
     """Values of the codes, float64: `scale * (code - zero_point)`."""
     codes = check_codes("codes", codes, rng.fmt)
+    check_kept("scale", rng.scale)
     return rng.scale * (codes.astype(np.float64) - rng.zero_point)
 
 
@@ -76,6 +79,8 @@ def range_of(x, *, name: str = "x") -> Range:
     if x.size == 0:
         return Range(INT4, 1.0, 0, degenerate=True)
     lo, hi = float(x.min()), float(x.max())
+    if hi != lo:
+        check_kept(f"the range of tensor {name!r}", max(-lo, hi), SOUND)
     scale = (hi - lo) / 15 if hi - lo < np.inf else hi / 15 - lo / 15
     if scale == 0:
         return Range(INT4, 1.0, int(-np.rint(lo)), degenerate=True)
@@ -96,6 +101,7 @@ def sawb_alpha(w, *, name: str = "w") -> float:
     w = check_finite(name, w)
     if w.size == 0:
         return 0.0
+    check_kept(f"all of tensor {name!r}", float(np.abs(w).max()), SOUND)
     with np.errstate(over="ignore", invalid="ignore"):
         mean = np.mean(np.abs(w))
         alpha = SAWB_RMS * np.sqrt(np.mean(w**2)) - SAWB_MEAN * mean
@@ -109,6 +115,7 @@ def sawb(w, *, name: str = "w") -> Range:
 
 def pact(alpha: float) -> Range:
     """PACT activations: UINT4, [0, alpha] maps onto 0..15. ValueError unless alpha is > 0."""
+    check_kept("PACT alpha", alpha, SOUND)
     alpha = checks.as_real("PACT alpha", alpha, checks.POSITIVE)
     return Range(UINT4, alpha / UINT4.hi)
 
@@ -120,6 +127,7 @@ def pact_mask(x, alpha: float, *, name: str = "x") -> np.ndarray:
 
 
 def _symmetric(top: float, fmt: IntFormat) -> Range:
+    check_kept("all of the tensor", top, SOUND)
     scale = top / fmt.hi
     if scale <= 0:
         return Range(fmt, 1.0, degenerate=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from golden import checks, logfp4
+from golden.flushing import SOUND, check_kept
 from golden.formats import IntFormat, LogFormat, Phase, as_format, check_codes
 
 
@@ -44,6 +45,7 @@ class Quantised:
     @property
     def mac_scale(self) -> float:
         """Value of one unit of the MAC's integers for this tensor."""
+        check_kept("scale", self.scale, SOUND)
         if isinstance(self.fmt, LogFormat):
             return self.scale * self.fmt.unit(self.phase)
         return self.scale
@@ -54,6 +56,7 @@ class Quantised:
 
     def dequantise(self) -> np.ndarray:
         """The tensor as float64."""
+        check_kept("scale", self.scale, SOUND)
         if isinstance(self.fmt, LogFormat):
             return self.scale * logfp4.decode(self.codes, self.fmt, self.phase)
         return self.scale * (self.codes.astype(np.float64) - self.zero_point)
