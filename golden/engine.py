@@ -54,7 +54,7 @@ class Job:
 
     However it is made, a job checks itself: ValueError for operands that make none of the three
     kinds (`op`), and for shapes, dtypes or values that do not fit. Arrays become int8 codes, int32
-    or bool of the machine's byte order, in any strides; one that is that already is not copied.
+    or bool of the machine's byte order, in any strides; codes that are int8 are not copied.
     """
 
     then: Rescale
