@@ -11,9 +11,10 @@ from golden.dyadic import Dyadic
 from golden.formats import INT32, LogFormat
 from golden.rescale import Rescale, rescale
 from hdl.arithmetic.serial import row_cycles
-from hdl.layouts import rescale_layout, result_layout
+from hdl.layouts import outcome_layout, rescale_layout, result_layout
 from hdl.rescaler.rescale import RescaleUnit
 from verif.bench.benches import BENCHES, TINY, run_bench
+from verif.bench.corners import corners
 from verif.bench.stimuli import output_formats, random_rescale, result_words
 from verif.bench.streams import Scoreboard, Sink, Source, StreamBench
 from verif.bench.watchdog import watched
@@ -47,6 +48,20 @@ def rows(rng, config: Config, count: int):
         yield row(config, values, bias, mask, keep, first, i % 2, job, words)
 
 
+def corner_rows(config: Config):
+    """As `rows`: the directed corners, as many inputs to a row as there are columns."""
+    def draw(seed):
+        return xorshift.words(seed, 1, config.cols)[0]
+
+    nothing, everything = np.zeros(config.cols, np.int64), np.ones(config.cols, bool)
+    keep = (1 << config.cols) - 1
+    for job, inputs in corners(config, draw):
+        words = None if job.seed is None else draw(job.seed)
+        for start in range(0, len(inputs), config.cols):
+            values = np.resize(inputs[start:start + config.cols], config.cols)
+            yield row(config, values, nothing, everything, keep, 1, 0, job, words)
+
+
 def row(config, values, bias, mask, keep, first, last, job: Rescale, words=None):
     """One row as a payload, with what must come of it."""
     payload = rescale_layout(config).const({
@@ -59,17 +74,23 @@ def row(config, values, bias, mask, keep, first, last, job: Rescale, words=None)
     }).as_bits()
     kept = np.array([bool(keep >> c & 1) for c in range(config.cols)])
     expected = rescale(values, job, bias=bias, mask=mask & kept, words=words)
+    counted = rescale(values[kept], job, bias=bias[kept], mask=mask[kept],
+                      words=None if words is None else words[kept]).statistics
     words, clip = result_words(expected)
     total = values.astype(np.int64) + bias
     saturated = bool(((total < INT32.lo) | (total > INT32.hi))[kept].any())
     clip_bits = sum(int(b) << i for i, b in enumerate(clip))
-    return payload, (words.tolist(), clip_bits, keep, last), saturated, (values, bias, mask, job)
+    found = (words.tolist(), clip_bits, keep, last, counted.saturated, counted.underflowed)
+    return payload, found, saturated, (values, bias, mask, job)
 
 
-def unpack(config, payload):
+def unpack(config, payload, outcome):
+    """A row as `row` expects it; how many results were clamped and how many vanished with it."""
     result = result_layout(config).from_bits(payload)
     data = [result.data[c] for c in range(config.cols)]
-    return data, result.mask, result.tag.keep, result.tag.last
+    counts = outcome_layout(config).from_bits(outcome)
+    return (data, result.mask, result.tag.keep, result.tag.last,
+            counts.clamped.bit_count(), counts.vanished.bit_count())
 
 
 class RescaleBench(StreamBench):
@@ -79,8 +100,8 @@ class RescaleBench(StreamBench):
         self.rng = np.random.default_rng(self.settings.seed)
         self.source = Source(dut, "i", self.rng, idle)
         self.board = Scoreboard(self.settings, "row")
-        self.sink = Sink(dut, "o", self.rng,
-                         lambda payload: self.board.check(unpack(self.config, payload)), pause)
+        self.sink = Sink(dut, "o", self.rng, lambda payload: self.board.check(
+            unpack(self.config, payload, int(dut.outcome.value))), pause)
         self.sources, self.sinks = [self.source], [self.sink]
         dut.clear.value = 0
 
@@ -99,6 +120,16 @@ async def random_rows(dut):
         for case in rows(bench.rng, bench.config, 500 * bench.settings.length):
             bench.add(*case)
         await bench.run(lambda bench=bench: bench.board.done)
+
+
+@cocotb.test()
+async def directed_corners(dut):
+    """What random rows hardly ever meet (see `verif.bench.corners`)."""
+    bench = RescaleBench(dut, 0.0, 0.0)
+    await bench.reset()
+    for case in corner_rows(bench.config):
+        bench.add(*case)
+    await bench.run(lambda: bench.board.done)
 
 
 @cocotb.test()
@@ -161,7 +192,8 @@ def test_amaranth_simulator():
             else:
                 ctx.set(dut.i.valid, 0)
             if ctx.get(dut.o.valid):
-                results.append(unpack(config, ctx.get(dut.o.payload).as_bits()))
+                results.append(unpack(config, ctx.get(dut.o.payload).as_bits(),
+                                      ctx.get(dut.outcome).as_bits()))
             await ctx.tick()
 
     watched(dut, bench, cycles=len(cases) + RescaleUnit.latency(config))
