@@ -9,11 +9,13 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+from tools import cache as build_cache
 from tools.cache import digest
 from tools.errors import ToolError
 
 MINIMUM = (5, 36)  # cocotb 2 needs what came with it
 CONTROL = Path(__file__).with_name("verilator.vlt")  # waivers, each with its reason
+OBJCACHE = Path(__file__).with_name("objcache.sh")
 OPTIONS = ["-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert"]
 # the wheel's verilated.mk lacks this flag for g++, and models split in several files fail without
 PCH_FLAG = "CFG_CXXFLAGS_PCH_I=-include"
@@ -58,9 +60,15 @@ def tool_versions() -> tuple[str, ...]:
 
 
 def environment() -> dict[str, str]:
-    """The environment in which Verilator runs, with it first on PATH."""
+    """The environment in which Verilator runs: it is first on PATH, and objects of its library are
+    shared between models (unless the user has an OBJCACHE, or a folder whose name has a space)."""
     path = f"{verilator_bin()}{os.pathsep}{os.environ.get('PATH', '')}"
-    return {**os.environ, "PATH": path}
+    found = {**os.environ, "PATH": path}
+    folder = build_cache.CACHE / f"objects-{digest(str(verilator_bin()), *tool_versions())}"
+    if " " not in f"{OBJCACHE}{folder}" and not os.environ.get("OBJCACHE"):
+        folder.mkdir(parents=True, exist_ok=True)
+        found["OBJCACHE"] = f"sh {OBJCACHE} {folder}"
+    return found
 
 
 def run(command: list[str], folder: Path, what: str) -> str:

@@ -7,14 +7,19 @@ from driver.reproducer import describe, first_difference
 from driver.verilated import RtlBackend
 from golden.config import Config
 from golden.engine import GoldenBackend
+from verif.bench.coverage import Coverage
 from verif.bench.stimuli import random_job
 
+LONGEST = 2**16  # beats of a job: of K as long as any configuration takes it
 
-def fuzz_engine(config: Config, *, seed: int, jobs: int, stall: int | None = None) -> int:
+
+def fuzz_engine(config: Config, *, seed: int, jobs: int, stall: int | None = None,
+                coverage: Coverage | None = None) -> int:
     """Run random jobs; returns how many results were compared.
 
     `stall` idles every stream in so many of 256 cycles; None draws it anew from the seed.
-    AssertionError with seed and job at the first difference.
+    `coverage` counts what the jobs have met. AssertionError with seed and job at the first
+    difference.
     """
     rng = np.random.default_rng(seed)
     stall = int(rng.choice([0, 40, 120])) if stall is None else stall
@@ -22,8 +27,10 @@ def fuzz_engine(config: Config, *, seed: int, jobs: int, stall: int | None = Non
     compared = 0
     with RtlBackend(config, stall=stall, seed=seed) as rtl:
         for index in range(jobs):
-            job = random_job(rng, config)
+            job = random_job(rng, config, longest=LONGEST)
             expected, actual = golden.run(job), rtl.run(job)
+            if coverage is not None:
+                coverage.add(config, job, expected)
             if difference := first_difference(expected, actual):
                 raise AssertionError(
                     f"job {index} of seed {seed}, stall {stall}: {describe(job)}: {difference}; "

@@ -21,6 +21,7 @@ from tools.cache import ROOT, cached
 from tools.errors import ToolError
 from tools.verilator import CONTROL, OPTIONS, check_fst_headers, environment, make_flags, model_key
 
+SPEED = "OPT_FAST=-O1"  # of most time in a bench is Python's: more costs more than it gains
 ENVIRONMENT = "TETRA_BENCH"  # carries `Settings` as JSON into the simulator's process
 
 
@@ -97,7 +98,8 @@ def build(settings: Settings, *, trace: bool = False, verilog: Path | None = Non
     from cocotb_tools.runner import VerilatorControlFile, get_runner
 
     verilog = verilog or verilog_file(settings.config, settings.top)
-    args = [*OPTIONS, "-Wno-fatal", *(["--trace-fst"] if trace else [])]
+    # one file: to parse the headers again for a second one takes longer than to compile most models
+    args = [*OPTIONS, "--output-split", "0", "-Wno-fatal", *(["--trace-fst"] if trace else [])]
     # a model is linked to cocotb's libraries by path: a clone that has moved needs a new one
     cocotb = f"{importlib.metadata.version('cocotb')} {cocotb_tools.config.libs_dir}"
 
@@ -107,7 +109,7 @@ def build(settings: Settings, *, trace: bool = False, verilog: Path | None = Non
         log = folder / "build.log"
         saved = dict(os.environ)
         # the runner hands these on to Verilator and make
-        os.environ.update(environment(), MAKEFLAGS=f" -- {make_flags()}")
+        os.environ.update(environment(), MAKEFLAGS=f" -- {make_flags()} {SPEED}")
         try:
             get_runner("verilator").build(
                 sources=[VerilatorControlFile(CONTROL), verilog], hdl_toplevel=settings.top,
@@ -121,4 +123,4 @@ def build(settings: Settings, *, trace: bool = False, verilog: Path | None = Non
             os.environ.clear()
             os.environ.update(saved)
 
-    return cached("cocotb", model_key(verilog, cocotb, *args), [settings.top], make)
+    return cached("cocotb", model_key(verilog, cocotb, SPEED, *args), [settings.top], make)

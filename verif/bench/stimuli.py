@@ -13,6 +13,7 @@ from golden.config import Config
 from golden.dyadic import IDENTITY, Dyadic
 from golden.engine import GoldenBackend, Job
 from golden.formats import A_FORMATS, B_FORMATS, FORMATS, INT32, LogFormat
+from golden.gemm import mac_values
 from golden.rescale import Rescale, Rescaled
 from golden.solver import SolveMode
 from hdl.layouts import codes_layout, result_layout, words_layout
@@ -23,40 +24,79 @@ def random_codes(rng, fmt, shape) -> np.ndarray:
     return rng.integers(fmt.lo, fmt.hi + 1, shape).astype(np.int8)
 
 
+def random_config(rng) -> Config:
+    """Any small configuration: every member at its corners and between them."""
+    def corner_or(lo: int, hi: int, *corners: int) -> int:
+        return int(rng.choice([*(corners or (lo, hi)), int(rng.integers(lo, hi + 1))]))
+
+    rows, cols, lanes = (1 << int(rng.integers(top + 1)) for top in (3, 3, 4))
+    return Config(
+        rows, cols, lanes,
+        accumulator_width=corner_or(20, 32, 20, 24, 31, 32), dim_width=corner_or(4, 16, 4, 5, 16),
+        radices=[(4, 2), (4,), (2,)][rng.integers(3)], stochastic=bool(rng.random() < 0.7),
+        tensors=corner_or(1, 256), pipeline=int(rng.integers(1, 4)),
+        carry_chains=bool(rng.integers(2)), serial=bool(rng.random() < 0.3))
+
+
 def random_rescale(rng, config: Config, fmt, magnitude: int) -> Rescale:
     """A scale that brings numbers of this magnitude near the format's range, or a corner."""
     kind = rng.random()
-    if fmt == INT32 and kind < 0.5:
+    top = 31 if fmt == INT32 else int(rng.integers(-3, 9))  # about the largest result, as a power
+    if fmt == INT32 and kind < 0.3:
         return Rescale(INT32, IDENTITY)
+    if kind < 0.4 and fmt == INT32:
+        top = int(rng.integers(31))
     if kind < 0.1:
         scale = Dyadic(0, int(rng.integers(64)))
     elif kind < 0.25:
         scale = Dyadic(int(rng.integers(2**15, 2**16)), int(rng.integers(64)))
     else:
-        shift = 15 + int(magnitude).bit_length() - int(rng.integers(-3, 9))
+        shift = 15 + int(magnitude).bit_length() - top + int(rng.integers(-1, 2))
         multiplier = 2**15 if rng.random() < 0.3 else int(rng.integers(2**15, 2**16))
         scale = Dyadic(multiplier, min(max(shift, 0), 63))
-    has_zero_point = not isinstance(fmt, LogFormat) and fmt != INT32
+    return Rescale(fmt, scale, random_zero_point(rng, fmt), random_seed(rng, config, fmt))
+
+
+def random_zero_point(rng, fmt) -> int:
+    if isinstance(fmt, LogFormat) or fmt == INT32:
+        return 0
     span = 2**15 if rng.random() < 0.1 else 20
-    zero_point = int(rng.integers(-span, span)) if has_zero_point else 0
-    can_be_random = config.stochastic and fmt != INT32
-    seed = int(rng.integers(2**32)) if can_be_random and rng.random() < 0.3 else None
-    return Rescale(fmt, scale, zero_point, seed)
+    return int(rng.integers(-span, span))
+
+
+def random_seed(rng, config: Config, fmt) -> int | None:
+    """None, or a seed; the ends of the range are common."""
+    if not config.stochastic or fmt == INT32 or rng.random() > 0.3:
+        return None
+    return int(rng.choice([0, 1, 2**32 - 1, int(rng.integers(2**32))]))
+
+
+def random_near_ties(rng, shape) -> tuple[np.ndarray, Dyadic]:
+    """Inputs and their scale: some half-way between codes or levels, some a small bit beyond that,
+    which no fraction holds."""
+    point = int(rng.integers(20, 25))
+    exponent = np.minimum(rng.integers(0, 15, shape), 10)  # 64, the top level, is common
+    tie = rng.choice([4, 5, 6], shape) << exponent  # in quarters of 2**-4
+    few = rng.choice([2, 6, 10], shape) << 4  # 0.5, 1.5, 2.5
+    tie = np.where(rng.random(shape) < 0.5, tie, few) << point - 6
+    bit = np.where(rng.random(shape) < 0.7, 1 << rng.integers(0, point - 19, shape), 0)
+    return (tie + bit) * rng.choice([-1, 1], shape), Dyadic(2**15, 15 + point)
 
 
 def output_formats(config: Config) -> list:
     return [f for f in FORMATS.values() if not isinstance(f, LogFormat) or f in config.log_formats]
 
 
-def random_job(rng, config: Config, *, largest: int = 3) -> Job:
+def random_job(rng, config: Config, *, largest: int = 3, longest: int = 64) -> Job:
     """A job of up to `largest` blocks per dimension; ragged, single and full blocks are common.
 
-    Some use and update the table of scales, some have no data at all.
+    Some use and update the table of scales, some have no data at all. K is `max_k` where that takes
+    at most `longest` beats.
     """
     kind = rng.random()
     if kind < 0.1:
         return Job.table(random_table_change(rng, config))
-    job = random_data_job(rng, config, largest=largest)
+    job = random_data_job(rng, config, largest=largest, longest=longest)
     return replace(job, adapt=random_adapt(rng, config, job)) if kind < 0.5 else job
 
 
@@ -65,16 +105,17 @@ def random_tensor(rng, config: Config) -> int:
 
 
 def random_table_change(rng, config: Config) -> Adapt:
-    """A preset, PACT's solution, or just a look."""
+    """A preset, PACT's solution, the others' without elements, or just a look."""
     tensor, kind = random_tensor(rng, config), rng.random()
     if kind < 0.2:
         return Adapt(tensor)
-    if kind < 0.6:
+    if kind < 0.5:
         scale = Dyadic(int(rng.integers(2**15, 2**16)), int(rng.integers(64)))
         return Adapt(tensor, preset=Entry(
             scale, int(rng.integers(-100, 100)), int(rng.integers(-40, 41)),
-            bool(rng.integers(2)), bool(rng.random() < 0.2)))
-    return Adapt(tensor, solve=SolveMode.PACT, exponent=int(rng.integers(-40, 40)),
+            bool(rng.integers(2)), bool(rng.random() < 0.3)))
+    mode = SolveMode.PACT if kind < 0.7 else SolveMode(int(rng.integers(len(SolveMode))))
+    return Adapt(tensor, solve=mode, exponent=int(rng.integers(-40, 40)),
                  alpha=int(rng.integers(2**32)) >> int(rng.integers(33)))
 
 
@@ -87,7 +128,7 @@ def random_adapt(rng, config: Config, job: Job) -> Adapt:
         discard=job.x is not None and rng.random() < 0.3)
 
 
-def random_data_job(rng, config: Config, *, largest: int = 3) -> Job:
+def random_data_job(rng, config: Config, *, largest: int = 3, longest: int = 64) -> Job:
     """A job without adaptive scales."""
     def size(unit):
         whole = unit * int(rng.integers(1, largest + 1))
@@ -100,7 +141,12 @@ def random_data_job(rng, config: Config, *, largest: int = 3) -> Job:
     mask = rng.random((m, n)) < 0.7 if rng.random() < 0.3 else None
     span = 2**31 if rng.random() < 0.15 else 2**12
     bias = rng.integers(-span, span, n) if rng.random() < 0.5 else None
-    if rng.random() < 0.3:
+    kind = rng.random()
+    if kind < 0.1:
+        x, scale = random_near_ties(rng, (m, n))
+        then = Rescale(fmt, scale, random_zero_point(rng, fmt), random_seed(rng, config, fmt))
+        return Job.quantise(x, then, mask=mask)
+    if kind < 0.35:
         bits = int(rng.integers(1, 33))
         x = rng.integers(-(2**31), 2**31, (m, n)) >> (32 - bits)
         then = random_rescale(rng, config, fmt, 2 ** (bits - 1))
@@ -108,11 +154,23 @@ def random_data_job(rng, config: Config, *, largest: int = 3) -> Job:
     a_fmt = A_FORMATS[rng.integers(len(A_FORMATS))]
     b_fmts = [f for f in B_FORMATS if not isinstance(f, LogFormat) or f in config.log_formats]
     b_fmt = b_fmts[rng.integers(len(b_fmts))]
-    k = min(k, config.max_k(a_fmt, b_fmt))
+    max_k = config.max_k(a_fmt, b_fmt)
+    k = max_k if rng.random() < 0.1 and max_k <= longest * config.lanes else min(k, max_k)
+    extreme = k == max_k and rng.random() < 0.5
     then = random_rescale(rng, config, fmt, k * a_fmt.magnitude * b_fmt.magnitude)
     a = random_codes(rng, a_fmt, (m, k)) if rng.random() < 0.5 else (
         random_codes(rng, a_fmt, (k, m)).T)  # strided, as dgrad and wgrad read it
-    return Job.gemm(a, a_fmt, random_codes(rng, b_fmt, (n, k)), b_fmt, then, bias=bias, mask=mask)
+    b = random_codes(rng, b_fmt, (n, k))
+    if extreme:  # each sum is as far from zero as it can be, to either side
+        a, b = np.full_like(a, largest_codes(a_fmt)[0]), np.repeat(
+            rng.choice(largest_codes(b_fmt), (n, 1)), k, axis=1)
+    return Job.gemm(a, a_fmt, b, b_fmt, then, bias=bias, mask=mask)
+
+
+def largest_codes(fmt) -> np.ndarray:
+    """The codes whose magnitude in the MAC is the format's largest, int8."""
+    codes = np.arange(fmt.lo, fmt.hi + 1, dtype=np.int8)
+    return codes[np.abs(mac_values(codes, fmt)) == fmt.magnitude]
 
 
 def result_words(result: Rescaled) -> tuple[np.ndarray, np.ndarray]:
