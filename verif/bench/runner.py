@@ -21,7 +21,7 @@ from tools.cache import ROOT, cached
 from tools.errors import ToolError
 from tools.verilator import CONTROL, OPTIONS, check_fst_headers, environment, make_flags, model_key
 
-SPEED = "OPT_FAST=-O1"  # of most time in a bench is Python's: more costs more than it gains
+SPEED = "OPT_FAST=-O0"  # of most time in a bench is Python's: more costs more than it gains
 ENVIRONMENT = "TETRA_BENCH"  # carries `Settings` as JSON into the simulator's process
 
 
@@ -76,7 +76,8 @@ def simulate(
                 hdl_toplevel_lang="verilog", build_dir=model, test_dir=folder,
                 results_xml=str(folder / "results.xml"), seed=settings.seed,
                 waves=waves is not None, log_file=folder / "log",
-                extra_env={ENVIRONMENT: json.dumps(asdict(settings)), "COCOTB_ANSI_OUTPUT": "0"},
+                extra_env={ENVIRONMENT: json.dumps(asdict(settings)), "COCOTB_ANSI_OUTPUT": "0",
+                           "COCOTB_MAX_FAILURES": "1"},
             )
         log = (folder / "log").read_text().splitlines() if (folder / "log").exists() else []
         if waves is not None and (folder / "dump.fst").exists():
