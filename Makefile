@@ -4,6 +4,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE ?= 1
+unexport PYTHONPATH PYTHONHOME # others' modules would come before the pinned ones
 
 # make run
 PRESET ?= base

@@ -6,6 +6,7 @@ lock from pyproject.toml. Two at once wait for each other; an interrupted one le
 without its seal, which the next one makes anew.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import importlib.util
@@ -39,7 +40,43 @@ def missing() -> list[str]:
         if not shutil.which(command):
             way_out = f"apt install {package}" if command == package else "install it, or unset CXX"
             found.append(f"{command}: {way_out}")
+    for name, path in (("the clone", str(ROOT)), ("TMPDIR", os.environ.get("TMPDIR", ""))):
+        if any(letter.isspace() for letter in path):
+            way_out = "export TMPDIR=/tmp" if name == "TMPDIR" else "move it"
+            found.append(f"a path that make and Yosys can name: {name} = {path!r} has a space: "
+                         f"{way_out}")
     return found
+
+
+# what would send packages elsewhere than into the environment, or others' modules into it
+FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_PYTHON")
+
+
+def environment() -> dict:
+    """The environment of Python and pip: the user's index, proxy and certificates stay."""
+    kept = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    return {**kept, "PIP_USER": "0"}  # outranks pip's configuration file too
+
+
+class StoppedError(Exception):
+    """Nothing can be installed here; the message says why and what to do."""
+
+
+@contextlib.contextmanager
+def locked(path: Path):
+    """Hold a lock; StoppedError where there can be none, before anything is downloaded."""
+    try:
+        lock = open(path, "w")
+    except OSError as error:
+        raise StoppedError(f"cannot write to {path.parent} ({error.strerror}): clone it to a "
+                           "folder that you may write to") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            raise StoppedError(f"no locks in {path.parent} ({error.strerror}): clone it to a "
+                               "local disk") from error
+        yield
 
 
 def wanted_seal() -> str:
@@ -55,16 +92,16 @@ def complete() -> bool:
 
 
 def install(folder: Path, *arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True,
+                   env=environment())
     subprocess.run([str(folder / "bin" / "python"), "-m", "pip", "install",
-                    "--disable-pip-version-check", *arguments], check=True)
+                    "--disable-pip-version-check", *arguments], check=True, env=environment())
 
 
 def setup() -> None:
     if complete():
         return
-    with open(ROOT / ".venv.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(ROOT / ".venv.lock"):
         if complete():
             return
         print("setup: installing the pinned tools into .venv (once, a minute or two)", flush=True)
@@ -86,9 +123,9 @@ def make_lock() -> None:
         folder = Path(name)
         install(folder, *wanted)
         subprocess.run([str(folder / "bin" / "pip"), "install", "--disable-pip-version-check",
-                        "--no-deps", *groups["files"]], check=True)
+                        "--no-deps", *groups["files"]], check=True, env=environment())
         frozen = subprocess.run([str(folder / "bin" / "pip"), "freeze"], check=True, text=True,
-                                capture_output=True).stdout
+                                capture_output=True, env=environment()).stdout
     for pin in wanted:  # a freeze does not know which pins are for one processor only
         name, _, marker = pin.partition("; ")
         frozen = frozen.replace(name, pin) if marker else frozen
@@ -101,6 +138,9 @@ def main() -> int:
         return 1
     try:
         make_lock() if "--lock" in sys.argv[1:] else setup()
+    except StoppedError as error:
+        print(f"setup: {error}", file=sys.stderr)
+        return 1
     except subprocess.CalledProcessError as error:
         print(f"setup: failed: {' '.join(error.cmd)} (exit {error.returncode}); run it again when "
               "the cause is mended, nothing half-made is used", file=sys.stderr)

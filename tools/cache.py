@@ -16,6 +16,8 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tools.errors import ToolError
+
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "build" / "cache"
 SEAL = "complete.json"
@@ -38,11 +40,12 @@ def cached(kind: str, key: str, products: list[str], make: Callable[[Path], None
     kind, key : name of the folder; the key is a digest of everything that the products depend on.
     products : paths inside the folder, sealed by their digests.
     make : writes the products into an empty folder; what it raises is passed on.
+
+    ToolError where the cache cannot be written or locked.
     """
     folder = CACHE / f"{kind}-{key}"
     if intact(folder, products):
         return folder
-    CACHE.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_suffix(".lock")):
         if intact(folder, products):  # another process made it meanwhile
             return folder
@@ -76,6 +79,15 @@ def _file_digest(path: Path) -> str:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    with open(path, "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # released by the kernel however the process ends
+    elsewhere = "make `build` a link to a folder on a local disk that you may write to"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = open(path, "w")
+    except OSError as error:
+        raise ToolError(f"cannot write to {path.parent} ({error.strerror}): {elsewhere}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # released by the kernel however the process ends
+        except OSError as error:
+            raise ToolError(f"no locks in {path.parent} ({error.strerror}): {elsewhere}") from error
         yield

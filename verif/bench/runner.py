@@ -110,6 +110,7 @@ def build(settings: Settings, *, trace: bool = False, verilog: Path | None = Non
         log = folder / "build.log"
         saved = dict(os.environ)
         # the runner hands these on to Verilator and make
+        os.environ.pop("VERILATOR_ROOT", None)
         os.environ.update(environment(), MAKEFLAGS=f" -- {make_flags()} {SPEED}")
         try:
             get_runner("verilator").build(
