@@ -155,8 +155,10 @@ class TestObjects:
     def test_are_compiled_once(self, compile):
         first, _ = compile()
         assert compile() == (first, 1)
+        assert compile("verilated.cpp", "-DROWS=4") == (first, 1)  # of the harness
         assert compile("verilated.cpp", "-O3")[1] == 2
-        assert compile("verilated_vpi.cpp")[1] == 3
+        assert compile("verilated.cpp", "-DVM_TRACE=1")[1] == 3
+        assert compile("verilated_vpi.cpp")[1] == 4
 
     def test_a_models_own_are_always_compiled(self, compile):
         assert [compile("Vtop.cpp")[1] for _ in range(2)] == [1, 2]
