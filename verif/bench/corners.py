@@ -12,6 +12,7 @@ import numpy as np
 from golden.config import Config
 from golden.dyadic import IDENTITY, Dyadic
 from golden.formats import FP4_R4, INT4, INT4_SYM, INT32, UINT4, IntFormat, LogFormat
+from golden.random_words import COARSE_BITS, WORD_BITS
 from golden.rescale import Rescale
 
 UNIT = 2**15  # the multiplier that is a power of two: y = x * 2**(15 - shift)
@@ -121,10 +122,11 @@ def single_bits_beyond_the_top(fmt: LogFormat) -> Iterator[Case]:
 
 
 def beside_the_word(fmt: IntFormat | LogFormat, draw) -> Iterator[Case]:
-    """Stochastic: positions between two levels that equal the word, and a bit to each side."""
-    bits = 12  # of a word; a step more in case half a step counts
+    """Stochastic: positions at the start and at the middle of the word's step, a bit to each side.
+    """
+    bits = COARSE_BITS if isinstance(fmt, LogFormat) else WORD_BITS  # of a word, that decide
     for seed in (0, 1, 7, 2**31, 2**32 - 1):
-        words = [int(word) for word in draw(seed)]
+        words = [int(word) >> WORD_BITS - bits for word in draw(seed)]
         for level, gap in ((1, 1), (4, 4 if isinstance(fmt, LogFormat) else 1)):
             gap *= 3 if fmt == FP4_R4 else 1
             point = 28 - level.bit_length()

@@ -51,7 +51,7 @@ def rows(rng, config: Config, count: int):
 def corner_rows(config: Config):
     """As `rows`: the directed corners, as many inputs to a row as there are columns."""
     def draw(seed):
-        return xorshift.words(seed, 1, config.cols)[0]
+        return random_words.words(seed, [0], config.cols)[0]
 
     nothing, everything = np.zeros(config.cols, np.int64), np.ones(config.cols, bool)
     keep = (1 << config.cols) - 1
