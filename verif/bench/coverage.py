@@ -17,9 +17,8 @@ from golden.formats import A_FORMATS, B_FORMATS, FORMATS, INT32, LogFormat, Phas
 from golden.gemm import gemm, mac_values
 from golden.rescale import Rescale, Rescaled
 from golden.solver import SolveMode
+from hdl.rescaler.rounding import fraction_width
 
-# Bits below the point that the rescaling unit keeps; of those below only that there are some.
-FRACTION = {True: 19, False: 10}  # by Config.stochastic
 OUTCOMES = ("clamped", "vanished")
 INT32_CLASSES = ("lowest", "zero", "< 2**10", "< 2**20", "< 2**30", ">= 2**30", "highest")
 SEEDS = {0: "0", 1: "1", 2**32 - 1: "2**32 - 1"}
@@ -155,7 +154,7 @@ class Coverage:
             values = values * job.mask
         product = (values * then.scale.multiplier).astype(np.float64)  # exact
         y = np.ldexp(product, -then.scale.shift)
-        places = FRACTION[config.stochastic]
+        places = fraction_width(config)
         kept = np.ldexp(np.trunc(np.ldexp(y, places)), -places)
         if isinstance(fmt, LogFormat):
             zero = [(logfp4.encode(v, fmt, Phase.EVEN) & 7 == 0) & (v != 0) for v in (y, kept)]
