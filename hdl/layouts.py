@@ -50,6 +50,7 @@ def beat_layout(config: Config) -> data.StructLayout:
         "b_format": BFormat,
         "lanes": config.lanes,  # those that take part, a bit each: the others count as zero
         "rows": range(config.rows + 1),  # rows to drain, 1..rows; read with `last`
+        "cols": range(config.cols + 1),  # columns that exist, 1..cols: the others count as zero
         "first": 1,
         "last": 1,
     })

@@ -103,6 +103,7 @@ class Feeder(wiring.Component):
             beat.b_format.eq(job.b_format),
             beat.lanes.eq(step.lanes),
             beat.rows.eq(walk.rows),
+            beat.cols.eq(walk.cols),
             beat.first.eq(first),
             beat.last.eq(step.last),
         ]

@@ -30,7 +30,7 @@ def job_layout(config: Config) -> data.StructLayout:
 
 
 FLAGS_LAYOUT = data.StructLayout({
-    "overflow": 1,  # an accumulator left its width
+    "overflow": 1,  # a result is not its sum: K is beyond `max_k`
     "bias_saturated": 1,  # some acc + bias left 32 bits
     "bad_job": 1,  # a descriptor was refused
 })

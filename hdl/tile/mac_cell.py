@@ -8,7 +8,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from golden.formats import INT4, UINT4, IntFormat, LogFormat
+from golden.formats import A_FORMATS, INT4, INT4_SYM, IntFormat, LogFormat
 from hdl.arithmetic.carry_save import add_rows, reduce_rows
 from hdl.library import place
 from hdl.tile.dot_product import RowSum, row_sum_width
@@ -24,9 +24,18 @@ def row_worth(b: IntFormat | LogFormat) -> int:
 
 
 def held_width(config: Config) -> int:
-    """Bits of the sums of rows up to K = `max_k`, whatever the formats."""
-    pairs = product((INT4, UINT4), (INT4, *config.log_formats))
+    """Bits of the sums of rows up to K = `max_k`, whatever the formats and codes: INT4_SYM's
+    `max_k` is larger than INT4's, and a row that nobody drains may hold the code that it lacks."""
+    pairs = product(A_FORMATS, (INT4, INT4_SYM, *config.log_formats))
     return max(config.max_k(a, b) * row_worth(b) for a, b in pairs).bit_length()
+
+
+def held_layout(config: Config) -> data.StructLayout:
+    """What an accumulator holds of a block, and a drain register."""
+    return data.StructLayout({
+        "sum": held_width(config),
+        "lost": 1,  # the sum has wrapped: the block is longer than `max_k`
+    })
 
 
 def total_width(config: Config) -> int:
@@ -42,8 +51,7 @@ def _members(config: Config) -> dict:
         "first": In(COPIES),
         "split": In(COPIES),
         "capture": In(1),
-        "drain": Out(held_width(config)),
-        "overflow": Out(1),
+        "drain": Out(held_layout(config)),
     }
 
 
@@ -57,8 +65,7 @@ class MacCell(wiring.Component):
     first : In(COPIES), start from 0; split : In(COPIES), the rows hold two digits each (INT4): both
         of what enters the last stage of `RowSum`. accumulate : In(1), take what leaves it.
     capture : In(1), drain <= accumulator; move : In(1), drain <= below.
-    below : In(unsigned), the drain register of the next row. drain : Out(unsigned).
-    overflow : Out(1), the sum just taken left the accumulator: the block is longer than `max_k`.
+    below : In(held_layout), the drain register of the next row. drain : Out(held_layout).
     """
 
     def __init__(self, config: Config):
@@ -67,7 +74,7 @@ class MacCell(wiring.Component):
             "a": In(data.ArrayLayout(A_WIDTH, config.lanes)),
             **_members(config),
             "move": In(1),
-            "below": In(held_width(config)),
+            "below": In(held_layout(config)),
         })
 
     def elaborate(self, platform):
@@ -109,22 +116,26 @@ def _accumulating(cell: MacCell | ZeroCell, operands, platform) -> tuple[Module,
         m.d.comb += [Cat(*rows.operands[lane]).eq(taken), rows.at[lane].eq(digits.at)]
     accumulator = Signal.like(cell.drain, reset_less=True)
     drain = Signal.like(cell.drain, reset_less=True)
-    width = len(accumulator)
+    width = held_width(cell.config)
     total = Signal(total_width(cell.config))
+    wraps = Signal()
     goes_on, split = (
         Signal(COPIES, name=name, reset_less=True) for name in ("goes_on", "split_here"))
     with m.If(cell.enable[-1]):
         m.d.sync += [goes_on.eq(~cell.first), split.eq(cell.split)]
-    held = accumulator & spread(goes_on, width)
+    held = accumulator.sum & spread(goes_on, width)
     addends = [(0, held), *joined(rows.sum, split, cell.config)]
     chains = cell.config.carry_chains
     m.d.comb += [
         total.eq(add_rows(reduce_rows(m, platform, addends, 2, "adder", chains))),
+        wraps.eq(total[width:].any()),
         cell.drain.eq(drain),
     ]
-    m.d.sync += cell.overflow.eq(cell.accumulate & total[width:].any())
     with m.If(cell.accumulate):
-        m.d.sync += accumulator.eq(total)
+        m.d.sync += [
+            accumulator.sum.eq(total),
+            accumulator.lost.eq(wraps | (accumulator.lost & goes_on[-1])),
+        ]
     with m.If(cell.capture):
         m.d.sync += drain.eq(accumulator)
     return m, drain

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tile: rows x cols dot products with exact accumulators, double-buffered for draining."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -9,7 +9,7 @@ from golden.config import Config
 from hdl.layouts import BFormat, beat_layout, codes_layout, row_layout
 from hdl.library import place
 from hdl.tile.dot_product import RowSum
-from hdl.tile.mac_cell import COPIES, MacCell, ZeroCell, held_width
+from hdl.tile.mac_cell import COPIES, MacCell, ZeroCell, held_layout, held_width
 from hdl.tile.multiplier import OperandDecoder, digits_layout, offset_binary
 
 
@@ -19,8 +19,10 @@ class MacTile(wiring.Component):
     Members
     -------
     i : In(stream of `beat_layout`). o : Out(stream of `row_layout`), `rows` rows per block.
-    clear : In(1), clears `overflow` unless it is set in the same cycle. overflow : Out(1), sticky:
-        a result that was drained does not fit its width, or a block was so long that none can tell.
+    clear : In(1), clears `overflow` unless it is set in the same cycle.
+    overflow : Out(1), sticky: a result that was drained does not fit its width, or its block was so
+        long that nobody can tell. Up to K = `max_k` of its formats no block sets it, and rows and
+        columns that do not exist never do, whatever their codes are.
 
     Latency: `latency(config)` cycles from a block's last beat to its first row.
     Throughput: one beat per cycle; one row per cycle, drained while the next block computes, so a
@@ -63,7 +65,7 @@ class MacTile(wiring.Component):
             ]
 
         # Cycle 0: operands. Those of a row are made offset binary; those of a column are decoded
-        # once for all rows, as zero in the lanes beyond K.
+        # once for all rows, as zero in the lanes beyond K and in columns that do not exist.
         a = Signal(codes_layout(config, config.rows), reset_less=True)
         # of the zero cells' operand
         tops = Signal(data.ArrayLayout(data.ArrayLayout(2, config.lanes), config.cols),
@@ -71,15 +73,17 @@ class MacTile(wiring.Component):
         digits = Signal(data.ArrayLayout(
             data.ArrayLayout(digits_layout(config), config.lanes), config.cols), reset_less=True)
         take = self.i.valid & advance
+        exist = Signal(config.cols)  # columns
+        m.d.comb += exist.eq(Cat(1, *(beat.cols > c for c in range(1, config.cols))))
         for lane in range(config.lanes):
             with m.If(take):
                 m.d.sync += [a[r][lane].eq(offset_binary(beat.a[r][lane], beat.a_signed))
                              for r in range(config.rows)]
-            exists = beat.lanes[lane].replicate(4)
             for c in range(config.cols):
+                counts = (beat.lanes[lane] & exist[c]).replicate(4)
                 decoder = place(m, platform, f"operand_decoder_{c}_{lane}", OperandDecoder(config))
                 m.d.comb += [
-                    decoder.code.eq(beat.b[c][lane] & exists),
+                    decoder.code.eq(beat.b[c][lane] & counts),
                     decoder.format.eq(beat.b_format),
                 ]
                 with m.If(take):
@@ -133,14 +137,14 @@ class MacTile(wiring.Component):
             m.d.sync += full_rows.eq(rows[-1])
 
         row = Signal.like(self.o.p)
-        lost = []
+        lost = Signal(config.cols)
         control = {"enable": valid[:-1] & advance.replicate(stages - 1), "accumulate": accumulate,
                    "capture": capture, "first": begins[-1].replicate(COPIES),
                    "split": splits[-1].replicate(COPIES)}
         for c in range(config.cols):
             zero = place(m, platform, f"zero_cell_{c}", ZeroCell(config))
             m.d.comb += zero.tops.eq(tops[c])
-            cells, below = [zero], 0
+            cells, below = [zero], Const({}, held_layout(config))
             for r in reversed(range(config.rows)):
                 cell = place(m, platform, f"mac_cell_{r}_{c}", MacCell(config))
                 m.d.comb += [cell.a.eq(a[r]), cell.move.eq(moved), cell.below.eq(below)]
@@ -149,22 +153,21 @@ class MacTile(wiring.Component):
             for cell in cells:
                 m.d.comb += cell.digits.eq(digits[c])
                 m.d.comb += [getattr(cell, name).eq(value) for name, value in control.items()]
-                lost.append(cell.overflow)
 
             # Take off what is too much.
             width = config.accumulator_width
             # few steps of K may need fewer bits than the results have
             exact = Signal(signed(max(held_width(config), width) + 1), name=f"exact_{c}")
             fits = exact[width - 1:].all() | ~exact[width - 1:].any()
-            m.d.comb += [exact.eq(below - zero.drain), row.values[c].eq(exact[:width])]
-            lost.append(moved & ~fits)
+            m.d.comb += [exact.eq(below.sum - zero.drain.sum), row.values[c].eq(exact[:width])]
+            m.d.comb += lost[c].eq(~fits | below.lost | zero.drain.lost)
         m.d.comb += row.last.eq(left == 1)
         with m.If(~kept):
             m.d.sync += [self.o.p.eq(Mux(waiting, waiting_row, row)),
                          self.o.valid.eq(moved | waiting)]
         with m.Elif(moved):
             m.d.sync += waiting_row.eq(row)
-        with m.If(Cat(lost).any()):
+        with m.If(moved & lost.any()):
             m.d.sync += self.overflow.eq(1)
         with m.Elif(self.clear):
             m.d.sync += self.overflow.eq(0)

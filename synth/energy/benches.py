@@ -53,7 +53,7 @@ def tile_bench(config: Config, columns: int, gemm: Gemm, recipes: dict[str, str]
         "rst": 0, "clear": int(i < WARM_UP), "i__valid": 1, "i__payload": layout.const({
         "a": (beat.a & 15).tolist(), "b": (beat.b[:columns] & 15).tolist(),
         "a_signed": gemm.a_fmt.signed, "b_format": BFormat.of(gemm.b_fmt),
-        "lanes": (1 << cut.lanes) - 1, "rows": cut.rows,
+        "lanes": (1 << cut.lanes) - 1, "rows": cut.rows, "cols": columns,
         "first": beat.first, "last": beat.last}).as_bits()}
         for i, beat in enumerate(stream)]
     ends = [i for i, beat in enumerate(stream) if beat.last]

@@ -219,10 +219,13 @@ def engine_beats(job: Job, golden: GoldenBackend, rng) -> dict[str, list]:
     return beats
 
 
-def operand_beats(codes: np.ndarray, config: Config, vectors: int, rng) -> list[int]:
-    """Codes (v, K) as beats of `vectors` x lanes, padded with random codes."""
+def operand_beats(codes: np.ndarray, config: Config, vectors: int, rng,
+                  absent: int | None = None) -> list[int]:
+    """Codes (v, K) as beats of `vectors` x lanes, padded with the code `absent` or random ones."""
     count = -(-codes.shape[1] // config.lanes)
     padded = rng.integers(0, 16, (vectors, count * config.lanes))
+    if absent is not None:
+        padded[:] = absent
     padded[:codes.shape[0], :codes.shape[1]] = codes & 15
     layout = codes_layout(config, vectors)
     return [

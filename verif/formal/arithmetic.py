@@ -1,35 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
 """No overflow: the accumulators up to `max_k`, the statistics up to MAX_ELEMENTS."""
 
+from itertools import product
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from golden.formats import INT4, INT32, UINT4, max_product
+from golden.formats import A_FORMATS, INT4, INT4_SYM, INT32, max_product
 from golden.statistics import MAX_ELEMENTS
 from hdl.arithmetic.carry_save import add_rows
 from hdl.arithmetic.compressor import Columns
 from hdl.arithmetic.squares import add_step
-from hdl.layouts import WORD, BFormat, tag_layout
+from hdl.layouts import WORD, BFormat, codes_layout, tag_layout
 from hdl.rescaler.rescale import RescaleUnit
 from hdl.scales.layouts import STATISTICS_LAYOUT
 from hdl.scales.statistics import ADDENDS, SEGMENT, StatisticsUnit, squares_cycles
 from hdl.tile.dot_product import DotProduct, row_sum_width
-from hdl.tile.mac_cell import COPIES, MacCell, held_width, row_worth, total_width
+from hdl.tile.mac_cell import (
+    COPIES,
+    MacCell,
+    held_layout,
+    held_width,
+    row_worth,
+    total_width,
+)
 from hdl.tile.mac_tile import MacTile
-from hdl.tile.multiplier import joined
+from hdl.tile.multiplier import digits_layout, joined
 from verif.formal.harness import SMALL, Harness, implies, latency
 from verif.formal.progress import blocks_held
 
 # One cell, whose neighbours are copies of it; the narrowest accumulator and the widest.
 NARROW = Config(1, 1, 2, accumulator_width=20, pipeline=1)
 WIDE = Config(1, 1, 2, accumulator_width=32, dim_width=16, pipeline=1)
+GRID = Config(2, 2, 2, accumulator_width=20, pipeline=1)  # a row and a column may not exist
 LARGEST = -INT32.lo  # the greatest magnitude of a 32-bit word
 
 
 def accumulator(config: Config, beyond: int = 0) -> Harness:
-    """No overflow, and no flag, in any block whose `reach` and `weight` stay within bounds.
+    """No overflow, and no flag, in any block whose `reach` and `weight` stay within bounds, be its
+    INT4 codes whatever they are or without -8 (INT4_SYM).
 
     A block's reach is the largest product of its formats times its steps, K * max_product, at most
     2**(accumulator_width - 1) - 1; its weight is K * row_worth, at most 2**held_width - 1. Both
@@ -42,9 +53,10 @@ def accumulator(config: Config, beyond: int = 0) -> Harness:
     h = Harness(MacTile(config))
     m, i = h.m, h.dut.i
     beat = i.p
-    kinds = [(a, b) for a in (UINT4, INT4) for b in (INT4, *config.log_formats)]
-    offered_kind = [(beat.b_format == BFormat.of(b)) & (beat.a_signed == (a is INT4))
-                    for a, b in kinds]
+    kinds = list(product(A_FORMATS, b_formats(config)))
+    symmetric = h.free(2, "symmetric")  # what the tile cannot see: a, b of this beat lack -8
+    offered_kind = [(beat.b_format == BFormat.of(b)) & (beat.a_signed == a.signed)
+                    & (symmetric == Cat(a is INT4_SYM, b is INT4_SYM)) for a, b in kinds]
     limits = (2**(config.accumulator_width - 1) - 1 + beyond, 2**held_width(config) - 1)
     worths = ([max_product(a, b) for a, b in kinds], [row_worth(b) for _, b in kinds])
     cells = ("mac_cell_0_0.", "zero_cell_0.")
@@ -98,12 +110,13 @@ def accumulator(config: Config, beyond: int = 0) -> Harness:
     h.prove(implies(valid[0], Cat(kind == 1 << n for n in range(len(kinds))).any()
                     & (lanes <= config.lanes)
                     & (split[0] == Cat(kind[n] for n, (_, b) in enumerate(kinds)
-                                       if b is INT4).any())))
+                                       if b in (INT4, INT4_SYM)).any())))
 
     # What the cells are about to hold, the accumulators, the drain registers.
     totals = [h.cut(f"{cell}total", total_width(config)) for cell in cells]
-    held, drain = ([h.net(f"{cell}{name}", held_width(config)) for cell in cells]
-                   for name in ("accumulator", "drain"))
+    accumulators, drains = ([h.net(f"{cell}{name}", held_layout(config)) for cell in cells]
+                            for name in ("accumulator", "drain"))
+    held, drain = ([register.sum for register in found] for found in (accumulators, drains))
     full, left = h.net("full"), h.net("left", beat.rows.shape())
     apart = held[0] - held[1]
     added = totals[0] - totals[1] - Mux(first[1], 0, apart)
@@ -113,10 +126,11 @@ def accumulator(config: Config, beyond: int = 0) -> Harness:
         h.assume(implies(valid[1], (added >= 0) & (added <= own_weight[1])))
     h.assume(implies(i.valid, beat.rows >= 1))
     h.prove(*(implies(there, rows >= 1) for there, rows in blocks_held(h, "")))
-    for cell, value in zip(cells, held, strict=True):
-        h.prove(implies(active, value <= weight[2]), ~h.net(f"{cell}overflow"))
+    for register in accumulators:
+        h.prove(implies(active, (register.sum <= weight[2]) & ~register.lost))
     h.prove(implies(active, _at_most(apart, reach[2])), implies(full, active),
-            implies(left != 0, _at_most(drain[0] - drain[1], limits[0])), ~h.dut.overflow)
+            implies(left != 0, _at_most(drain[0] - drain[1], limits[0])),
+            *(implies(left != 0, ~register.lost) for register in drains), ~h.dut.overflow)
     return h
 
 
@@ -124,7 +138,7 @@ def exact_total(config: Config) -> Harness:
     """What a cell is about to hold is what it holds, from 0 if `first`, plus its sum of rows."""
     h = Harness(MacCell(config))
     dut = h.dut
-    held = h.net("accumulator", held_width(config))
+    held = h.net("accumulator", held_layout(config)).sum
     rows = h.net("row_sum.total", row_sum_width(config))
     goes_on, split = h.net("goes_on", COPIES), h.net("split_here", COPIES)
     # every copy is of the same bit
@@ -160,20 +174,26 @@ def _controls(h: Harness, cells) -> list:
 def sums_of_rows(config: Config) -> Harness:
     """What rows add up to, and what rows of zeros do, is at most the lanes times `row_worth`; they
     differ by the lanes times the largest product at most. Lanes beyond K have a code b of zero;
-    the others are counted."""
+    the others are counted. Codes that lack -8 are worth no more than INT4_SYM's."""
     h = Harness(DotProduct(config))
     dut = h.dut
+    symmetric = {operand: Cat(code != 8 for code in codes).all()
+                 for operand, codes in (("a", dut.a), ("b", dut.b))}
     lanes = h.ghost(range(config.lanes + 1), "lanes")
     h.m.d.sync += lanes.eq(sum(Value.cast(code).any() for code in dut.b))
     rows = [h.net(f"{name}.total", row_sum_width(config)) for name in ("products", "zeros")]
-    for a in (UINT4, INT4):
-        for b in (INT4, *config.log_formats):
-            taken = h.past(dut.enable & (dut.a_signed == (a is INT4))
-                           & (dut.b_format == BFormat.of(b)))
-            sums = [add_rows(joined(total, Const(b is INT4, 1), config)) for total in rows]
-            h.prove(implies(taken, _at_most(sums[0] - sums[1], lanes * max_product(a, b))),
-                    *(implies(taken, value <= lanes * row_worth(b)) for value in sums))
+    for a, b in product(A_FORMATS, b_formats(config)):
+        taken = dut.enable & (dut.a_signed == a.signed) & (dut.b_format == BFormat.of(b))
+        taken &= (symmetric["a"] | (a is not INT4_SYM)) & (symmetric["b"] | (b is not INT4_SYM))
+        taken = h.past(taken)
+        sums = [add_rows(joined(total, Const(b in (INT4, INT4_SYM), 1), config)) for total in rows]
+        h.prove(implies(taken, _at_most(sums[0] - sums[1], lanes * max_product(a, b))),
+                *(implies(taken, value <= lanes * row_worth(b)) for value in sums))
     return h
+
+
+def b_formats(config: Config) -> tuple:
+    return (INT4, INT4_SYM, *config.log_formats)
 
 
 def _at_most(value, bound):
@@ -190,37 +210,82 @@ def _measure(lanes, chosen, worths):
 
 
 def overflow_flag(config: Config) -> Harness:
-    """A sum that the accumulator cannot hold, or a result that does not fit, raises the flag, which
-    stays until it is cleared."""
+    """A block with a sum that the accumulator could not hold, or with a result that does not fit,
+    raises the flag as it is drained. The flag stays until it is cleared."""
     h = Harness(MacTile(config))
-    lost = []
     cells = ("mac_cell_0_0.", "zero_cell_0.")
     taken, (first, split) = h.net("accumulate"), _controls(h, cells)
+    drain = []
     for cell in cells:
         total = h.net(f"{cell}row_sum.total", row_sum_width(config))
-        held = h.net(f"{cell}accumulator", held_width(config))
-        exact = Signal(held_width(config) + 8, name=f"sum_{len(lost)}")
-        h.m.d.comb += exact.eq(Mux(first[1], 0, held) + add_rows(joined(total, split[1], config)))
-        said = h.net(f"{cell}overflow")
-        h.prove(said == (h.past(taken) & (h.past(exact) != held)))
-        lost.append(h.past(said))
-    drain = [h.net(f"{cell}drain", held_width(config)) for cell in cells]
+        drain.append(h.net(f"{cell}drain", held_layout(config)))
+        held = h.net(f"{cell}accumulator", held_layout(config))
+        exact = Signal(held_width(config) + 8, name=f"{cell[:-1]}_exact")
+        h.m.d.comb += exact.eq(
+            Mux(first[1], 0, held.sum) + add_rows(joined(total, split[1], config)))
+        goes_on = h.past(~first[1] & held.lost)
+        h.prove(implies(h.past(taken), held.lost == (goes_on | (h.past(exact) != held.sum))),
+                implies(h.past(h.net("capture")),
+                        Value.cast(drain[-1]) == h.past(held)))
     exact = Signal(signed(held_width(config) + 1), name="result")
-    h.m.d.comb += exact.eq(drain[0] - drain[1])
+    h.m.d.comb += exact.eq(drain[0].sum - drain[1].sum)
     fits = exact == exact[:config.accumulator_width].as_signed()
-    lost.append(h.past(h.net("moved") & ~fits))
+    lost = h.past(h.net("moved") & (~fits | drain[0].lost | drain[1].lost))
     # what fits is what comes out
     result, waiting = h.dut.o, h.net("waiting")
     straight = h.net("moved") & ~waiting & (~result.valid | result.ready)
     h.prove(implies(h.past(straight & fits), result.p.values[0] == h.past(exact).as_signed()))
     flag = h.dut.overflow
-    h.prove(implies(Cat(lost).any(), flag), implies(h.past(flag & ~h.dut.clear), flag),
-            implies(flag & ~h.past(flag), Cat(lost).any()))
+    h.prove(implies(lost, flag), implies(h.past(flag & ~h.dut.clear), flag),
+            implies(flag & ~h.past(flag), lost))
+    return h
+
+
+def absent_rows_and_columns() -> Harness:
+    """Blocks of one row and one column, which give 0, raise no flag, however long they are and
+    whatever is on the operands of the row and of the column that do not exist."""
+    config = GRID
+    h = Harness(MacTile(config))
+    i, full, left = h.dut.i, h.net("full"), h.net("left", h.dut.i.p.rows.shape())
+    # both the sum and what the zero cell takes off are 0: no digit is negative
+    h.assume(implies(i.valid, (i.p.rows == 1) & (i.p.cols == 1) & ~i.p.a_signed),
+             *(implies(i.valid, (i.p.a[0][lane] == 0)
+                       & ((i.p.b[0][lane] <= 1) | (i.p.b[0][lane] == 5)))
+               for lane in range(config.lanes)))
+    valid = h.net("valid", 2)
+    begun, active = h.ghost(1, "begun"), h.ghost(1, "active")  # as in `accumulator`
+    with h.m.If(i.valid & i.ready):
+        h.m.d.sync += begun.eq(~i.p.last)
+    h.assume(implies(i.valid, i.p.first | begun))
+    with h.m.If(i.ready & valid[1]):
+        h.m.d.sync += active.eq(1)
+    cells = ("mac_cell_0_0.", "zero_cell_0.", "mac_cell_0_1.", "mac_cell_1_1.", "zero_cell_1.")
+    first, _ = _controls(h, cells)
+    # Cycle 0: operands of zero.
+    a = h.net("a", codes_layout(config, config.rows))
+    digits = h.net("digits", data.ArrayLayout(
+        data.ArrayLayout(digits_layout(config), config.lanes), config.cols))
+    tops = h.net("tops", data.ArrayLayout(data.ArrayLayout(2, config.lanes), config.cols))
+    for lane in range(config.lanes):
+        h.prove(implies(valid[0], (a[0][lane] == 0) & (tops[0][lane] == 0)
+                        & (digits[0][lane].negative == 0) & (digits[1][lane].at == 0)))
+    # Then sums of zero.
+    h.prove(implies(begun, valid.any() | active), implies(full, active),
+            implies(valid[1] & ~first[1], active),
+            implies(valid[0] & ~first[0], valid[1] | active))
+    for cell in cells:
+        rows = h.net(f"{cell}row_sum.total", row_sum_width(config))
+        accumulator, drain = (h.net(f"{cell}{name}", held_layout(config))
+                              for name in ("accumulator", "drain"))
+        h.prove(implies(valid[1], rows == 0),
+                implies(active, Value.cast(accumulator) == 0),
+                implies(left != 0, Value.cast(drain) == 0))
+    h.prove(*(implies(there, rows == 1) for there, rows in blocks_held(h, "")), ~h.dut.overflow)
     return h
 
 
 def absent_columns() -> Harness:
-    """A column that does not exist counts as 0, and nothing became of it."""
+    """In the rescaling unit, a column that does not exist counts as 0, and nothing became of it."""
     h = Harness(RescaleUnit(SMALL))
     valid = h.net("valid", latency(RescaleUnit))
     measured, outcome = h.dut.measured, h.dut.outcome

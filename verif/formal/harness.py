@@ -61,6 +61,10 @@ class Harness(Elaboratable):
             self.nets[signal.name] = (f"dut.{path}{'__'.join(map(str, names))}", len(signal))
         return ports
 
+    def free(self, shape, name: str):
+        """An input of the proof alone: any value in every cycle."""
+        return self._port(f"free_{name}", shape)
+
     def cut(self, path: str, shape=1):
         """Free the net `path`: what drove it is dropped and the returned input drives it."""
         signal = self._port(f"cut_{len(self.cuts)}", shape)

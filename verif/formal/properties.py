@@ -102,8 +102,13 @@ PROPERTIES = (
                      {"begins": "1'b0"})),  # blocks are added up
     )),
     Property("an overflow raises the flag", "MacTile",
-             lambda: arithmetic.overflow_flag(arithmetic.NARROW),
-             ({"mac_cell_0_0.overflow": "1'b0"},)),
+             lambda: arithmetic.overflow_flag(arithmetic.NARROW), (
+                 {"lost": "1'b0"},  # the drain does not look
+                 {"mac_cell_0_0.wraps": "1'b0"})),
+    Property("what does not exist raises no flag", "MacTile",
+             arithmetic.absent_rows_and_columns, (
+                 {"exist": "2'b11"},  # every column
+                 {"moved": "1'b1"})),  # every row
     Property("no sum wraps up to 2**32 elements", "StatisticsUnit", arithmetic.statistics,
              ({"sum_squares_cleared": "1'b0"}, {"sum_abs_carries": "5'h00"})),
     Property("a column that does not exist counts as 0", "RescaleUnit", arithmetic.absent_columns,

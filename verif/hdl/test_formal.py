@@ -3,11 +3,12 @@
 
 import json
 import shutil
+from itertools import product
 
 import pytest
 
 from golden.config import PRESETS
-from golden.formats import INT4, UINT4, max_product
+from golden.formats import A_FORMATS, max_product
 from hdl.layouts import BFormat
 from hdl.tile.mac_cell import held_width, row_worth
 from verif.formal import __main__ as command
@@ -43,12 +44,11 @@ def test_the_reach_of_a_block_is_max_k():
     """`arithmetic.accumulator` bounds K * max_product; `Config.max_k` is the same bound."""
     for config in (arithmetic.NARROW, arithmetic.WIDE, SMALL, *PRESETS.values()):
         limit = 2**(config.accumulator_width - 1) - 1
-        for a in (INT4, UINT4):
-            for b in (INT4, *config.log_formats):
-                k = config.max_k(a, b)
-                assert k * max_product(a, b) <= limit
-                assert k == config.max_dim or (k + 1) * max_product(a, b) > limit
-                assert k * row_worth(b) < 2**held_width(config)
+        for a, b in product(A_FORMATS, arithmetic.b_formats(config)):
+            k = config.max_k(a, b)
+            assert k * max_product(a, b) <= limit
+            assert k == config.max_dim or (k + 1) * max_product(a, b) > limit
+            assert k * row_worth(b) < 2**held_width(config)
 
 
 def test_a_longer_block_overflows():

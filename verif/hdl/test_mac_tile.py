@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from golden.config import Config
-from golden.formats import A_FORMATS, INT4, UINT4, max_product
-from golden.gemm import gemm
+from golden.formats import A_FORMATS, B_FORMATS, INT4, INT4_SYM, UINT4, LogFormat, max_product
+from golden.gemm import gemm, mac_values
 from hdl.layouts import BFormat, beat_layout, row_layout
+from hdl.tile.mac_cell import held_width, row_worth
 from hdl.tile.mac_tile import MacTile
 from verif.bench.benches import BENCHES, run_bench
 from verif.bench.stimuli import operand_beats, random_codes
@@ -22,12 +23,21 @@ def block(rng, config: Config, k: int):
     a_fmt = A_FORMATS[rng.integers(len(A_FORMATS))]
     b_fmt = (INT4, *config.log_formats)[rng.integers(1 + len(config.log_formats))]
     rows = int(rng.integers(1, config.rows + 1))
-    a = random_codes(rng, a_fmt, (config.rows, k))
-    b = random_codes(rng, b_fmt, (config.cols, k))
+    cols = int(rng.integers(1, config.cols + 1))
+    a = random_codes(rng, a_fmt, (rows, k))
+    b = random_codes(rng, b_fmt, (cols, k))
+    return (block_beats(rng, config, a, a_fmt, b, b_fmt), result_rows(config, a, a_fmt, b, b_fmt),
+            (a_fmt.name, b_fmt.name, k, rows, cols))
+
+
+def block_beats(rng, config: Config, a, a_fmt, b, b_fmt, absent: int | None = None) -> list[int]:
+    """A block's beats. Rows and columns that do not exist, and lanes beyond K, hold the code
+    `absent`, or random ones."""
+    (rows, k), cols = a.shape, len(b)
     layouts = beat_layout(config)
     beats = []
-    pairs = list(zip(operand_beats(a, config, config.rows, rng),
-                     operand_beats(b, config, config.cols, rng), strict=True))
+    pairs = list(zip(operand_beats(a, config, config.rows, rng, absent),
+                     operand_beats(b, config, config.cols, rng, absent), strict=True))
     for i, (a_beat, b_beat) in enumerate(pairs):
         beats.append(layouts.const({
             "a": layouts["a"].shape.from_bits(a_beat),
@@ -36,12 +46,18 @@ def block(rng, config: Config, k: int):
             "b_format": BFormat.of(b_fmt),
             "lanes": (1 << min(config.lanes, k - i * config.lanes)) - 1,
             "rows": rows if i == len(pairs) - 1 else int(rng.integers(config.rows + 1)),
+            "cols": cols,
             "first": int(i == 0),
             "last": int(i == len(pairs) - 1),
         }).as_bits())
-    result = gemm(a, a_fmt, b, b_fmt)
-    expected = [(result[r].tolist(), r == rows - 1) for r in range(rows)]
-    return beats, expected, (a_fmt.name, b_fmt.name, k, rows)
+    return beats
+
+
+def result_rows(config: Config, a, a_fmt, b, b_fmt) -> list:
+    """The rows that must come: a column that does not exist counts as zero."""
+    result = np.zeros((len(a), config.cols), np.int64)
+    result[:, :len(b)] = gemm(a, a_fmt, b, b_fmt)
+    return [(row.tolist(), r == len(a) - 1) for r, row in enumerate(result)]
 
 
 class TileBench(StreamBench):
@@ -115,7 +131,7 @@ async def overflow_is_sticky(dut):
         beat = {"a": [[15 * (i == r)] * config.lanes for i in range(config.rows)],
                 "b": [[top * (i == c)] * config.lanes for i in range(config.cols)],
                 "a_signed": 0, "b_format": BFormat.of(fmt), "lanes": (1 << config.lanes) - 1,
-                "rows": config.rows}
+                "rows": config.rows, "cols": config.cols}
         for beats in lengths:
             bench.source.queue.extend(
                 layout.const({**beat, "first": int(i == 0), "last": int(i == beats - 1)}).as_bits()
@@ -123,11 +139,7 @@ async def overflow_is_sticky(dut):
             await bench.run(lambda: not bench.source.queue)
             await bench.run(lambda: False, limit=MacTile.latency(config) + config.rows)
             assert dut.overflow.value == int(beats > fit), (r, c, top, beats)
-        dut.clear.value = 1
-        await bench.run(lambda: False, limit=1)
-        dut.clear.value = 0
-        await bench.run(lambda: False, limit=1)
-        assert dut.overflow.value == 0
+        await clear(bench)
 
 
 @cocotb.test()
@@ -142,7 +154,7 @@ async def overflow_outranks_clear(dut):
     beats = 2 ** (config.accumulator_width - 1) // (config.lanes * max_product(UINT4, fmt)) + 1
     top = {"a": [[15] * config.lanes] * config.rows, "b": [[7] * config.lanes] * config.cols,
            "a_signed": 0, "b_format": BFormat.of(fmt), "lanes": (1 << config.lanes) - 1,
-           "rows": config.rows}
+           "rows": config.rows, "cols": config.cols}
     bench.source.queue.extend(
         layout.const({**top, "first": int(i == 0), "last": int(i == beats - 1)}).as_bits()
         for i in range(beats))
@@ -151,6 +163,125 @@ async def overflow_outranks_clear(dut):
     assert dut.overflow.value == 1
 
 
+LONGEST = 1024  # beats of a block that is worth a bench's time
+
+
+@cocotb.test()
+async def every_pair_at_its_max_k(dut):
+    """Every pair of formats, all codes at an extreme, whatever is ignored: at `max_k` the sums are
+    right and nothing is flagged; one step beyond, what does not fit is."""
+    bench = TileBench(dut, 0.0, 0.0)
+    config, rng = bench.config, bench.rng
+    await bench.reset()
+    limit = 2 ** (config.accumulator_width - 1)
+    for a_fmt, b_fmt in product(A_FORMATS, b_formats(config)):
+        most = config.max_k(a_fmt, b_fmt)
+        if most > LONGEST * config.lanes:
+            continue  # `DRAWN` reaches the bound of every pair
+        for a_code, b_code in product((a_fmt.lo, a_fmt.hi), extremes(b_fmt)):
+            reach = int(mac_values(a_code, a_fmt) * mac_values(b_code, b_fmt))
+            fits = -limit <= reach * (most + 1) < limit
+            for k in (most,) if fits else (most, most + 1):
+                beats, expected, inputs = corner(rng, config, k, a_fmt, a_code, b_fmt, b_code)
+                await alone(bench, beats, expected if k == most else None, inputs)
+                flag = int(k > most)
+                assert dut.overflow.value == flag, f"overflow: expected {flag} for {inputs}"
+                await clear(bench)
+
+
+@cocotb.test()
+async def what_does_not_exist_raises_no_flag(dut):
+    """Where all results are zero, rows and columns that do not exist may hold anything for ever."""
+    bench = TileBench(dut, 0.0, 0.0)
+    config, rng = bench.config, bench.rng
+    await bench.reset()
+    for b_fmt in b_formats(config):
+        k = 3 * 2 ** held_width(config) // row_worth(b_fmt)
+        if k > LONGEST * config.lanes:
+            continue
+        # no digit is negative, so the zero cell's sum is zero too: once that one is lost, nobody
+        # can tell what any sum was
+        most = 7 if isinstance(b_fmt, LogFormat) else 5
+        for a_code, b_code in product((0, 15), (0, most)):
+            if a_code * b_code:
+                continue
+            for _ in range(4):
+                beats, expected, inputs = corner(rng, config, k, UINT4, a_code, b_fmt, b_code)
+                await alone(bench, beats, expected, inputs)
+                assert dut.overflow.value == 0, f"overflow: expected 0 for {inputs}"
+
+
+def b_formats(config: Config) -> list:
+    return [f for f in B_FORMATS if not isinstance(f, LogFormat) or f in config.log_formats]
+
+
+def extremes(b_fmt) -> tuple[int, int]:
+    return (7, 15) if isinstance(b_fmt, LogFormat) else (b_fmt.lo, b_fmt.hi)
+
+
+def corner(rng, config: Config, k: int, a_fmt, a_code: int, b_fmt, b_code: int):
+    """A block of equal codes among the most hostile or random ones: as `block`."""
+    rows, cols = (int(rng.integers(1, most + 1)) for most in (config.rows, config.cols))
+    absent = (None, 8, 7, 15)[rng.integers(4)]
+    more = max(-(-k // config.lanes) - 3, 0)  # beats like the second
+    short = k - more * config.lanes
+    beats = block_beats(rng, config, np.full((rows, short), a_code), a_fmt,
+                        np.full((cols, short), b_code), b_fmt, absent)
+    beats[1:1] = beats[1:2] * more
+    result = k * int(mac_values(a_code, a_fmt) * mac_values(b_code, b_fmt))
+    values = [result] * cols + [0] * (config.cols - cols)
+    inputs = (config, a_fmt.name, a_code, b_fmt.name, b_code, k, rows, cols, absent)
+    return beats, [(values, r == rows - 1) for r in range(rows)], inputs
+
+
+async def alone(bench: TileBench, beats: list[int], expected: list | None, inputs):
+    """One block until its last row has come; its rows are checked if they are `expected`."""
+    if expected is not None:
+        for row in expected:
+            bench.board.expect(row, inputs)
+    check, taken = bench.sink.check, bench.sink.taken
+    bench.sink.check = check if expected is not None else lambda payload: None
+    bench.source.queue.extend(beats)
+    await bench.run(lambda: bench.sink.taken > taken)
+    await bench.run(lambda: False, limit=bench.config.rows)
+    bench.sink.check = check
+    assert bench.board.done
+
+
+async def clear(bench: TileBench):
+    bench.dut.clear.value = 1
+    await bench.run(lambda: False, limit=1)
+    bench.dut.clear.value = 0
+    await bench.run(lambda: False, limit=1)
+    assert bench.dut.overflow.value == 0
+
+
+def draw(rng, accumulator_width: int) -> Config:
+    """A small configuration in which the accumulators bound K, to `LONGEST` beats at most."""
+    while True:
+        rows, cols, lanes = (2 ** int(rng.integers(bits + 1)) for bits in (2, 1, 6))
+        config = Config(
+            rows, cols, lanes, accumulator_width, dim_width=int(rng.integers(4, 17)),
+            radices=((4, 2), (2, 4), (4,), (2,))[rng.integers(4)],
+            pipeline=int(rng.integers(1, 4)), carry_chains=bool(rng.integers(2)))
+        bounds = [config.max_k(*pair) for pair in product(A_FORMATS, b_formats(config))]
+        bound = config.max_k(INT4_SYM, config.log_formats[0]) < config.max_dim
+        if bound and max(bounds) <= LONGEST * lanes and config.macs_per_cycle <= 128:
+            return config
+
+
+SEED = 16
+RNG = np.random.default_rng(SEED)
+DRAWN = (Config(1, 1, 1, accumulator_width=20, dim_width=5),
+         *(draw(RNG, bits) for bits in (20, 24, int(RNG.integers(20, 32)), 31)))
+
+
 @pytest.mark.parametrize("config", BENCHES["mac_tile"].configs, ids=repr)
 def test_verilator(config):
+    run_bench("mac_tile", config)
+
+
+@pytest.mark.parametrize("config", DRAWN, ids=repr)
+def test_drawn_configurations(config):
+    print(f"seed {SEED}: {config}")
     run_bench("mac_tile", config)
