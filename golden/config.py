@@ -10,6 +10,7 @@ from golden import checks
 from golden.formats import A_FORMATS, FP4_R2, FP4_R4, Format, IntFormat, LogFormat, max_product
 
 VERSION = "0.2.0"
+TARGETS = ("asic", "fpga")
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,9 @@ class Config:
     stochastic : whether the rescaling unit can round stochastically.
     tensors : entries of the table of adaptive scales, 1..256.
     pipeline : register stages of a dot product, 1..3; changes speed and latency, not results.
-    carry_chains : whether rows of bits are added by the carry chains of an FPGA, and operand b is
-        decoded for its look-up tables, rather than by rows of full adders; changes size and speed,
-        not results.
+    target : what the RTL is made for, "asic" or "fpga"; changes size and speed, not results. For an
+        FPGA carry chains add what full adders add in an ASIC, operand b is decoded for look-up
+        tables, and the table of scales is a memory.
     serial : whether the rescaling unit takes one row after the other, multiplies and squares two
         bits per cycle: a fraction of the size, a row in 1 + 17 cycles per column; the same results.
 
@@ -44,7 +45,7 @@ class Config:
     stochastic: bool = True
     tensors: int = 16
     pipeline: int = 2
-    carry_chains: bool = False
+    target: str = "asic"
     serial: bool = False
 
     def __post_init__(self):
@@ -60,12 +61,19 @@ class Config:
         checks.integer(self, "dim_width", 4, 16)
         checks.integer(self, "tensors", 1, 256)
         checks.integer(self, "pipeline", 1, 3)
-        checks.flag(self, "stochastic", "carry_chains", "serial")
+        checks.flag(self, "stochastic", "serial")
+        if not isinstance(self.target, str) or self.target not in TARGETS:
+            expected = " or ".join(map(repr, TARGETS))
+            raise ValueError(f"target = {self.target!r}: expected {expected}")
         checks.put(self, "radices", _radices(self.radices))
 
     @property
     def macs_per_cycle(self) -> int:
         return self.rows * self.cols * self.lanes
+
+    @property
+    def is_fpga(self) -> bool:
+        return self.target == "fpga"
 
     @property
     def log_formats(self) -> tuple[LogFormat, ...]:
@@ -108,8 +116,8 @@ def _radices(value: Any) -> tuple[int, ...]:
 
 
 PRESETS = {
-    "tiny": Config(4, 1, 4, dim_width=12, tensors=8, carry_chains=True, serial=True),
-    "small": Config(4, 4, 16, pipeline=3, carry_chains=True),
+    "tiny": Config(4, 1, 4, dim_width=12, tensors=8, target="fpga", serial=True),
+    "small": Config(4, 4, 16, pipeline=3, target="fpga"),
     "base": Config(8, 4, 32, pipeline=3),
     "big": Config(16, 8, 32, pipeline=3),
 }

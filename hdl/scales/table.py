@@ -35,7 +35,7 @@ class EntryTable(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        if self.config.carry_chains:
+        if self.config.is_fpga:
             self._memory(m)
         else:
             self._registers(m)

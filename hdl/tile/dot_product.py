@@ -27,7 +27,7 @@ LEVELS = 3  # of full adders that one cycle has time for behind the multipliers
 def cuts(config: Config) -> tuple[int, ...]:
     """The heights at which the tree of rows is cut by registers, before its sum."""
     height = config.lanes
-    if config.carry_chains:
+    if config.is_fpga:
         height //= 2  # one level of adders
     else:
         for _ in range(LEVELS):
@@ -68,7 +68,7 @@ class RowSum(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        rows, chains = [], self.config.carry_chains
+        rows, chains = [], self.config.is_fpga
         for lane in range(self.config.lanes):
             multiplier = place(
                 m, platform, f"digit_multiplier_{lane}", DigitMultiplier(self.config))

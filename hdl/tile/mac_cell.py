@@ -125,7 +125,7 @@ def _accumulating(cell: MacCell | ZeroCell, operands, platform) -> tuple[Module,
         m.d.sync += [goes_on.eq(~cell.first), split.eq(cell.split)]
     held = accumulator.sum & spread(goes_on, width)
     addends = [(0, held), *joined(rows.sum, split, cell.config)]
-    chains = cell.config.carry_chains
+    chains = cell.config.is_fpga
     m.d.comb += [
         total.eq(add_rows(reduce_rows(m, platform, addends, 2, "adder", chains))),
         wraps.eq(total[width:].any()),

@@ -11,7 +11,7 @@ subtracted once per column of a tile instead of in every multiplier:
            = b * u + 15 * (sum over negative digits of |digit| * weight)
     a * b  = row(u) - row(zero),    zero = the u of a = 0
 
-With `Config.carry_chains` a digit is placed in two steps, by one place or none and then by an even
+For an FPGA a digit is placed in two steps, by one place or none and then by an even
 number of places: seven inputs less for every bit of a row, which suits look-up tables.
 """
 
@@ -39,7 +39,7 @@ def high_position(config: Config) -> int:
     """Where a row holds the second digit of an INT4: above what the first digits of all lanes add
     up to, so that one row carries both and a sum of rows falls apart into two sums (`joined`)."""
     needed = (DIGIT_TOP * config.lanes).bit_length()
-    return needed + needed % 2 if config.carry_chains else needed  # even: placed in two steps
+    return needed + needed % 2 if config.is_fpga else needed  # even: placed in two steps
 
 
 def positions(config: Config) -> list[int]:
@@ -62,7 +62,7 @@ def row_width(config: Config) -> int:
 def digits_layout(config: Config) -> data.StructLayout:
     """Operand b, decoded."""
     signs = {"negative": 2}  # of the first digit and of the second; a log-FP4 has both the same
-    if config.carry_chains:
+    if config.is_fpga:
         return data.StructLayout({
             "at": len(even_positions(config)),  # one bit per even position: a digit is there,
             "higher": 2,  # or one higher; of the first digit and of the second, as signs
@@ -79,7 +79,7 @@ def offset_binary(code, is_signed):
 
 def operands_layout(config: Config) -> data.ArrayLayout:
     """Operand a as the first digit of an operand b takes it, and as the second."""
-    return data.ArrayLayout(A_WIDTH + config.carry_chains, 2)
+    return data.ArrayLayout(A_WIDTH + config.is_fpga, 2)
 
 
 def with_signs(a, digits, config: Config):
@@ -90,7 +90,7 @@ def with_signs(a, digits, config: Config):
 
 def placed(pair, digits, config: Config):
     """As `operands_layout`, what a pair of digits takes: one place up where they are higher."""
-    if config.carry_chains:
+    if config.is_fpga:
         pair = [Mux(higher, one << 1, one)
                 for higher, one in zip(digits.higher, pair, strict=True)]
     return Cat(pair)
@@ -154,7 +154,7 @@ class OperandDecoder(wiring.Component):
             for level in range(fmt.LEVELS):
                 at[level * fmt.log2_radix] |= (
                     (self.format == name) & (self.code[:3] == level + 1))
-        if self.config.carry_chains:
+        if self.config.is_fpga:
             high = high_position(self.config)
             higher = Cat(at[p] for p in places if p % 2 and p < high).any()
             m.d.comb += [
@@ -197,7 +197,7 @@ class DigitMultiplier(wiring.Component):
         m = Module()
         high, width = high_position(self.config), row_width(self.config)
         first, second = self.operands
-        places = even_positions(self.config) if self.config.carry_chains else positions(self.config)
+        places = even_positions(self.config) if self.config.is_fpga else positions(self.config)
         reach = len(first)
         low, top = Const(0, high), Const(0, width)
         for chosen, position in zip(self.at, places, strict=True):

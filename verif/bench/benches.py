@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from golden.config import Config, preset
+from golden.config import TARGETS, Config, preset
 from verif.bench.runner import Settings, simulate
 
 
@@ -18,22 +18,22 @@ class Bench:
 
 TINY = Config(2, 2, 8)
 SERIAL = preset("tiny")  # carry chains, one row of the rescaling unit after the other
-CHAINS = Config(2, 2, 8, pipeline=3, carry_chains=True)  # as preset `small` has them
+FPGA = Config(2, 2, 8, pipeline=3, target="fpga")  # as preset `small` has them
 SERIAL_LEAST = Config(1, 4, 1, dim_width=4, serial=True)  # a bench can fill its sums
 ONE = Config(1, 1, 1, accumulator_width=20, dim_width=4, tensors=1)  # every size at its least
 
 BENCHES = {
     "multiplier": Bench("tetra_multiplier", (
-        *(Config(2, 2, 8, radices=radices, carry_chains=chains)
-          for chains in (False, True) for radices in ((4, 2), (4,), (2,))),
-        Config(1, 1, 1, carry_chains=True)), tests=1),
+        *(Config(2, 2, 8, radices=radices, target=target)
+          for target in TARGETS for radices in ((4, 2), (4,), (2,))),
+        Config(1, 1, 1, target="fpga")), tests=1),
     "dot_product": Bench("tetra_dot_product", (
         TINY, preset("base"), Config(2, 2, 4, pipeline=1), Config(2, 2, 64, pipeline=3),
-        CHAINS, Config(1, 1, 1, pipeline=1, carry_chains=True),
-        Config(1, 1, 64, pipeline=3, carry_chains=True)), tests=1),
+        FPGA, Config(1, 1, 1, pipeline=1, target="fpga"),
+        Config(1, 1, 64, pipeline=3, target="fpga")), tests=1),
     "mac_tile": Bench("tetra_mac_tile", (
         TINY, Config(4, 2, 4, accumulator_width=20), ONE,
-        Config(1, 1, 32, accumulator_width=20), CHAINS, SERIAL), tests=6),  # a single sum overflows
+        Config(1, 1, 32, accumulator_width=20), FPGA, SERIAL), tests=6),  # a single sum overflows
     "rescale": Bench("tetra_rescale_unit", (
         TINY, Config(2, 2, 8, radices=(2,)), Config(2, 2, 8, stochastic=False), SERIAL,
         Config(2, 2, 8, serial=True)), tests=4),
@@ -42,7 +42,7 @@ BENCHES = {
     "solver": Bench("tetra_scale_solver", (TINY,), tests=3),
     "engine": Bench("tetra_engine", (
         TINY, Config(4, 2, 4, 20, radices=(4,), stochastic=False), ONE, SERIAL,
-        Config(2, 2, 8, carry_chains=True, serial=True)), tests=7),
+        Config(2, 2, 8, target="fpga", serial=True)), tests=7),
 }
 
 

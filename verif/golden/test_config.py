@@ -29,6 +29,7 @@ def test_presets():
         assert preset(name) is config
         assert config.macs_per_cycle == config.rows * config.cols * config.lanes
         assert Config(**config.as_dict()) == config
+    assert [name for name, config in PRESETS.items() if config.is_fpga] == ["tiny", "small"]
     with pytest.raises(ValueError, match=r"^unknown preset 'huge': expected one of tiny, small, "):
         preset("huge")
 
@@ -63,6 +64,13 @@ def test_widths_out_of_range(name, lo, hi):
         text = f"{name} = {bad!r} is out of range: expected an integer {lo}..{hi}"
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
             replace(preset("tiny"), **{name: bad})
+
+
+@pytest.mark.parametrize("target", ["ASIC", "", None, True, 0, ["fpga"]])
+def test_targets_that_nobody_makes(target):
+    text = f"target = {target!r}: expected 'asic' or 'fpga'"
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        replace(preset("base"), target=target)
 
 
 @pytest.mark.parametrize("radices", [(), (8,), (4, 4), (4, 2, 10), (4, 3), [4, 2], 4, (4.0,)])

@@ -8,7 +8,7 @@ import pytest
 
 from golden.config import Config
 from hdl.emit.verilog import verilog_file
-from verif.bench.benches import BENCHES, CHAINS, SERIAL, SERIAL_LEAST, TINY
+from verif.bench.benches import BENCHES, FPGA, SERIAL, SERIAL_LEAST, TINY
 from verif.bench.runner import Settings, simulate
 
 
@@ -67,9 +67,9 @@ FAULTS = (
     Fault("statistics", "a serial count is a bit too narrow",
           r"25'h0000000, count_total \}", "26'h0, count_total[6:0] }", SERIAL_LEAST),
     Fault("multiplier", "a position of a digit is lost in look-up tables",
-          r"(assign digits\[6\] = ).*;", r"\1 1'h0;", CHAINS),
+          r"(assign digits\[6\] = ).*;", r"\1 1'h0;", FPGA),
     Fault("dot_product", "a carry chain's last carry is lost", r"(assign total = )a \+ b;",
-          r"\1{ 1'h0, a + b };", CHAINS),
+          r"\1{ 1'h0, a + b };", FPGA),
 )
 
 

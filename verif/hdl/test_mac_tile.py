@@ -7,7 +7,7 @@ import cocotb
 import numpy as np
 import pytest
 
-from golden.config import Config
+from golden.config import TARGETS, Config
 from golden.formats import A_FORMATS, B_FORMATS, INT4, INT4_SYM, UINT4, LogFormat, max_product
 from golden.gemm import gemm, mac_values
 from hdl.layouts import BFormat, beat_layout, row_layout
@@ -263,7 +263,7 @@ def draw(rng, accumulator_width: int) -> Config:
         config = Config(
             rows, cols, lanes, accumulator_width, dim_width=int(rng.integers(4, 17)),
             radices=((4, 2), (2, 4), (4,), (2,))[rng.integers(4)],
-            pipeline=int(rng.integers(1, 4)), carry_chains=bool(rng.integers(2)))
+            pipeline=int(rng.integers(1, 4)), target=TARGETS[rng.integers(2)])
         bounds = [config.max_k(*pair) for pair in product(A_FORMATS, b_formats(config))]
         bound = config.max_k(INT4_SYM, config.log_formats[0]) < config.max_dim
         if bound and max(bounds) <= LONGEST * lanes and config.macs_per_cycle <= 128:

@@ -235,7 +235,7 @@ def test_blocks_above_an_adder_are_not_merged_into_it():
     cells = Mapping(library.text, top, ECP5, False).run().cells
     chained = sum(cells.get(name, 0) * n for name, n in ECP5.lut.items())
     library = Library()
-    library.convert(RowSum, replace(config, carry_chains=False))
+    library.convert(RowSum, replace(config, target="asic"))
     cells = Mapping(library.text, top, ECP5, False).run().cells
     assert chained < 0.85 * sum(cells.get(name, 0) * n for name, n in ECP5.lut.items())
 
