@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Addition of many bits: carry-save, by columns and by rows; squares; serial units."""
+"""Sums of many numbers: addends, columns of bits, Booth digits, squares; serial units."""

@@ -7,28 +7,10 @@ are one of twice the weight, and L needs no adder. That is a third fewer bits th
 products of single bits, in half as many rows.
 """
 
-from amaranth.hdl import Cat, Module, Signal, Value
-from amaranth.lib import data
+from amaranth.hdl import Const, Module, Signal, Value
 
-from hdl.arithmetic.compressor import Columns
-
-DIGIT_LAYOUT = data.StructLayout({"one": 1, "two": 1, "negative": 1})  # -2..2; -0 is 0
-
-
-def booth_digit(below, low, high):
-    """The digit `below + low - 2 * high` as the bits of `DIGIT_LAYOUT`."""
-    return Cat(below ^ low, (high & ~low & ~below) | (~high & low & below), high)
-
-
-def multiple(m: Module, number, digit, name: str, signed: bool = True):
-    """`digit * number`, one bit longer than the signed `number`; less 1 if the digit is negative,
-    so that no carry travels. `signed` : whether the digit can be."""
-    bits = Signal(len(number) + 1, name=name)
-    once, twice = Cat(number, number[-1]), Cat(0, number)
-    magnitude = ((once & digit.one.replicate(len(bits)))
-                 | (twice & digit.two.replicate(len(bits))))
-    m.d.comb += bits.eq(magnitude ^ digit.negative.replicate(len(bits)) if signed else magnitude)
-    return bits
+from hdl.arithmetic.booth import DIGIT_LAYOUT, booth_digit, multiple
+from hdl.arithmetic.columns import Columns
 
 
 def add_square(m: Module, columns: Columns, x, name: str) -> int:
@@ -43,7 +25,7 @@ def add_step(m: Module, columns: Columns, x, i: int, name: str) -> int:
     """What the digit of bits i and i + 1 adds to the square of the bits below it."""
     x = Value.cast(x)
     digit = Signal(DIGIT_LAYOUT, name=f"{name}_digit")
-    m.d.comb += digit.eq(booth_digit(x[i - 1] if i else 0, x[i], x[i + 1]))
+    m.d.comb += digit.eq(booth_digit(x[i - 1] if i else Const(0, 1), x[i], x[i + 1]))
     columns.add([digit.one], 2 * i)
     columns.add([digit.two], 2 * i + 2)
     if not i:

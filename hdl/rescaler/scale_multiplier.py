@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from golden.dyadic import Dyadic
-from hdl.arithmetic.compressor import Columns
-from hdl.arithmetic.squares import DIGIT_LAYOUT, booth_digit, multiple
+from hdl.arithmetic.booth import DIGIT_LAYOUT, booth_digit, multiple
+from hdl.arithmetic.columns import Columns
 from hdl.layouts import WORD
 
 RECODED_WIDTH = Dyadic.WIDTH + 1  # the multiplier, doubled where the shift is even

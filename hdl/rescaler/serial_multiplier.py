@@ -6,7 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from hdl.arithmetic.serial import serial_digit
+from hdl.arithmetic.booth import serial_digit
 from hdl.layouts import WORD
 
 

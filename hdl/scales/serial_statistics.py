@@ -9,7 +9,8 @@ from amaranth.lib.wiring import In, Out
 from golden.config import Config
 from golden.formats import INT32
 from golden.statistics import SUM_ABS_WIDTH, SUM_SQUARES_WIDTH
-from hdl.arithmetic.serial import WORD_CYCLES, row_cycles, serial_digit
+from hdl.arithmetic.booth import serial_digit
+from hdl.arithmetic.serial import WORD_CYCLES, row_cycles
 from hdl.layouts import WORD
 from hdl.library import place
 from hdl.scales.layouts import statistics_signature

@@ -6,7 +6,7 @@ from amaranth.lib import wiring
 
 from golden.config import Config
 from golden.statistics import SUM_SQUARES_WIDTH
-from hdl.arithmetic.compressor import Columns
+from hdl.arithmetic.columns import Columns
 from hdl.arithmetic.squares import add_square
 from hdl.layouts import WORD
 from hdl.library import place

@@ -6,7 +6,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from hdl.arithmetic.carry_save import add_rows, reduce_rows
+from hdl.arithmetic.addends import Addend, reduce_addends, sum_of
 from hdl.layouts import BFormat
 from hdl.library import place
 from hdl.tile.multiplier import (
@@ -68,7 +68,7 @@ class RowSum(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        rows, chains = [], self.config.is_fpga
+        addends, chains = [], self.config.is_fpga
         for lane in range(self.config.lanes):
             multiplier = place(
                 m, platform, f"digit_multiplier_{lane}", DigitMultiplier(self.config))
@@ -76,19 +76,20 @@ class RowSum(wiring.Component):
                 multiplier.operands.eq(self.operands[lane]),
                 multiplier.at.eq(self.at[lane]),
             ]
-            rows.append((0, multiplier.row))
+            addends.append(Addend(0, multiplier.row))
         for stage, height in enumerate(cuts(self.config)):
-            # Cycle `stage`: fewer rows
-            rows = reduce_rows(m, platform, rows, height, f"adder_{stage}", chains)
-            for i, (low, row) in enumerate(rows):
-                register = Signal(len(row), name=f"row_{stage}_{i}", reset_less=True)
+            # Cycle `stage`: fewer addends
+            addends = reduce_addends(m, platform, addends, height, f"adder_{stage}", chains)
+            for i, (position, bits) in enumerate(addends):
+                register = Signal(len(bits), name=f"row_{stage}_{i}", reset_less=True)
                 with m.If(self.enable[stage]):
-                    m.d.sync += register.eq(row)
-                rows[i] = low, register
-        # Last cycle: two rows, one sum
+                    m.d.sync += register.eq(bits)
+                addends[i] = Addend(position, register)
+        # Last cycle: two addends, one sum
         total = Signal.like(self.sum, reset_less=True)
         with m.If(self.enable[-1]):
-            m.d.sync += total.eq(add_rows(reduce_rows(m, platform, rows, 2, "adder", chains)))
+            m.d.sync += total.eq(sum_of(
+                reduce_addends(m, platform, addends, 2, "adder", chains)))
         m.d.comb += self.sum.eq(total)
         return m
 
@@ -146,7 +147,7 @@ class DotProduct(wiring.Component):
         m.d.comb += [
             products.enable.eq(self.enable.replicate(self.latency(config))),
             zeros.enable.eq(self.enable.replicate(self.latency(config))),
-            self.sum.eq(add_rows(joined(products.sum, split[-1], config))
-                        - add_rows(joined(zeros.sum, split[-1], config))),
+            self.sum.eq(sum_of(joined(products.sum, split[-1], config))
+                        - sum_of(joined(zeros.sum, split[-1], config))),
         ]
         return m

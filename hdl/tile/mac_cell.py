@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from golden.formats import A_FORMATS, INT4, INT4_SYM, IntFormat, LogFormat
-from hdl.arithmetic.carry_save import add_rows, reduce_rows
+from hdl.arithmetic.addends import Addend, reduce_addends, sum_of
 from hdl.library import place
 from hdl.tile.dot_product import RowSum, row_sum_width
 from hdl.tile.multiplier import A_WIDTH, digits_layout, joined, placed, spread, with_signs
@@ -124,10 +124,10 @@ def _accumulating(cell: MacCell | ZeroCell, operands, platform) -> tuple[Module,
     with m.If(cell.enable[-1]):
         m.d.sync += [goes_on.eq(~cell.first), split.eq(cell.split)]
     held = accumulator.sum & spread(goes_on, width)
-    addends = [(0, held), *joined(rows.sum, split, cell.config)]
+    addends = [Addend(0, held), *joined(rows.sum, split, cell.config)]
     chains = cell.config.is_fpga
     m.d.comb += [
-        total.eq(add_rows(reduce_rows(m, platform, addends, 2, "adder", chains))),
+        total.eq(sum_of(reduce_addends(m, platform, addends, 2, "adder", chains))),
         wraps.eq(total[width:].any()),
         cell.drain.eq(drain),
     ]

@@ -21,7 +21,8 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from golden.formats import A_FORMATS, FP4_R2, FP4_R4, max_product
-from hdl.arithmetic.carry_save import add_rows
+from hdl.arithmetic.addends import Addend, sum_of
+from hdl.arithmetic.booth import booth_digit
 from hdl.layouts import BFormat
 from hdl.library import place
 
@@ -101,9 +102,9 @@ def spread(copies, width: int):
     return Cat(copies[i * len(copies) // width] for i in range(width))
 
 
-def joined(total, split, config: Config) -> list:
-    """A sum of rows as two rows (see `reduce_rows`): itself and 0, or if `split` (or copies of it)
-    its first and its second digits.
+def joined(total, split, config: Config) -> list[Addend]:
+    """A sum of rows as two addends: itself and 0, or if `split` (or copies of it) its first and its
+    second digits.
 
     They overlap as little as they can: what lies above the first digits is never theirs.
     """
@@ -112,8 +113,8 @@ def joined(total, split, config: Config) -> list:
     beside = top[:high - 2]  # what of the second digits, at weight 4, lies beside the first
     rest = Cat(top[len(beside):], Const(0, len(top)))
     kept = spread(split, len(beside) + len(top))
-    return [(0, Cat(low, *(Mux(kept[len(beside) + i], rest[i], bit) for i, bit in enumerate(top)))),
-            (2, beside & kept[:len(beside)])]
+    upper = Cat(Mux(kept[len(beside) + i], rest[i], bit) for i, bit in enumerate(top))
+    return [Addend(0, Cat(low, upper)), Addend(2, beside & kept[:len(beside)])]
 
 
 class OperandDecoder(wiring.Component):
@@ -140,15 +141,13 @@ class OperandDecoder(wiring.Component):
         is_log = Cat(self.format == name for name in self._log_formats()).any()
         at = {position: Const(0, 1) for position in places}
 
-        # Booth: first digit -2 * code[1] + code[0], second -2 * code[3] + code[2] + code[1]
-        low, below = self.code[:2], Const(0, 1)
-        for position in (0, high_position(self.config)):
-            single = low[0] ^ below
-            double = (low[1] & ~low[0] & ~below) | (~low[1] & low[0] & below)
-            at[position] |= ~is_log & single
-            at[position + 1] |= ~is_log & double
-            low, below = self.code[2:], self.code[1]
-        negative = Cat(self.code[1], self.code[3] & ~self.code[1:3].all())
+        first = booth_digit(Const(0, 1), self.code[0], self.code[1])
+        second = booth_digit(self.code[1], self.code[2], self.code[3])
+        for digit, position in ((first, 0), (second, high_position(self.config))):
+            at[position] |= ~is_log & digit.one
+            at[position + 1] |= ~is_log & digit.two
+        # a second digit of -0 leaves operand a as it is
+        negative = Cat(first.negative, second.negative & ~self.code[1:3].all())
 
         for name, fmt in self._log_formats().items():
             for level in range(fmt.LEVELS):
@@ -243,7 +242,7 @@ class Multiplier(wiring.Component):
                 Cat(*multiplier.operands).eq(with_signs(
                     offset_binary(code, self.a_signed), decoder.digits, self.config)),
             ]
-            sums.append(add_rows(
+            sums.append(sum_of(
                 joined(multiplier.row, self.b_format == BFormat.INT4, self.config)))
         m.d.comb += self.product.eq(sums[0] - sums[1])
         return m

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from golden.adaptive import Adapt, Entry, Use
-from golden.config import Config
+from golden.config import TARGETS, Config
 from golden.dyadic import IDENTITY, Dyadic
 from golden.engine import GoldenBackend, Job
 from golden.formats import A_FORMATS, B_FORMATS, FORMATS, INT32, LogFormat
@@ -35,7 +35,7 @@ def random_config(rng) -> Config:
         accumulator_width=corner_or(20, 32, 20, 24, 31, 32), dim_width=corner_or(4, 16, 4, 5, 16),
         radices=[(4, 2), (4,), (2,)][rng.integers(3)], stochastic=bool(rng.random() < 0.7),
         tensors=corner_or(1, 256), pipeline=int(rng.integers(1, 4)),
-        carry_chains=bool(rng.integers(2)), serial=bool(rng.random() < 0.3))
+        target=TARGETS[rng.integers(2)], serial=bool(rng.random() < 0.3))
 
 
 def random_rescale(rng, config: Config, fmt, magnitude: int) -> Rescale:

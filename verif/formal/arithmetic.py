@@ -10,8 +10,8 @@ from amaranth.lib.wiring import In, Out
 from golden.config import Config
 from golden.formats import A_FORMATS, INT4, INT4_SYM, INT32, max_product
 from golden.statistics import MAX_ELEMENTS
-from hdl.arithmetic.carry_save import add_rows
-from hdl.arithmetic.compressor import Columns
+from hdl.arithmetic.addends import sum_of
+from hdl.arithmetic.columns import Columns
 from hdl.arithmetic.squares import add_step
 from hdl.layouts import WORD, BFormat, codes_layout, tag_layout
 from hdl.rescaler.rescale import RescaleUnit
@@ -148,7 +148,7 @@ def exact_total(config: Config) -> Harness:
     with h.m.If(dut.enable[-1]):
         h.m.d.sync += entered.eq(1)
     h.prove(implies(entered, h.net("total", total_width(config)) == Mux(goes_on[0], held, 0)
-                    + add_rows(joined(rows, split[0], config))),
+                    + sum_of(joined(rows, split[0], config))),
             implies(entered, (goes_on == goes_on[0].replicate(COPIES))
                     & (split == split[0].replicate(COPIES))))
     return h
@@ -186,7 +186,7 @@ def sums_of_rows(config: Config) -> Harness:
         taken = dut.enable & (dut.a_signed == a.signed) & (dut.b_format == BFormat.of(b))
         taken &= (symmetric["a"] | (a is not INT4_SYM)) & (symmetric["b"] | (b is not INT4_SYM))
         taken = h.past(taken)
-        sums = [add_rows(joined(total, Const(b in (INT4, INT4_SYM), 1), config)) for total in rows]
+        sums = [sum_of(joined(total, Const(b in (INT4, INT4_SYM), 1), config)) for total in rows]
         h.prove(implies(taken, _at_most(sums[0] - sums[1], lanes * max_product(a, b))),
                 *(implies(taken, value <= lanes * row_worth(b)) for value in sums))
     return h
@@ -222,7 +222,7 @@ def overflow_flag(config: Config) -> Harness:
         held = h.net(f"{cell}accumulator", held_layout(config))
         exact = Signal(held_width(config) + 8, name=f"{cell[:-1]}_exact")
         h.m.d.comb += exact.eq(
-            Mux(first[1], 0, held.sum) + add_rows(joined(total, split[1], config)))
+            Mux(first[1], 0, held.sum) + sum_of(joined(total, split[1], config)))
         goes_on = h.past(~first[1] & held.lost)
         h.prove(implies(h.past(taken), held.lost == (goes_on | (h.past(exact) != held.sum))),
                 implies(h.past(h.net("capture")),

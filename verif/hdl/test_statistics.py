@@ -19,7 +19,7 @@ from golden.statistics import (
     SUM_SQUARES_WIDTH,
     measure,
 )
-from hdl.arithmetic.compressor import Columns
+from hdl.arithmetic.columns import Columns
 from hdl.arithmetic.serial import row_cycles
 from hdl.arithmetic.squares import add_square
 from hdl.layouts import measured_layout, outcome_layout

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Addition of ragged columns of bits, without a carry that travels (Wallace 1964, Dadda 1965)."""
+"""Columns: single bits, sorted by weight, and their compression (Wallace 1964, Dadda 1965).
+
+No carry travels: levels of full adders turn three bits of a column into one, and one of the next
+column. For what has holes or comes at different times: squares, digits, counts. Whole numbers that
+come together are quicker to write and to read as addends (`hdl.arithmetic.addends`).
+"""
 
 from itertools import zip_longest
 
 from amaranth.hdl import Cat, Const, Module, Signal
 
-from hdl.arithmetic.carry_save import CarrySaveAdder
+from hdl.arithmetic.addends import CarrySaveAdder
 from hdl.library import place
 
 # Of a full adder, from each input.
