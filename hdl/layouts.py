@@ -57,7 +57,7 @@ def beat_layout(config: Config) -> data.StructLayout:
 
 
 def row_layout(config: Config) -> data.StructLayout:
-    """One row of accumulators out of the tile; `last` ends a block."""
+    """One result row of the tile; `last` ends a block."""
     return data.StructLayout({
         "values": data.ArrayLayout(signed(config.accumulator_width), config.cols),
         "last": 1,

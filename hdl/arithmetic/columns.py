@@ -130,14 +130,15 @@ class Columns:
             adder = place(m, platform, f"{name}_{first[0]}_{first[1]}", CarrySaveAdder(len(run)))
             for i, c in enumerate(run):
                 times = [time for _, time in groups[first[0], c]]
-                total, carry = (
-                    max(time + delay for time, delay in zip(times, delays, strict=False))
-                    for delays in (TOTAL_DELAYS, CARRY_DELAYS))
+                total = max(time + TOTAL_DELAYS[n] for n, time in enumerate(times))
+                carry = max(time + CARRY_DELAYS[n] for n, time in enumerate(times))
                 after._append(c, adder.total[i], total)
                 if c + 1 < width:
                     after._append(c + 1, adder.carry[i], carry)
-            bits = zip(*([*(bit for bit, _ in groups[first[0], c]), Const(0, 1)][:3] for c in run),
-                       strict=True)
-            m.d.comb += [port.eq(Cat(row)) for port, row in zip(
-                (adder.a, adder.b, adder.c), bits, strict=True)]
+            added = [[*(bit for bit, _ in groups[first[0], c]), Const(0, 1)][:3] for c in run]
+            m.d.comb += [
+                adder.a.eq(Cat(bits[0] for bits in added)),
+                adder.b.eq(Cat(bits[1] for bits in added)),
+                adder.c.eq(Cat(bits[2] for bits in added)),
+            ]
         return after

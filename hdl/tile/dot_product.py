@@ -17,7 +17,7 @@ from hdl.tile.multiplier import (
     joined,
     offset_binary,
     operands_layout,
-    row_width,
+    partial_width,
     with_signs,
 )
 
@@ -25,7 +25,7 @@ LEVELS = 3  # of full adders that one cycle has time for behind the multipliers
 
 
 def cuts(config: Config) -> tuple[int, ...]:
-    """The heights at which the tree of rows is cut by registers, before its sum."""
+    """How many addends the registers that cut the adder tree hold, cut by cut."""
     height = config.lanes
     if config.is_fpga:
         height //= 2  # one level of adders
@@ -35,20 +35,20 @@ def cuts(config: Config) -> tuple[int, ...]:
     return {1: (), 2: (3,), 3: (max(height, 2), 2)}[config.pipeline]
 
 
-def row_sum_width(config: Config) -> int:
-    """Bits of the sum of a row per lane."""
-    return (config.lanes * (2**row_width(config) - 1)).bit_length()
+def lane_sum_width(config: Config) -> int:
+    """Bits of the sum of all lanes' partial products."""
+    return (config.lanes * (2**partial_width(config) - 1)).bit_length()
 
 
-class RowSum(wiring.Component):
-    """The sum of the rows of `lanes` products: what a cell of the tile adds up.
+class LaneSum(wiring.Component):
+    """The sum of all lanes' partial products: what a cell of the tile accumulates.
 
     Members
     -------
     operands : In, `lanes` operands a, as `DigitMultiplier` takes them. at : In, the positions of
         `lanes` operands b.
     enable : In(latency), one per stage: its registers hold while 0.
-    sum : Out(unsigned), see `hdl.tile.multiplier` for what it is worth.
+    sum : Out(unsigned); `hdl.tile.multiplier.joined` says what it is worth.
 
     Latency: `latency(config)` cycles. Throughput: one per cycle.
     """
@@ -59,7 +59,7 @@ class RowSum(wiring.Component):
             "operands": In(data.ArrayLayout(operands_layout(config), config.lanes)),
             "at": In(data.ArrayLayout(digits_layout(config)["at"].shape, config.lanes)),
             "enable": In(self.latency(config)),
-            "sum": Out(row_sum_width(config)),
+            "sum": Out(lane_sum_width(config)),
         })
 
     @staticmethod
@@ -68,7 +68,10 @@ class RowSum(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        addends, chains = [], self.config.is_fpga
+        chains = self.config.is_fpga
+
+        # Cycle 0: partial products, and fewer addends; then, cycle by cycle, fewer again.
+        addends = []
         for lane in range(self.config.lanes):
             multiplier = place(
                 m, platform, f"digit_multiplier_{lane}", DigitMultiplier(self.config))
@@ -76,16 +79,16 @@ class RowSum(wiring.Component):
                 multiplier.operands.eq(self.operands[lane]),
                 multiplier.at.eq(self.at[lane]),
             ]
-            addends.append(Addend(0, multiplier.row))
+            addends.append(Addend(0, multiplier.partial))
         for stage, height in enumerate(cuts(self.config)):
-            # Cycle `stage`: fewer addends
             addends = reduce_addends(m, platform, addends, height, f"adder_{stage}", chains)
             for i, (position, bits) in enumerate(addends):
-                register = Signal(len(bits), name=f"row_{stage}_{i}", reset_less=True)
+                register = Signal(len(bits), name=f"addend_{stage}_{i}", reset_less=True)
                 with m.If(self.enable[stage]):
                     m.d.sync += register.eq(bits)
                 addends[i] = Addend(position, register)
-        # Last cycle: two addends, one sum
+
+        # Last cycle: two addends, one sum.
         total = Signal.like(self.sum, reset_less=True)
         with m.If(self.enable[-1]):
             m.d.sync += total.eq(sum_of(
@@ -127,18 +130,18 @@ class DotProduct(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        products = place(m, platform, "products", RowSum(config))
-        zeros = place(m, platform, "zeros", RowSum(config))
+        products = place(m, platform, "products", LaneSum(config))
+        zeros = place(m, platform, "zeros", LaneSum(config))  # the excess of the products
         for lane in range(config.lanes):
             decoder = place(m, platform, f"operand_decoder_{lane}", OperandDecoder(config))
             m.d.comb += [
                 decoder.code.eq(self.b[lane]),
                 decoder.format.eq(self.b_format),
             ]
-            for rows, code in ((products, self.a[lane]), (zeros, Const(0, A_WIDTH))):
+            for lanes, code in ((products, self.a[lane]), (zeros, Const(0, A_WIDTH))):
                 m.d.comb += [
-                    rows.at[lane].eq(decoder.digits.at),
-                    Cat(*rows.operands[lane]).eq(with_signs(
+                    lanes.at[lane].eq(decoder.digits.at),
+                    Cat(*lanes.operands[lane]).eq(with_signs(
                         offset_binary(code, self.a_signed), decoder.digits, config)),
                 ]
         split = Signal(self.latency(config), reset_less=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cell of the tile: a sum of rows, its accumulator, and the drain register behind it."""
+"""A cell of the tile: a sum of products, its accumulator, and the drain register behind it."""
 
 from itertools import product
 
@@ -11,23 +11,24 @@ from golden.config import Config
 from golden.formats import A_FORMATS, INT4, INT4_SYM, IntFormat, LogFormat
 from hdl.arithmetic.addends import Addend, reduce_addends, sum_of
 from hdl.library import place
-from hdl.tile.dot_product import RowSum, row_sum_width
+from hdl.tile.dot_product import LaneSum, lane_sum_width
 from hdl.tile.multiplier import A_WIDTH, digits_layout, joined, placed, spread, with_signs
 
 COPIES = 4  # of a control bit: one register would be slow to drive every bit of an accumulator
 INT4_DIGITS = 10  # |first digit| + 4 * |second| at most: 6 is -2 + 4 * 2
 
 
-def row_worth(b: IntFormat | LogFormat) -> int:
-    """The most that a row of a product with an operand b of this format is worth."""
+def partial_worth(b: IntFormat | LogFormat) -> int:
+    """The most that a partial product with an operand b of this format is worth."""
     return (2**A_WIDTH - 1) * (b.magnitude if isinstance(b, LogFormat) else INT4_DIGITS)
 
 
 def held_width(config: Config) -> int:
-    """Bits of the sums of rows up to K = `max_k`, whatever the formats and codes: INT4_SYM's
-    `max_k` is larger than INT4's, and a row that nobody drains may hold the code that it lacks."""
+    """Bits of the sums of partial products up to K = `max_k`, whatever the formats and codes:
+    INT4_SYM's `max_k` is larger than INT4's, and a row of the grid that nobody drains may hold the
+    code that INT4_SYM lacks."""
     pairs = product(A_FORMATS, (INT4, INT4_SYM, *config.log_formats))
-    return max(config.max_k(a, b) * row_worth(b) for a, b in pairs).bit_length()
+    return max(config.max_k(a, b) * partial_worth(b) for a, b in pairs).bit_length()
 
 
 def held_layout(config: Config) -> data.StructLayout:
@@ -40,32 +41,41 @@ def held_layout(config: Config) -> data.StructLayout:
 
 def total_width(config: Config) -> int:
     """Bits of any sum of a cell, however narrow its accumulator."""
-    return max(held_width(config), row_sum_width(config) + 2) + 1
+    return max(held_width(config), lane_sum_width(config) + 2) + 1
+
+
+def control_layout(config: Config) -> data.StructLayout:
+    """What all cells of a tile do in a cycle."""
+    return data.StructLayout({
+        "enable": LaneSum.latency(config),  # as `LaneSum`
+        # with what enters the last stage of `LaneSum`:
+        "first": COPIES,  # start from 0
+        "split": COPIES,  # the partial products hold two digits each (INT4)
+        # with what leaves it:
+        "accumulate": 1,  # the accumulator takes it
+        "capture": 1,  # the drain register takes the accumulator
+    })
 
 
 def _members(config: Config) -> dict:
     return {
         "digits": In(data.ArrayLayout(digits_layout(config), config.lanes)),
-        "enable": In(RowSum.latency(config)),
-        "accumulate": In(1),
-        "first": In(COPIES),
-        "split": In(COPIES),
-        "capture": In(1),
+        "control": In(control_layout(config)),
         "drain": Out(held_layout(config)),
     }
 
 
 class MacCell(wiring.Component):
-    """Accumulates rows; what it holds is the block's sum plus that of the column's `ZeroCell`.
+    """Accumulates partial products: it holds a block's sum, and the excess that the column's
+    `ZeroCell` holds too.
 
     Members
     -------
-    a : In, `lanes` operands, offset binary. digits : In, `lanes` decoded operands. enable : as
-        `RowSum`.
-    first : In(COPIES), start from 0; split : In(COPIES), the rows hold two digits each (INT4): both
-        of what enters the last stage of `RowSum`. accumulate : In(1), take what leaves it.
-    capture : In(1), drain <= accumulator; move : In(1), drain <= below.
-    below : In(held_layout), the drain register of the next row. drain : Out(held_layout).
+    a : In, `lanes` operands, offset binary. digits : In, `lanes` decoded operands.
+    control : In(control_layout).
+    move : In(1), drain <= below, unless it captures.
+    below : In(held_layout), the drain register of the next row of the grid.
+    drain : Out(held_layout).
     """
 
     def __init__(self, config: Config):
@@ -78,19 +88,19 @@ class MacCell(wiring.Component):
         })
 
     def elaborate(self, platform):
-        m, drain = _accumulating(self, [
-            with_signs(a, digits, self.config)
-            for a, digits in zip(self.a, self.digits, strict=True)], platform)
-        with m.If(self.move & ~self.capture):
+        operands = [with_signs(self.a[lane], self.digits[lane], self.config)
+                    for lane in range(self.config.lanes)]
+        m, drain = _accumulating(self, operands, platform)
+        with m.If(self.move & ~self.control.capture):
             m.d.sync += drain.eq(self.below)
         return m
 
 
 class ZeroCell(wiring.Component):
-    """What every cell of a column holds too much: a cell whose operand a is zero.
+    """The common excess of a column's cells: a cell whose operand a is zero.
 
     Members: tops : In, per lane the top bit of operand a, as each digit's sign leaves it (the
-    others are the sign itself); the others as `MacCell`. What it captures stays until the next
+    others are the sign itself); the others as `MacCell`. Its drain register stays until the next
     block.
     """
 
@@ -100,42 +110,53 @@ class ZeroCell(wiring.Component):
 
     def elaborate(self, platform):
         # not a MacCell of its own, so that synthesis sees what is constant
-        m, _ = _accumulating(self, [
-            placed([Cat(sign.replicate(A_WIDTH - 1), top)
-                    for sign, top in zip(digits.negative, tops, strict=True)], digits, self.config)
-            for digits, tops in zip(self.digits, self.tops, strict=True)], platform)
+        operands = []
+        for lane in range(self.config.lanes):
+            digits, tops = self.digits[lane], self.tops[lane]
+            pair = [Cat(digits.negative[i].replicate(A_WIDTH - 1), tops[i]) for i in range(2)]
+            operands.append(placed(pair, digits, self.config))
+        m, _ = _accumulating(self, operands, platform)
         return m
 
 
-def _accumulating(cell: MacCell | ZeroCell, operands, platform) -> tuple[Module, Signal]:
-    """What both cells are; returns the module and the drain register."""
+def _accumulating(cell: MacCell | ZeroCell, operands: list, platform) -> tuple[Module, Signal]:
+    """What both kinds of cell are; returns the module and the drain register."""
     m = Module()
-    rows = place(m, platform, "row_sum", RowSum(cell.config))
-    m.d.comb += rows.enable.eq(cell.enable)
-    for lane, (taken, digits) in enumerate(zip(operands, cell.digits, strict=True)):
-        m.d.comb += [Cat(*rows.operands[lane]).eq(taken), rows.at[lane].eq(digits.at)]
-    accumulator = Signal.like(cell.drain, reset_less=True)
-    drain = Signal.like(cell.drain, reset_less=True)
-    width = held_width(cell.config)
-    total = Signal(total_width(cell.config))
+    config, control = cell.config, cell.control
+
+    # Cycles 0 and on: the lanes' sum.
+    lanes = place(m, platform, "lane_sum", LaneSum(config))
+    m.d.comb += lanes.enable.eq(control.enable)
+    for lane, operand in enumerate(operands):
+        m.d.comb += [
+            Cat(*lanes.operands[lane]).eq(operand),
+            lanes.at[lane].eq(cell.digits[lane].at),
+        ]
+    goes_on = Signal(COPIES, reset_less=True)
+    split = Signal(COPIES, name="split_here", reset_less=True)
+    with m.If(control.enable[-1]):
+        m.d.sync += [goes_on.eq(~control.first), split.eq(control.split)]
+
+    # Next cycle: add it.
+    accumulator = Signal(held_layout(config), reset_less=True)
+    width = held_width(config)
+    before = accumulator.sum & spread(goes_on, width)
+    addends = [Addend(0, before), *joined(lanes.sum, split, config)]
+    total = Signal(total_width(config))
     wraps = Signal()
-    goes_on, split = (
-        Signal(COPIES, name=name, reset_less=True) for name in ("goes_on", "split_here"))
-    with m.If(cell.enable[-1]):
-        m.d.sync += [goes_on.eq(~cell.first), split.eq(cell.split)]
-    held = accumulator.sum & spread(goes_on, width)
-    addends = [Addend(0, held), *joined(rows.sum, split, cell.config)]
-    chains = cell.config.is_fpga
     m.d.comb += [
-        total.eq(sum_of(reduce_addends(m, platform, addends, 2, "adder", chains))),
+        total.eq(sum_of(reduce_addends(m, platform, addends, 2, "adder", config.is_fpga))),
         wraps.eq(total[width:].any()),
-        cell.drain.eq(drain),
     ]
-    with m.If(cell.accumulate):
+    with m.If(control.accumulate):
         m.d.sync += [
             accumulator.sum.eq(total),
             accumulator.lost.eq(wraps | (accumulator.lost & goes_on[-1])),
         ]
-    with m.If(cell.capture):
+
+    # Next cycle, behind a block's last beat: capture the block.
+    drain = Signal(held_layout(config), reset_less=True)
+    m.d.comb += cell.drain.eq(drain)
+    with m.If(control.capture):
         m.d.sync += drain.eq(accumulator)
     return m, drain

@@ -3,16 +3,26 @@
 
 An INT4 operand b is two radix-4 digits -2..2 (Booth); a log-FP4 operand is one digit, +1 or -1, at
 one of seven positions. A digit places operand a at its position, or its complement if the digit is
-negative: no carry, no sign extension. What that leaves too much does not depend on a, so it is
-subtracted once per column of a tile instead of in every multiplier:
+negative: no carry, no sign extension. A partial product therefore exceeds the product, by an excess
+that does not depend on a: a tile subtracts it once per column instead of in every multiplier.
 
     a is offset binary: u = a, or a + 8 if a is signed, 0..15
-    row(u) = sum over digits of |digit| * (u, or 15 - u if the digit is negative) * weight
-           = b * u + 15 * (sum over negative digits of |digit| * weight)
-    a * b  = row(u) - row(zero),    zero = the u of a = 0
+    partial(u) = sum over digits of |digit| * (u, or 15 - u if the digit is negative) * weight
+               = b * u + 15 * (sum over negative digits of |digit| * weight)
+    a * b      = partial(u) - partial(zero),    zero = the u of a = 0
 
-For an FPGA a digit is placed in two steps, by one place or none and then by an even
-number of places: seven inputs less for every bit of a row, which suits look-up tables.
+Both digits of an INT4 share one partial product. The second lies so high that the sum of all lanes'
+first digits stays below it (`high_position`), so that their sum falls apart into two (`joined`).
+Here with 32 lanes:
+
+             bit  20       15 14       10 9           5 4        0
+    partial, INT4           |0|  second  |   zeros     |  first  |
+    partial, log-FP4        |    u, at one of seven positions    |
+    sum, INT4     |      sum of seconds  |     sum of firsts     |     = firsts + 4 * seconds
+    sum, log-FP4  |                 one sum                      |
+
+For an FPGA a digit is placed in two steps, by one place or none and then by an even number of
+places: every bit of a partial product has seven inputs less, which suits look-up tables.
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, signed
@@ -27,7 +37,7 @@ from hdl.layouts import BFormat
 from hdl.library import place
 
 A_WIDTH = 4
-DIGIT_TOP = 2 * (2**A_WIDTH - 1)  # what a digit of an INT4 adds to a row at most, at its position
+DIGIT_TOP = 2 * (2**A_WIDTH - 1)  # the most that a digit of an INT4 adds, at its position
 
 
 def product_width(config: Config) -> int:
@@ -37,15 +47,15 @@ def product_width(config: Config) -> int:
 
 
 def high_position(config: Config) -> int:
-    """Where a row holds the second digit of an INT4: above what the first digits of all lanes add
-    up to, so that one row carries both and a sum of rows falls apart into two sums (`joined`)."""
+    """Where a partial product holds the second digit of an INT4: above the sum of all lanes' first
+    digits."""
     needed = (DIGIT_TOP * config.lanes).bit_length()
     return needed + needed % 2 if config.is_fpga else needed  # even: placed in two steps
 
 
 def positions(config: Config) -> list[int]:
-    """Every position that a digit of +-1 can have in a row; a digit of +-2 is one of +-1 a bit
-    higher."""
+    """Every position that a digit of +-1 can have in a partial product; a digit of +-2 is one of
+    +-1 a bit higher."""
     high = high_position(config)
     levels = {level * fmt.log2_radix for fmt in config.log_formats for level in range(fmt.LEVELS)}
     return sorted(levels | {0, 1, high, high + 1})
@@ -56,7 +66,8 @@ def even_positions(config: Config) -> list[int]:
     return sorted({position & ~1 for position in positions(config)})
 
 
-def row_width(config: Config) -> int:
+def partial_width(config: Config) -> int:
+    """Bits of a partial product."""
     return positions(config)[-1] + A_WIDTH
 
 
@@ -79,38 +90,38 @@ def offset_binary(code, is_signed):
 
 
 def operands_layout(config: Config) -> data.ArrayLayout:
-    """Operand a as the first digit of an operand b takes it, and as the second."""
+    """Operand a as the first digit of an operand b multiplies it, and as the second does."""
     return data.ArrayLayout(A_WIDTH + config.is_fpga, 2)
 
 
 def with_signs(a, digits, config: Config):
-    """Operand a, offset binary, as `operands_layout`: a digit that is negative takes its
-    complement."""
+    """Operand a, offset binary, as `operands_layout`: a negative digit multiplies its complement.
+    """
     return placed([a ^ sign.replicate(A_WIDTH) for sign in digits.negative], digits, config)
 
 
 def placed(pair, digits, config: Config):
-    """As `operands_layout`, what a pair of digits takes: one place up where they are higher."""
+    """As `operands_layout`, what a pair of digits multiplies: one place up where one is higher."""
     if config.is_fpga:
-        pair = [Mux(higher, one << 1, one)
-                for higher, one in zip(digits.higher, pair, strict=True)]
+        pair = [Mux(digits.higher[i], pair[i] << 1, pair[i]) for i in range(2)]
     return Cat(pair)
 
 
 def spread(copies, width: int):
-    """`width` bits, all the same, of copies that share what they drive."""
+    """`width` equal bits, of copies that share the load."""
     return Cat(copies[i * len(copies) // width] for i in range(width))
 
 
 def joined(total, split, config: Config) -> list[Addend]:
-    """A sum of rows as two addends: itself and 0, or if `split` (or copies of it) its first and its
-    second digits.
+    """A sum of partial products as two addends: itself and 0, or if `split` (or copies of it) the
+    sum of its first digits and 4 times the sum of its second digits.
 
-    They overlap as little as they can: what lies above the first digits is never theirs.
+    They overlap as little as they can: the first addend takes those bits of the second sum that lie
+    above the first sum.
     """
     high = high_position(config)
     low, top = total[:high], total[high:]
-    beside = top[:high - 2]  # what of the second digits, at weight 4, lies beside the first
+    beside = top[:high - 2]  # bits of the second sum that, at weight 4, overlap the first sum
     rest = Cat(top[len(beside):], Const(0, len(top)))
     kept = spread(split, len(beside) + len(top))
     upper = Cat(Mux(kept[len(beside) + i], rest[i], bit) for i, bit in enumerate(top))
@@ -174,12 +185,12 @@ class OperandDecoder(wiring.Component):
 
 
 class DigitMultiplier(wiring.Component):
-    """The row of one product: operand a at the positions of b's digits.
+    """The partial product: operand a at the positions of b's digits.
 
     Members
     -------
     operands : In, operand a for the first and for the second digit, see `with_signs`.
-    at : In, of `digits_layout`. row : Out(unsigned).
+    at : In, of `digits_layout`. partial : Out(unsigned).
 
     Combinational, no latency.
     """
@@ -189,12 +200,12 @@ class DigitMultiplier(wiring.Component):
         super().__init__({
             "operands": In(operands_layout(self.config)),
             "at": In(digits_layout(config)["at"].shape),
-            "row": Out(row_width(config)),
+            "partial": Out(partial_width(config)),
         })
 
     def elaborate(self, platform):
         m = Module()
-        high, width = high_position(self.config), row_width(self.config)
+        high, width = high_position(self.config), partial_width(self.config)
         first, second = self.operands
         places = even_positions(self.config) if self.config.is_fpga else positions(self.config)
         reach = len(first)
@@ -203,9 +214,9 @@ class DigitMultiplier(wiring.Component):
             chosen = chosen.replicate(reach)
             if position < high:
                 low |= (first & chosen) << position
-            if position + reach > high:  # one that lies across is a log-FP4's: both agree
+            if position + reach > high:  # a log-FP4's digit may lie across: both operands agree
                 top |= (second & chosen) << position
-        m.d.comb += self.row.eq(Cat(low[:high], top[high:width]))
+        m.d.comb += self.partial.eq(Cat(low[:high], top[high:width]))
         return m
 
 
@@ -234,15 +245,18 @@ class Multiplier(wiring.Component):
         m = Module()
         decoder = place(m, platform, "operand_decoder", OperandDecoder(self.config))
         m.d.comb += [decoder.code.eq(self.b), decoder.format.eq(self.b_format)]
-        sums = []
-        for name, code in (("digit_multiplier", self.a), ("zero_multiplier", Const(0, A_WIDTH))):
+
+        def partial(name: str, code):
+            """The sum of the digits' products with a code of operand a, and their excess."""
             multiplier = place(m, platform, name, DigitMultiplier(self.config))
             m.d.comb += [
                 multiplier.at.eq(decoder.digits.at),
                 Cat(*multiplier.operands).eq(with_signs(
                     offset_binary(code, self.a_signed), decoder.digits, self.config)),
             ]
-            sums.append(sum_of(
-                joined(multiplier.row, self.b_format == BFormat.INT4, self.config)))
-        m.d.comb += self.product.eq(sums[0] - sums[1])
+            is_int4 = self.b_format == BFormat.INT4
+            return sum_of(joined(multiplier.partial, is_int4, self.config))
+
+        m.d.comb += self.product.eq(partial("digit_multiplier", self.a)
+                                    - partial("zero_multiplier", Const(0, A_WIDTH)))
         return m

@@ -33,7 +33,7 @@ BENCHES = {
         Config(1, 1, 64, pipeline=3, target="fpga")), tests=1),
     "mac_tile": Bench("tetra_mac_tile", (
         TINY, Config(4, 2, 4, accumulator_width=20), ONE,
-        Config(1, 1, 32, accumulator_width=20), FPGA, SERIAL), tests=6),  # a single sum overflows
+        Config(1, 1, 32, accumulator_width=20), FPGA, SERIAL), tests=7),  # a single sum overflows
     "rescale": Bench("tetra_rescale_unit", (
         TINY, Config(2, 2, 8, radices=(2,)), Config(2, 2, 8, stochastic=False), SERIAL,
         Config(2, 2, 8, serial=True)), tests=4),

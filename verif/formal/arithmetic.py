@@ -17,19 +17,19 @@ from hdl.layouts import WORD, BFormat, codes_layout, tag_layout
 from hdl.rescaler.rescale import RescaleUnit
 from hdl.scales.layouts import STATISTICS_LAYOUT
 from hdl.scales.statistics import ADDENDS, SEGMENT, StatisticsUnit, squares_cycles
-from hdl.tile.dot_product import DotProduct, row_sum_width
+from hdl.tile.dot_product import DotProduct, lane_sum_width
 from hdl.tile.mac_cell import (
     COPIES,
     MacCell,
     held_layout,
     held_width,
-    row_worth,
+    partial_worth,
     total_width,
 )
 from hdl.tile.mac_tile import MacTile
 from hdl.tile.multiplier import digits_layout, joined
 from verif.formal.harness import SMALL, Harness, implies, latency
-from verif.formal.progress import blocks_held
+from verif.formal.progress import blocks_held, stages_of
 
 # One cell, whose neighbours are copies of it; the narrowest accumulator and the widest.
 NARROW = Config(1, 1, 2, accumulator_width=20, pipeline=1)
@@ -43,11 +43,11 @@ def accumulator(config: Config, beyond: int = 0) -> Harness:
     INT4 codes whatever they are or without -8 (INT4_SYM).
 
     A block's reach is the largest product of its formats times its steps, K * max_product, at most
-    2**(accumulator_width - 1) - 1; its weight is K * row_worth, at most 2**held_width - 1. Both
+    2**(accumulator_width - 1) - 1; its weight is K * partial_worth, at most 2**held_width - 1. Both
     hold if K <= max_k (`test_the_reach_of_a_block_is_max_k`). At every stage of the tile, what a
     cell holds and what the zero cell holds is at most the weight so far, and they differ by the
     reach so far at most. The first beat after a block's last is a first one. What a cell adds is
-    replaced by what `exact_total` and `sums_of_rows` prove of it.
+    replaced by what `exact_total` and `lane_sums` prove of it.
     `beyond` widens the first bound, to see that it is needed.
     """
     h = Harness(MacTile(config))
@@ -58,9 +58,9 @@ def accumulator(config: Config, beyond: int = 0) -> Harness:
     offered_kind = [(beat.b_format == BFormat.of(b)) & (beat.a_signed == a.signed)
                     & (symmetric == Cat(a is INT4_SYM, b is INT4_SYM)) for a, b in kinds]
     limits = (2**(config.accumulator_width - 1) - 1 + beyond, 2**held_width(config) - 1)
-    worths = ([max_product(a, b) for a, b in kinds], [row_worth(b) for _, b in kinds])
+    worths = ([max_product(a, b) for a, b in kinds], [partial_worth(b) for _, b in kinds])
     cells = ("mac_cell_0_0.", "zero_cell_0.")
-    valid, (first, split) = h.net("valid", 2), _controls(h, cells)
+    valid, (first, split) = Cat(stage.valid for stage in stages_of(h, "")), _controls(h, cells)
     offered_lanes = sum(beat.lanes)
     lanes, kind = h.ghost(range(config.lanes + 1), "lanes"), h.ghost(len(kinds), "kind")
     begun = h.ghost(1, "begun")  # a block is being sent: the next beat may go on with it
@@ -135,20 +135,20 @@ def accumulator(config: Config, beyond: int = 0) -> Harness:
 
 
 def exact_total(config: Config) -> Harness:
-    """What a cell is about to hold is what it holds, from 0 if `first`, plus its sum of rows."""
+    """What a cell is about to hold is what it holds, from 0 if `first`, plus its lanes' sum."""
     h = Harness(MacCell(config))
     dut = h.dut
     held = h.net("accumulator", held_layout(config)).sum
-    rows = h.net("row_sum.total", row_sum_width(config))
+    lanes = h.net("lane_sum.total", lane_sum_width(config))
     goes_on, split = h.net("goes_on", COPIES), h.net("split_here", COPIES)
     # every copy is of the same bit
-    h.assume(dut.first == dut.first[0].replicate(COPIES),
-             dut.split == dut.split[0].replicate(COPIES))
+    h.assume(dut.control.first == dut.control.first[0].replicate(COPIES),
+             dut.control.split == dut.control.split[0].replicate(COPIES))
     entered = h.ghost(1, "entered")
-    with h.m.If(dut.enable[-1]):
+    with h.m.If(dut.control.enable[-1]):
         h.m.d.sync += entered.eq(1)
     h.prove(implies(entered, h.net("total", total_width(config)) == Mux(goes_on[0], held, 0)
-                    + sum_of(joined(rows, split[0], config))),
+                    + sum_of(joined(lanes, split[0], config))),
             implies(entered, (goes_on == goes_on[0].replicate(COPIES))
                     & (split == split[0].replicate(COPIES))))
     return h
@@ -157,13 +157,13 @@ def exact_total(config: Config) -> Harness:
 def _controls(h: Harness, cells) -> list:
     """`first` and `split` beside every stage; those beside the accumulators are in the cells, which
     is proven to be all the same from the first beat on."""
-    found, valid = [], h.net("valid", 2)
+    found, stages = [], stages_of(h, "")
     entered = h.ghost(1, "entered")
-    with h.m.If(h.dut.i.ready & valid[0]):
+    with h.m.If(h.dut.i.ready & stages[0].valid):
         h.m.d.sync += entered.eq(1)
-    h.prove(implies(valid[1], entered))
-    for name, inner, flip in (("begins", "goes_on", 1), ("splits", "split_here", 0)):
-        before = h.net(name)
+    h.prove(implies(stages[1].valid, entered))
+    for name, inner, flip in (("first", "goes_on", 1), ("split", "split_here", 0)):
+        before = stages[0][name]
         here = [h.net(f"{cell}{inner}", COPIES) for cell in cells]
         bit = here[0][0] ^ flip
         h.prove(*(implies(entered, copies == (bit ^ flip).replicate(COPIES)) for copies in here))
@@ -171,9 +171,9 @@ def _controls(h: Harness, cells) -> list:
     return found
 
 
-def sums_of_rows(config: Config) -> Harness:
-    """What rows add up to, and what rows of zeros do, is at most the lanes times `row_worth`; they
-    differ by the lanes times the largest product at most. Lanes beyond K have a code b of zero;
+def lane_sums(config: Config) -> Harness:
+    """The sum of partial products, like its excess, is at most the lanes times `partial_worth`; the
+    two differ by the lanes times the largest product at most. Lanes beyond K have a code b of zero;
     the others are counted. Codes that lack -8 are worth no more than INT4_SYM's."""
     h = Harness(DotProduct(config))
     dut = h.dut
@@ -181,14 +181,15 @@ def sums_of_rows(config: Config) -> Harness:
                  for operand, codes in (("a", dut.a), ("b", dut.b))}
     lanes = h.ghost(range(config.lanes + 1), "lanes")
     h.m.d.sync += lanes.eq(sum(Value.cast(code).any() for code in dut.b))
-    rows = [h.net(f"{name}.total", row_sum_width(config)) for name in ("products", "zeros")]
+    totals = [h.net(f"{name}.total", lane_sum_width(config)) for name in ("products", "zeros")]
     for a, b in product(A_FORMATS, b_formats(config)):
         taken = dut.enable & (dut.a_signed == a.signed) & (dut.b_format == BFormat.of(b))
         taken &= (symmetric["a"] | (a is not INT4_SYM)) & (symmetric["b"] | (b is not INT4_SYM))
         taken = h.past(taken)
-        sums = [sum_of(joined(total, Const(b in (INT4, INT4_SYM), 1), config)) for total in rows]
+        split = Const(b in (INT4, INT4_SYM), 1)
+        sums = [sum_of(joined(total, split, config)) for total in totals]
         h.prove(implies(taken, _at_most(sums[0] - sums[1], lanes * max_product(a, b))),
-                *(implies(taken, value <= lanes * row_worth(b)) for value in sums))
+                *(implies(taken, value <= lanes * partial_worth(b)) for value in sums))
     return h
 
 
@@ -217,7 +218,7 @@ def overflow_flag(config: Config) -> Harness:
     taken, (first, split) = h.net("accumulate"), _controls(h, cells)
     drain = []
     for cell in cells:
-        total = h.net(f"{cell}row_sum.total", row_sum_width(config))
+        total = h.net(f"{cell}lane_sum.total", lane_sum_width(config))
         drain.append(h.net(f"{cell}drain", held_layout(config)))
         held = h.net(f"{cell}accumulator", held_layout(config))
         exact = Signal(held_width(config) + 8, name=f"{cell[:-1]}_exact")
@@ -252,7 +253,7 @@ def absent_rows_and_columns() -> Harness:
              *(implies(i.valid, (i.p.a[0][lane] == 0)
                        & ((i.p.b[0][lane] <= 1) | (i.p.b[0][lane] == 5)))
                for lane in range(config.lanes)))
-    valid = h.net("valid", 2)
+    valid = Cat(stage.valid for stage in stages_of(h, ""))
     begun, active = h.ghost(1, "begun"), h.ghost(1, "active")  # as in `accumulator`
     with h.m.If(i.valid & i.ready):
         h.m.d.sync += begun.eq(~i.p.last)
@@ -274,10 +275,10 @@ def absent_rows_and_columns() -> Harness:
             implies(valid[1] & ~first[1], active),
             implies(valid[0] & ~first[0], valid[1] | active))
     for cell in cells:
-        rows = h.net(f"{cell}row_sum.total", row_sum_width(config))
+        lanes = h.net(f"{cell}lane_sum.total", lane_sum_width(config))
         accumulator, drain = (h.net(f"{cell}{name}", held_layout(config))
                               for name in ("accumulator", "drain"))
-        h.prove(implies(valid[1], rows == 0),
+        h.prove(implies(valid[1], lanes == 0),
                 implies(active, Value.cast(accumulator) == 0),
                 implies(left != 0, Value.cast(drain) == 0))
     h.prove(*(implies(there, rows == 1) for there, rows in blocks_held(h, "")), ~h.dut.overflow)

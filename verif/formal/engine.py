@@ -21,11 +21,10 @@ from hdl.engine.walk import block_layout
 from hdl.layouts import tag_layout
 from hdl.rescaler.rescale import RescaleUnit
 from hdl.scales.adaptive import AdaptUnit
-from hdl.tile.dot_product import RowSum
 from hdl.tile.mac_tile import MacTile
 from verif.formal.adaptive import measuring, report_within, reporting, rows_expected
 from verif.formal.harness import SMALL, Harness, implies, latency
-from verif.formal.progress import blocks_held
+from verif.formal.progress import blocks_held, stages_of
 from verif.formal.streams import stable, streams_of
 
 
@@ -223,11 +222,11 @@ def joined(h: Harness, drainer):
 def positions_held(h: Harness, fed) -> list:
     """Ghosts beside the places of `blocks_held`: where in its job's walk a block lies. `fed` is the
     position of the block that is being fed."""
-    stages = 1 + latency(RowSum, h.dut.config)
+    stages = stages_of(h, "mac_tile.")
     advance, capture, moves = (
         h.net(f"mac_tile.{name}") for name in ("i__ready", "capture", "moved"))
     row, waits, left, full, *staged = places = [
-        h.ghost(fed.shape(), f"position_{place}") for place in range(stages + 4)]
+        h.ghost(fed.shape(), f"position_{place}") for place in range(len(stages) + 4)]
     waiting, out = h.net("mac_tile.waiting"), h.inner("mac_tile.", MacTile(h.dut.config)).o
     with h.m.If(~out.valid | out.ready):
         h.m.d.sync += row.eq(Mux(waiting, waits, left))
@@ -235,8 +234,7 @@ def positions_held(h: Harness, fed) -> list:
         h.m.d.sync += waits.eq(left)
     with h.m.If(capture):
         h.m.d.sync += left.eq(full)
-    with h.m.If(advance & h.net("mac_tile.valid", stages)[-1]
-                & h.net("mac_tile.last", stages)[-1]):
+    with h.m.If(advance & stages[-1].valid & stages[-1].last):
         h.m.d.sync += full.eq(staged[0])
     with h.m.If(advance):
         h.m.d.sync += [after.eq(before) for after, before in pairwise([*staged, fed])]

@@ -16,8 +16,8 @@ from hdl.scales.solver_adder import (
     Z_SHAPE,
     SolverAdder,
 )
-from hdl.tile.dot_product import RowSum
-from hdl.tile.mac_tile import MacTile
+from hdl.tile.dot_product import LaneSum
+from hdl.tile.mac_tile import MacTile, stage_layout
 from verif.formal.harness import SMALL, Harness, implies, latency
 
 
@@ -37,6 +37,13 @@ def rescale_progress() -> Harness:
     return h
 
 
+def stages_of(h: Harness, path: str) -> list:
+    """The registers of the tile at `path` that say what is in its stages, oldest last."""
+    config = h.dut.config
+    return [h.net(f"{path}stage_{n}", stage_layout(config))
+            for n in range(1 + latency(LaneSum, config))]
+
+
 def blocks_held(h: Harness, path: str) -> list:
     """The places in the tile at `path` that may hold a block whose last beat is in, oldest first:
     whether there is one, and its rows that are still to come. A block's last row in the output
@@ -44,8 +51,7 @@ def blocks_held(h: Harness, path: str) -> list:
     block behind it."""
     config = h.dut.config
     rows = beat_layout(config)["rows"].shape
-    stages = 1 + latency(RowSum, config)
-    valid, last = h.net(f"{path}valid", stages), h.net(f"{path}last", stages)
+    stages = stages_of(h, path)
     left, row = h.net(f"{path}left", rows), h.inner(path, MacTile(config)).o
     waiting, second = h.net(f"{path}waiting"), h.net(f"{path}waiting_row", row_layout(config)).last
     full, capture, moved = (h.net(f"{path}{name}") for name in ("full", "capture", "moved"))
@@ -56,12 +62,11 @@ def blocks_held(h: Harness, path: str) -> list:
             # what was decided in the cycle before is what the registers say now
             moved == ((left != 0) & ~waiting),
             capture == (full & ((left == 0) | ((left == 1) & ~waiting))),
-            h.net(f"{path}advance") == ~(valid[-1] & full & ~capture))
+            h.net(f"{path}advance") == ~(stages[-1].valid & full & ~capture))
     return [(ends[0], Const(1)), (ends[1], 1 + behind[0]),
             (left != 0, left + behind[1] + (behind[0] & ~ends[1])),
             (full, h.net(f"{path}full_rows", rows)),
-            *((valid[stage] & last[stage], h.net(f"{path}rows_{stage}", rows))
-              for stage in reversed(range(stages)))]
+            *((stage.valid & stage.last, stage.rows) for stage in reversed(stages))]
 
 
 def tile_progress() -> Harness:

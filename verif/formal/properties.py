@@ -89,9 +89,9 @@ PROPERTIES = (
              lambda: engine.engine_progress(TINY),
              # the feeder stops after a row of blocks
              ({"feeder.walk.last": "feeder.walk.last_col"},)),
-    Property("rows are worth what their products are", "DotProduct",
-             lambda: arithmetic.sums_of_rows(arithmetic.NARROW), (
-                 {"zeros.digit_multiplier_0.row": "16'h0000"},)),
+    Property("partial products are worth what products are", "DotProduct",
+             lambda: arithmetic.lane_sums(arithmetic.NARROW), (
+                 {"zeros.digit_multiplier_0.partial": "16'h0000"},)),
     *(prop for bits, config in ((20, arithmetic.NARROW), (32, arithmetic.WIDE)) for prop in (
         Property(f"a cell adds up exactly, {bits} bits", "MacCell",
                  partial(arithmetic.exact_total, config),
@@ -99,7 +99,7 @@ PROPERTIES = (
         Property(f"no overflow up to max_k, {bits} bits", "MacTile",
                  partial(arithmetic.accumulator, config), (
                      {"accumulate": "1'b1"},  # of beats that are not there
-                     {"begins": "1'b0"})),  # blocks are added up
+                     {"mac_cell_0_0.goes_on": "4'hf"})),  # blocks are added up
     )),
     Property("an overflow raises the flag", "MacTile",
              lambda: arithmetic.overflow_flag(arithmetic.NARROW), (

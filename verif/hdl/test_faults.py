@@ -26,8 +26,9 @@ class Fault(NamedTuple):
 FAULTS = (
     Fault("multiplier", "a position of a digit is lost", r"& \{ at\[10\],[^}]*\}", "& 4'h0"),
     Fault("dot_product", "a carry-save adder's carry is an OR", r"= a & b;", "= a | b;"),
-    Fault("mac_tile", "a block starts from the last one's sums", r"\.first\(\{ begins[^)]*\)",
-     ".first(4'h0)"),
+    Fault("mac_tile", "a block starts from the last one's sums", r"~ control\[5:2\]", "4'hf"),
+    Fault("mac_tile", "a sum that has wrapped is forgotten", r"accumulator\[21\] & goes_on\[3\]",
+          "1'h0", Config(4, 2, 4, accumulator_width=20)),
     Fault("rescale", "ties go up", r"\| whole\[0\]", "| 1'h1"),
     Fault("rescale", "random words come from another round",
           r"\{ x_0\[29:0\], x_0\[31:30\] \}", "{ x_0[28:0], x_0[31:29] }"),

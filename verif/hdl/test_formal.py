@@ -10,7 +10,7 @@ import pytest
 from golden.config import PRESETS
 from golden.formats import A_FORMATS, max_product
 from hdl.layouts import BFormat
-from hdl.tile.mac_cell import held_width, row_worth
+from hdl.tile.mac_cell import held_width, partial_worth
 from verif.formal import __main__ as command
 from verif.formal import arithmetic, prover
 from verif.formal.harness import SMALL, Harness
@@ -48,7 +48,7 @@ def test_the_reach_of_a_block_is_max_k():
             k = config.max_k(a, b)
             assert k * max_product(a, b) <= limit
             assert k == config.max_dim or (k + 1) * max_product(a, b) > limit
-            assert k * row_worth(b) < 2**held_width(config)
+            assert k * partial_worth(b) < 2**held_width(config)
 
 
 def test_a_longer_block_overflows():

@@ -11,7 +11,7 @@ from golden.config import TARGETS, Config
 from golden.formats import A_FORMATS, B_FORMATS, INT4, INT4_SYM, UINT4, LogFormat, max_product
 from golden.gemm import gemm, mac_values
 from hdl.layouts import BFormat, beat_layout, row_layout
-from hdl.tile.mac_cell import held_width, row_worth
+from hdl.tile.mac_cell import held_width, partial_worth
 from hdl.tile.mac_tile import MacTile
 from verif.bench.benches import BENCHES, run_bench
 from verif.bench.stimuli import operand_beats, random_codes
@@ -163,6 +163,28 @@ async def overflow_outranks_clear(dut):
     assert dut.overflow.value == 1
 
 
+@cocotb.test()
+async def a_sum_that_has_wrapped_is_remembered(dut):
+    """However small a sum looks after it has wrapped, the block is flagged; the next is not."""
+    bench = TileBench(dut, 0.0, 0.0)
+    config, rng = bench.config, bench.rng
+    await bench.reset()
+    fmt = config.log_formats[0]
+    beats = -(-2 ** held_width(config) // (config.lanes * max_product(UINT4, fmt)))
+    if beats > LONGEST:
+        return
+    a = np.full((config.rows, (beats + 2) * config.lanes), 15)
+    a[:, beats * config.lanes:] = 0
+    b = np.full((config.cols, a.shape[1]), 7)
+    await alone(bench, block_beats(rng, config, a, UINT4, b, fmt), None, None)
+    assert dut.overflow.value == 1, f"overflow: expected 1 for {beats} beats of 15 and two of 0"
+    await clear(bench)
+    a = a[:, -config.lanes:]
+    expected = result_rows(config, a, UINT4, b[:, :config.lanes], fmt)
+    await alone(bench, block_beats(rng, config, a, UINT4, b[:, :config.lanes], fmt), expected, a)
+    assert dut.overflow.value == 0
+
+
 LONGEST = 1024  # beats of a block that is worth a bench's time
 
 
@@ -196,7 +218,7 @@ async def what_does_not_exist_raises_no_flag(dut):
     config, rng = bench.config, bench.rng
     await bench.reset()
     for b_fmt in b_formats(config):
-        k = 3 * 2 ** held_width(config) // row_worth(b_fmt)
+        k = 3 * 2 ** held_width(config) // partial_worth(b_fmt)
         if k > LONGEST * config.lanes:
             continue
         # no digit is negative, so the zero cell's sum is zero too: once that one is lost, nobody

@@ -227,15 +227,15 @@ def test_a_placement_that_goes_on_for_ever_is_given_up(monkeypatch, tmp_path):
 
 def test_blocks_above_an_adder_are_not_merged_into_it():
     """A sum of sums stays carry chains: a LUT4 per bit, where carry-save rows need two."""
-    from hdl.tile.dot_product import RowSum
+    from hdl.tile.dot_product import LaneSum
 
     library = Library()
     config = replace(PRESETS["tiny"], pipeline=1)
-    top = library.convert(RowSum, config)
+    top = library.convert(LaneSum, config)
     cells = Mapping(library.text, top, ECP5, False).run().cells
     chained = sum(cells.get(name, 0) * n for name, n in ECP5.lut.items())
     library = Library()
-    library.convert(RowSum, replace(config, target="asic"))
+    library.convert(LaneSum, replace(config, target="asic"))
     cells = Mapping(library.text, top, ECP5, False).run().cells
     assert chained < 0.85 * sum(cells.get(name, 0) * n for name, n in ECP5.lut.items())
 
