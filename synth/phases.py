@@ -13,7 +13,7 @@ from golden.config import Config
 
 
 class PairEncoder(wiring.Component):
-    """Joint level q and sign to both codes, as `hdl.rescaler.rounding.Radix4Rounder` ends.
+    """Joint level q and sign to both codes, as a rounder for radix 4 alone would end.
 
     Members: q : In(4). sign : In(1). even, odd : Out(4). Combinational.
     """

@@ -43,11 +43,26 @@ def test_pages_name_classes_and_modules_that_exist(page):
     if not page.startswith("docs/history/"):  # which names what is gone
         for name in re.findall(r"`([A-Z]\w*[a-z]\w*)(?:\.\w+)*(?:\([^`]*\))?`", text):
             assert re.search(rf"\b{name}\b", code), f"{page} names {name}, which is nowhere"
+    check_dotted_names(page, text)
+
+
+def check_dotted_names(where, text: str) -> None:
+    """AssertionError unless `golden.gemm.gemm` and the like name a module, and what is in it."""
     for name in re.findall(rf"`((?:{'|'.join(FOLDERS)})(?:\.\w+)+)`", text):
         parts = name.split(".")
-        assert any((ROOT / "/".join(parts[:i])).with_suffix(".py").exists()
-                   or (ROOT / "/".join(parts[:i])).is_dir() for i in range(2, len(parts) + 1)), (
-            f"{page} names {name}, which does not exist")
+        ends = [i for i in range(1, len(parts) + 1)
+                if (ROOT / "/".join(parts[:i])).with_suffix(".py").exists()
+                or (ROOT / "/".join(parts[:i])).is_dir()]
+        module = (ROOT / "/".join(parts[:ends[-1]])).with_suffix(".py")
+        inside = module.read_text() if module.exists() else ""
+        assert all(re.search(rf"\b{part}\b", inside) for part in parts[ends[-1]:]), (
+            f"{where} names {name}, which does not exist")
+
+
+def test_docstrings_name_what_exists():
+    for folder in FOLDERS:
+        for path in (ROOT / folder).rglob("*.py"):
+            check_dotted_names(path, path.read_text())
 
 
 def test_readme_names_targets_that_exist():

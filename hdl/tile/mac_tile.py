@@ -66,8 +66,8 @@ class MacTile(wiring.Component):
         take = Signal()
         m.d.comb += [self.i.ready.eq(advance), take.eq(self.i.valid & advance)]
 
-        # Cycle 0: operands. A row of the grid takes its own offset binary; a column has its own
-        # decoded once for all rows, as zero in the lanes beyond K and in columns that do not exist.
+        # Cycle 0: operands. A row of the grid has its own made offset binary; a column has its own
+        # decoded once for all rows, as zero in lanes beyond K and in columns that do not exist.
         a = Signal(codes_layout(config, config.rows), reset_less=True)
         digits = Signal(data.ArrayLayout(
             data.ArrayLayout(digits_layout(config), config.lanes), config.cols), reset_less=True)
