@@ -19,7 +19,7 @@ from golden.rescale import Rescale, Rescaled
 from golden.solver import SolveMode
 from hdl.rescaler.rounding import fraction_width
 
-OUTCOMES = ("clamped", "vanished")
+OUTCOMES = ("clamped", "vanished")  # as reports count them
 INT32_CLASSES = ("lowest", "zero", "< 2**10", "< 2**20", "< 2**30", ">= 2**30", "highest")
 SEEDS = {0: "0", 1: "1", 2**32 - 1: "2**32 - 1"}
 
@@ -87,11 +87,10 @@ class Coverage:
             self._hit("seed", SEEDS.get(then.seed, "another"))
         if job.a is not None:
             self._count_k(config, job)
-        statistics = result.statistics if report is None else report.statistics
         point = f"{then.fmt.name}, {('even', 'odd')[then.scale.shift % 2]} shift"
-        for name, count in zip(OUTCOMES, (statistics.saturated, statistics.underflowed),
-                               strict=True):
-            self._hit(point, name, count)
+        if report is not None:  # which alone tells
+            self._hit(point, "clamped", report.statistics.saturated)
+            self._hit(point, "vanished", report.statistics.underflowed)
         if result.codes.size:
             self._count_results(point, then.fmt, result.codes.astype(np.int64))
         self._count_lost_bits(config, job, then)

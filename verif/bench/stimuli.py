@@ -74,6 +74,8 @@ def random_seed(rng, config: Config, fmt) -> int | None:
 def random_near_ties(rng, shape) -> tuple[np.ndarray, Dyadic]:
     """Inputs and their scale: some half-way between codes or levels, some a small bit beyond that,
     which no fraction holds."""
+    if rng.random() < 0.4:
+        return random_beyond_the_top(rng, shape)
     point = int(rng.integers(20, 25))
     exponent = np.minimum(rng.integers(0, 15, shape), 10)  # 64, the top level, is common
     tie = rng.choice([4, 5, 6], shape) << exponent  # in quarters of 2**-4
@@ -81,6 +83,20 @@ def random_near_ties(rng, shape) -> tuple[np.ndarray, Dyadic]:
     tie = np.where(rng.random(shape) < 0.5, tie, few) << point - 6
     bit = np.where(rng.random(shape) < 0.7, 1 << rng.integers(0, point - 19, shape), 0)
     return (tie + bit) * rng.choice([-1, 1], shape), Dyadic(2**15, 15 + point)
+
+
+def random_beyond_the_top(rng, shape) -> tuple[np.ndarray, Dyadic]:
+    """Inputs and their scale: some beyond the top level by less than 2**-32, some just below it.
+
+    Only a multiplier of many bits makes products with bits so far below the point.
+    """
+    shift = 40
+    top = int(LogFormat.TOP) << shift
+    multipliers = np.arange(2**15 + 1, 2**16, 2)
+    inputs = -(-top // multipliers)
+    found = rng.choice(np.flatnonzero(inputs * multipliers - top < 2 ** (shift - 32)))
+    x = int(inputs[found]) - rng.integers(0, 2, shape)
+    return x * rng.choice([-1, 1], shape), Dyadic(int(multipliers[found]), shift)
 
 
 def output_formats(config: Config) -> list:

@@ -19,7 +19,7 @@ def test_random_jobs_hit_every_bin():
     coverage = Coverage()
     for _, config, seed, _ in regress.runs(regress.BINDING, range(1, 11), 1):
         rng, golden = np.random.default_rng(seed), GoldenBackend(config)
-        for _ in range(120):
+        for _ in range(200):
             job = random_job(rng, config, longest=LONGEST)
             coverage.add(config, job, golden.run(job))
     assert not coverage.missed
