@@ -78,30 +78,33 @@ class _Job(ctypes.Structure):
     ]
 
 
-def build(config: Config, *, trace: bool = False) -> Path:
+def build(config: Config, *, trace: bool = False, few_jobs: bool = False) -> Path:
     """The shared library of the engine in this configuration, built unless it is cached.
 
-    `trace` adds FST waveforms (slower). ToolError if a tool is missing or fails.
+    `trace` adds FST waveforms (slower). `few_jobs` compiles in a fraction of the time what then
+    runs slower. ToolError if a tool is missing or fails.
     """
     key = model_key(verilog_file(config, TOP), *(path.read_bytes() for path in CPP),
-                    *_options(config, trace))
-    make = partial(build_model, config, trace=trace)
+                    *_options(config, trace, few_jobs))
+    make = partial(build_model, config, trace=trace, few_jobs=few_jobs)
     return cached("engine", key, [LIBRARY], make) / LIBRARY
 
 
-def build_model(config: Config, folder: Path, *, trace: bool = False) -> None:
+def build_model(config: Config, folder: Path, *, trace: bool = False,
+                few_jobs: bool = False) -> None:
     """Build the shared library in `folder`, whatever is cached."""
     if trace:
         check_fst_headers()
     verilog = verilog_file(config, TOP)
-    run([str(verilator_bin() / "verilator"), *_options(config, trace), str(CONTROL), str(verilog),
-         *map(str, CPP), "-Mdir", ".", "--build", "-j", "0"], folder,
+    run([str(verilator_bin() / "verilator"), *_options(config, trace, few_jobs), str(CONTROL),
+         str(verilog), *map(str, CPP), "-Mdir", ".", "--build", "-j", "0"], folder,
         "building the verilated engine")
     for header in folder.glob("*.gch"):
         header.unlink()  # precompiled headers: 140 MB that nobody reads again
 
 
-def _options(config: Config, trace: bool) -> list[str]:
+def _options(config: Config, trace: bool, few_jobs: bool) -> list[str]:
+    level = "-O0" if few_jobs else "-O1" if trace else "-O3"
     layout, tag = result_layout(config), tag_layout(config)
     macros = {
         "ROWS": config.rows, "COLS": config.cols, "LANES": config.lanes,
@@ -112,7 +115,7 @@ def _options(config: Config, trace: bool) -> list[str]:
     }
     return [
         "--cc", "--lib-create", "engine_model", "--prefix", "Vmodel", "--top-module", TOP,
-        *OPTIONS, "-MAKEFLAGS", f"{make_flags()} OPT_FAST={'-O1' if trace else '-O3'} OPT_SLOW=-O0",
+        *OPTIONS, "-MAKEFLAGS", f"{make_flags()} OPT_FAST={level} OPT_SLOW=-O0",
         *(["--trace-fst"] if trace else []), "-CFLAGS",
         " ".join(["-fPIC", *(f"-D{name}={value}" for name, value in macros.items())]),
     ]
@@ -126,6 +129,7 @@ class RtlBackend:
     config : the configuration to build.
     trace : None, or (file, first job, number of jobs) of an FST waveform to write.
     stall : every stream idles in `stall` of 256 cycles, for tests. seed : of those idle cycles.
+    few_jobs : rather compile quickly than run fast.
 
     Members
     -------
@@ -141,7 +145,7 @@ class RtlBackend:
     """
 
     def __init__(self, config: Config, *, trace: tuple[Path, int, int] | None = None,
-                 stall: int = 0, seed: int = 1):
+                 stall: int = 0, seed: int = 1, few_jobs: bool = False):
         self._engine = None
         self._lock = threading.Lock()
         self._lost = False  # the table of scales, by a job that failed
@@ -155,7 +159,7 @@ class RtlBackend:
         self._traced = range(first, first + as_integer("jobs in the trace", count, 0))
         if file is not None:
             Path(file).write_bytes(b"")  # an OSError now: the harness could not raise one
-        library = ctypes.CDLL(str(build(config, trace=trace is not None)))
+        library = ctypes.CDLL(str(build(config, trace=trace is not None, few_jobs=few_jobs)))
         library.engine_new.restype = ctypes.c_void_p
         library.engine_new.argtypes = [ctypes.c_char_p]
         library.engine_run.argtypes = [ctypes.c_void_p, ctypes.POINTER(_Job)]

@@ -14,18 +14,18 @@ LONGEST = 2**16  # beats of a job: of K as long as any configuration takes it
 
 
 def fuzz_engine(config: Config, *, seed: int, jobs: int, stall: int | None = None,
-                coverage: Coverage | None = None) -> int:
+                coverage: Coverage | None = None, few_jobs: bool = False) -> int:
     """Run random jobs; returns how many results were compared.
 
     `stall` idles every stream in so many of 256 cycles; None draws it anew from the seed.
-    `coverage` counts what the jobs have met. AssertionError with seed and job at the first
-    difference.
+    `coverage` counts what the jobs have met. `few_jobs` : as of `RtlBackend`.
+    AssertionError with seed and job at the first difference.
     """
     rng = np.random.default_rng(seed)
     stall = int(rng.choice([0, 40, 120])) if stall is None else stall
     golden = GoldenBackend(config)
     compared = 0
-    with RtlBackend(config, stall=stall, seed=seed) as rtl:
+    with RtlBackend(config, stall=stall, seed=seed, few_jobs=few_jobs) as rtl:
         for index in range(jobs):
             job = random_job(rng, config, longest=LONGEST)
             expected, actual = golden.run(job), rtl.run(job)

@@ -30,7 +30,8 @@ class Pair:
     """An RTL backend and the golden model that follows it."""
 
     def __init__(self):
-        self.rtl, self.golden, self.open = RtlBackend(CONFIG), GoldenBackend(CONFIG), True
+        self.rtl, self.golden = RtlBackend(CONFIG, few_jobs=True), GoldenBackend(CONFIG)
+        self.open = True
 
     def run(self, job: Job) -> None:
         if not self.open:

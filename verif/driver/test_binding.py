@@ -58,7 +58,7 @@ def test_two_engines_run_in_parallel():
     x = rng.integers(-(2**31), 2**31, (4095, 8))
     long, short = Job.quantise(x, Rescale(INT32)), Job.quantise(x[:3], Rescale(INT32))
     found = []
-    with RtlBackend(TINY) as first, RtlBackend(TINY) as second:
+    with RtlBackend(TINY, few_jobs=True) as first, RtlBackend(TINY, few_jobs=True) as second:
         thread = threading.Thread(target=lambda: found.append(first.run(long)))
         thread.start()
         meanwhile = 0
@@ -74,7 +74,7 @@ def test_a_failed_job_never_loses_the_table_silently(monkeypatch):
     entry = Entry(exponent=5, valid=True)
     preset_, look = Job.table(Adapt(2, preset=entry)), Job.table(Adapt(2))
     plain = Job.quantise(np.ones((2, 2), int), RAW)
-    with RtlBackend(TINY) as rtl:
+    with RtlBackend(TINY, few_jobs=True) as rtl:
         rtl.run(preset_)
         with pytest.raises(ValueError, match="tensor 8 is unknown"):
             rtl.run(Job.table(Adapt(8)))
@@ -102,7 +102,7 @@ def test_an_interrupt_loses_the_table_too(monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    with RtlBackend(TINY) as rtl:
+    with RtlBackend(TINY, few_jobs=True) as rtl:
         monkeypatch.setattr(driver.verilated, "unpack_report", interrupted)
         with pytest.raises(KeyboardInterrupt):
             rtl.run(Job.table(Adapt(0)))
@@ -123,6 +123,6 @@ def test_traces_that_cannot_be_written(tmp_path):
     for window, text in (((-1, 1), "first job of the trace = -1 is out of range"),
                          ((0, 1.5), "jobs in the trace = 1.5 is out of range")):
         with pytest.raises(ValueError, match=text):
-            RtlBackend(TINY, trace=(tmp_path / "x.fst", *window))
+            RtlBackend(TINY, few_jobs=True, trace=(tmp_path / "x.fst", *window))
     with pytest.raises(OSError, match="No such file or directory"):
-        RtlBackend(TINY, trace=(tmp_path / "missing" / "x.fst", 0, 1))
+        RtlBackend(TINY, few_jobs=True, trace=(tmp_path / "missing" / "x.fst", 0, 1))
