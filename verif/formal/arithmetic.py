@@ -290,7 +290,7 @@ def absent_columns() -> Harness:
     h = Harness(RescaleUnit(SMALL))
     valid = h.net("valid", latency(RescaleUnit))
     measured, outcome = h.dut.measured, h.dut.outcome
-    keep = h.net("tag_0", tag_layout(SMALL)).keep
+    keep = h.net("tag_1", tag_layout(SMALL)).keep
     for c in range(SMALL.cols):
         h.prove(implies(valid[0] & ~keep[c], ~h.net(f"rescale_lane_{c}.counts")),
                 implies(valid[1] & ~measured.keep[c],

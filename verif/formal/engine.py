@@ -52,7 +52,7 @@ def in_rescale(h: Harness):
     unit, config = "rescale_unit.", h.dut.config
     stages = latency(RescaleUnit, config)
     valid = h.net(f"{unit}valid", stages)
-    tags = [h.net(f"{unit}tag_{stage}", tag_layout(config)) for stage in range(stages)]
+    tags = [h.net(f"{unit}tag_{cycle}", tag_layout(config)) for cycle in range(1, stages + 1)]
     # what is measured now is a row of this stage
     h.prove(implies(h.net(f"{unit}fresh"), valid[1] & tags[1].measure))
     return list(zip(valid, tags, strict=True))
