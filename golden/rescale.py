@@ -13,7 +13,6 @@ import numpy as np
 from golden import checks, logfp4, random_words
 from golden.dyadic import IDENTITY, Dyadic
 from golden.formats import FP4_R4, INT32, ZERO_POINTS, IntFormat, LogFormat, Phase, as_format
-from golden.formats import ZERO_POINT_WIDTH as ZERO_POINT_WIDTH  # the hardware's specs are here
 from golden.report import Report
 from golden.statistics import Statistics, measure
 from golden.stochastic import round_up

@@ -7,8 +7,17 @@ from amaranth.lib import data, enum
 from golden import random_words
 from golden.config import Config
 from golden.dyadic import Dyadic
-from golden.formats import FP4_R2, FP4_R4, INT4, INT4_SYM, INT32, UINT4, IntFormat, LogFormat
-from golden.rescale import ZERO_POINT_WIDTH
+from golden.formats import (
+    FP4_R2,
+    FP4_R4,
+    INT4,
+    INT4_SYM,
+    INT32,
+    UINT4,
+    ZERO_POINT_WIDTH,
+    IntFormat,
+    LogFormat,
+)
 
 WORD = 32  # bits of the rescaling unit's input and of one result
 

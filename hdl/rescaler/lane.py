@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from golden.dyadic import Dyadic
+from golden.formats import ZERO_POINT_WIDTH
 from golden.random_words import WORD_BITS
-from golden.rescale import ZERO_POINT_WIDTH
 from hdl.layouts import WORD
 from hdl.library import place
 from hdl.rescaler.kinds import KIND_LAYOUT

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from golden.dyadic import Dyadic
-from golden.rescale import ZERO_POINT_WIDTH
+from golden.formats import ZERO_POINT_WIDTH
 from hdl.arithmetic.serial import row_cycles
 from hdl.layouts import (
     OutFormat,

@@ -11,9 +11,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from golden.formats import FP4_R2, FP4_R4, INT4, INT4_SYM, UINT4, LogFormat
+from golden.formats import FP4_R2, FP4_R4, INT4, INT4_SYM, UINT4, ZERO_POINT_WIDTH, LogFormat
 from golden.random_words import COARSE_BITS, WORD_BITS
-from golden.rescale import ZERO_POINT_WIDTH
 from hdl.arithmetic.leading_one import leading_one
 from hdl.layouts import WORD
 from hdl.rescaler.kinds import KIND_LAYOUT, is_code

@@ -11,8 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from golden.dyadic import IDENTITY, Dyadic
-from golden.formats import INT4_SYM, UINT4, LogFormat
-from golden.rescale import ZERO_POINT_WIDTH
+from golden.formats import INT4_SYM, UINT4, ZERO_POINT_WIDTH, LogFormat
 from golden.solver import EXPONENT_WIDTH, SAWB_COUNT, SAWB_SLOPE, SolveMode
 from hdl.library import place
 from hdl.scales.layouts import REQUEST_LAYOUT, SOLUTION_LAYOUT

@@ -7,9 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from golden.dyadic import Dyadic
-from golden.formats import INT4, LogFormat
+from golden.formats import INT4, ZERO_POINT_WIDTH, LogFormat
 from golden.gradscale import GradScale
-from golden.rescale import ZERO_POINT_WIDTH
 from golden.solver import EXPONENT_WIDTH
 from hdl.scales.solver_adder import LONG, X_SHAPE
 
