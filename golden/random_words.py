@@ -4,9 +4,9 @@
 A word is a function of the job's seed, of the row's number within the job and of the lane, with no
 state between rows (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011). Rounds
 of AND, rotate and XOR (the round of Simon64: Beaulieu et al., IACR ePrint 2013/404) mix row and
-seed into a block of 64 bits; each lane takes its word from the block by one such round more, with
-rotations of its own. The rounds are not linear, so words of neighbouring seeds, rows and lanes have
-no constant difference, and the seed 0 is a seed like any other.
+seed into a block of 64 bits, from whose halves two lanes take their words: more words than fit into
+a block could not be independent of each other. The rounds are not linear, so words of neighbouring
+seeds, rows and lanes have no constant difference, and the seed 0 is a seed like any other.
 """
 
 import numpy as np
@@ -14,21 +14,15 @@ import numpy as np
 WIDTH = 32  # bits of a seed, of a row's number, and of each half of a block
 WORD_BITS = 24
 COARSE_BITS = WORD_BITS // 2  # the top bits of a word, which decide between two levels
-ROUNDS = 12  # below ten, correlations show; see docs/history/random-words.md
+ROUNDS = 13  # below eleven, correlations show; see docs/history/random-words.md
 ROTATIONS = (1, 8, 2)  # two of the AND, one beside it
 CONSTANT = 0x9E3779B9  # dense, so that a block of zeros does not stay one for long
-BLOCK_LANES = 8  # lanes that share a block; the next eight have one with other constants
+BLOCK_LANES = 2  # lanes that share a block, a half each; the next two have other constants
 
 
 def round_constant(number: int, group: int) -> int:
-    """What round `number` of the block of lanes 8 * group and on adds (XOR)."""
+    """What round `number` of the block of lanes 2 * group and 2 * group + 1 adds (XOR)."""
     return CONSTANT ^ (group << 4 | number)
-
-
-def lane_rotations(lane: int) -> tuple[int, int, int, int]:
-    """How far a lane rotates the block's halves: each as itself, then each in the AND."""
-    place = lane % BLOCK_LANES
-    return 4 * place, (8 * place + 1) % WIDTH, (4 * place + 13) % WIDTH, (8 * place + 22) % WIDTH
 
 
 def rotated(x, places: int):
@@ -47,11 +41,9 @@ def block(seed, row, group: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def lane_word(halves: tuple[np.ndarray, np.ndarray], lane: int) -> np.ndarray:
-    """A lane's word of its block, int64, 0..2**WORD_BITS - 1."""
-    x, y = halves
-    x_here, y_here, x_gate, y_gate = lane_rotations(lane)
-    mixed = rotated(x, x_here) ^ rotated(y, y_here) ^ (rotated(x, x_gate) & rotated(y, y_gate))
-    return (mixed >> np.uint32(WIDTH - WORD_BITS)).astype(np.int64)
+    """A lane's word of its block, int64, 0..2**WORD_BITS - 1: the top bits of its half."""
+    half = halves[lane % BLOCK_LANES]
+    return (half >> np.uint32(WIDTH - WORD_BITS)).astype(np.int64)
 
 
 def check_seed(seed: int) -> None:

@@ -16,13 +16,11 @@ from golden.random_words import (
     ROUNDS,
     WIDTH,
     WORD_BITS,
-    lane_rotations,
     round_constant,
 )
 from hdl.library import place
 
-CYCLES = 3  # in which a row is mixed
-ROUNDS_PER_CYCLE = ROUNDS // CYCLES
+CYCLES = 4  # in which a row is mixed
 
 
 def row_number_width(config: Config) -> int:
@@ -41,12 +39,14 @@ def mixed(x, y, constant):
     return y ^ (first & second) ^ beside ^ constant
 
 
+def rounds_in(cycle: int) -> range:
+    """The rounds of one of the `CYCLES`; the earlier have one more if they are not alike."""
+    return range(-(-ROUNDS * cycle // CYCLES), -(-ROUNDS * (cycle + 1) // CYCLES))
+
+
 def lane_word(x, y, lane: int):
     """A lane's word of its block."""
-    x_here, y_here, x_gate, y_gate = lane_rotations(lane)
-    word = (x.rotate_left(x_here) ^ y.rotate_left(y_here)
-            ^ (x.rotate_left(x_gate) & y.rotate_left(y_gate)))
-    return word[WIDTH - WORD_BITS:WIDTH]
+    return (x, y)[lane % BLOCK_LANES][WIDTH - WORD_BITS:]
 
 
 def lanes_of(group: int, config: Config) -> range:
@@ -102,7 +102,7 @@ class RandomWords(wiring.Component):
     `golden.random_words.words`.
     """
 
-    latency = CYCLES + 2
+    latency = CYCLES + 1
 
     def __init__(self, config: Config):
         self.config = config
@@ -115,7 +115,7 @@ class RandomWords(wiring.Component):
         m.d.comb += [counter.take.eq(self.take), counter.first.eq(self.first)]
         x_0 = Signal(WIDTH, reset_less=True)
         y_0 = Signal(WIDTH, reset_less=True)
-        wanted = Signal(CYCLES + 1)  # wanted[n]: the row in cycle n + 1 is to be mixed
+        wanted = Signal(CYCLES)  # wanted[n]: the row in cycle n + 1 is to be mixed
         with m.If(self.enable):
             m.d.sync += wanted.eq(Cat(self.take & self.stochastic, wanted))
         with m.If(self.enable & self.stochastic):
@@ -124,7 +124,7 @@ class RandomWords(wiring.Component):
             # Cycles 1 to CYCLES: rounds.
             x, y = x_0, y_0
             for cycle in range(CYCLES):
-                for number in range(ROUNDS_PER_CYCLE * cycle, ROUNDS_PER_CYCLE * (cycle + 1)):
+                for number in rounds_in(cycle):
                     after = Signal(WIDTH, name=f"round_{group}_{number}")
                     m.d.comb += after.eq(mixed(x, y, round_constant(number, group)))
                     x, y = after, x
@@ -133,12 +133,8 @@ class RandomWords(wiring.Component):
                 with m.If(self.enable & wanted[cycle]):
                     m.d.sync += [x_held.eq(x), y_held.eq(y)]
                 x, y = x_held, y_held
-            # The cycle after them: each lane's word.
             for lane in lanes_of(group, self.config):
-                word = Signal(WORD_BITS, name=f"word_{lane}", reset_less=True)
-                with m.If(self.enable & wanted[CYCLES]):
-                    m.d.sync += word.eq(lane_word(x, y, lane))
-                m.d.comb += self.words[lane].eq(word)
+                m.d.comb += self.words[lane].eq(lane_word(x, y, lane))
         return m
 
 

@@ -4,6 +4,8 @@
 A correlation of n pairs is nearly normal with a deviation of 1 / sqrt(n): none may exceed five.
 """
 
+import math
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ from golden.random_words import BLOCK_LANES, COARSE_BITS, WORD_BITS, words
 from verif.golden.correlations import drawn, seeds, worst
 
 COUNT = 100_000
-LANES = range(BLOCK_LANES + 2)  # those of a block, and two of the next one
+LANES = range(5 * BLOCK_LANES)  # those of five blocks
 SEEDS = {kind: seeds(kind, COUNT) for kind in ("consecutive", "random")}
 
 
@@ -71,6 +73,38 @@ def test_every_bit_is_as_often_1_as_0(kind):
             assert np.abs(bits.mean(axis=0) - 0.5).max() < 2.5 / np.sqrt(COUNT)
 
 
+@pytest.mark.parametrize("lanes", [(0, 1), (0, 1, 2), (1, 2, 3), (0, 1, 2, 3), (0, 2, 4, 6),
+                                   range(8)], ids=str)
+@pytest.mark.parametrize("kind", ["rows", "seeds"])
+def test_words_of_several_lanes_are_independent_together(kind, lanes):
+    """The number of ones in all of them is binomial. Pairs alone would not do: where more words
+    come of a block than it has bits, three of them can be related although any two are not."""
+    count = 1 << 21
+    numbers, one = np.arange(count, dtype=np.uint32), np.uint32(1)
+    pair = (one, numbers) if kind == "rows" else (numbers, one)
+    ones = sum(np.bitwise_count(drawn(*pair, lane)).astype(np.int64) for lane in lanes)
+    check_binomial(ones, WORD_BITS * len(lanes))
+
+
+def check_binomial(found: np.ndarray, bits: int) -> None:
+    """AssertionError unless numbers of ones among `bits` are spread as fair bits' would be: chi
+    squared within five deviations, over all numbers that are to come ten times or more."""
+    expected = np.array([math.comb(bits, k) for k in range(bits + 1)]) / 2.0**bits * len(found)
+    counted = expected >= 10
+    times = np.bincount(found, minlength=bits + 1)
+    chi = ((times - expected) ** 2 / expected)[counted].sum()
+    freedom = counted.sum() - 1
+    assert abs(chi - freedom) < 5 * math.sqrt(2 * freedom), f"chi squared {chi:.0f} of {freedom}"
+
+
+def test_a_word_that_two_others_make_would_be_noticed():
+    numbers = np.arange(1 << 16, dtype=np.uint32)
+    first, second = (drawn(np.uint32(1), numbers, lane) for lane in (0, 1))
+    ones = sum(np.bitwise_count(each).astype(np.int64) for each in (first, second, first ^ second))
+    with pytest.raises(AssertionError, match="chi squared"):
+        check_binomial(ones, 3 * WORD_BITS)
+
+
 def test_fewer_rounds_would_be_noticed(monkeypatch):
     """The tests can fail: with eight rounds neighbouring rows and seeds are correlated."""
     monkeypatch.setattr(random_words, "ROUNDS", 8)
@@ -94,13 +128,10 @@ def test_words_are_those_of_their_block():
 
     for seed, row, lane in ((0, 0, 0), (5, 9, 3), (2**32 - 1, 70_000, 12), (0x12345678, 1, 63)):
         x, y = row, seed
-        for number in range(12):
+        for number in range(13):
             mixed = (rotated(x, 1) & rotated(x, 8)) ^ rotated(x, 2)
-            x, y = y ^ mixed ^ 0x9E3779B9 ^ (lane // 8 << 4 | number), x
-        c = lane % 8
-        word = (rotated(x, 4 * c) ^ rotated(y, (8 * c + 1) % 32)
-                ^ (rotated(x, (4 * c + 13) % 32) & rotated(y, (8 * c + 22) % 32))) >> 8
-        assert words(seed, [row], 64)[0, lane] == word
+            x, y = y ^ mixed ^ 0x9E3779B9 ^ (lane // 2 << 4 | number), x
+        assert words(seed, [row], 64)[0, lane] == (y if lane % 2 else x) >> 8
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])

@@ -35,7 +35,7 @@ FAULTS = (
     Fault("rescale", "the lower half of a random word never decides",
           r"(fine_here  = ).*;", r"\1 1'h0;"),
     Fault("rescale", "a serial unit's random words lack a round",
-          r"(round_number != )4'hc", r"\g<1>4'hb", SERIAL),
+          r"(round_number != )4'hd", r"\g<1>4'hc", SERIAL),
     Fault("rescale", "stochastic integers go to the nearest", r"(assign carry = )kind_1\[5\]",
           r"\1 1'h0"),
     Fault("rescale", "levels always go down", r"(assign even_up = ).*;", r"\1 1'h0;"),
