@@ -26,6 +26,7 @@ PACKAGES = {  # command -> Debian package
     "make": "make",
     "perl": "perl",
 }
+STRANGE = "\"'`$\\#%:;&|<>()[]{}*?!"  # letters of a path that make, the shell or Yosys would read
 
 
 def missing() -> list[str]:
@@ -41,9 +42,10 @@ def missing() -> list[str]:
             way_out = f"apt install {package}" if command == package else "install it, or unset CXX"
             found.append(f"{command}: {way_out}")
     for name, path in (("the clone", str(ROOT)), ("TMPDIR", os.environ.get("TMPDIR", ""))):
-        if any(letter.isspace() for letter in path):
+        if found_in := [letter for letter in path if letter.isspace() or letter in STRANGE]:
             way_out = "export TMPDIR=/tmp" if name == "TMPDIR" else "move it"
-            found.append(f"a path that make and Yosys can name: {name} = {path!r} has a space: "
+            what = "a space" if found_in[0].isspace() else f"a {found_in[0]}"
+            found.append(f"a path that make and Yosys can name: {name} = {path!r} has {what}: "
                          f"{way_out}")
     return found
 
@@ -101,6 +103,9 @@ def install(folder: Path, *arguments: str) -> None:
 def setup() -> None:
     if complete():
         return
+    if VENV.is_symlink():  # to remove its seal would break the checkout that it belongs to
+        raise StoppedError(f"{VENV} is a link to {os.readlink(VENV)}, an environment that was not "
+                           "made for this checkout: remove the link, rm .venv")
     with locked(ROOT / ".venv.lock"):
         if complete():
             return
@@ -134,13 +139,14 @@ def make_lock() -> None:
 
 def main() -> int:
     if lacking := missing():
-        print("setup: this machine lacks\n  " + "\n  ".join(lacking), file=sys.stderr)
-        return 1
+        for each in lacking:
+            print(f"setup: this machine lacks {each}", file=sys.stderr)
+        return 2
     try:
         make_lock() if "--lock" in sys.argv[1:] else setup()
     except StoppedError as error:
         print(f"setup: {error}", file=sys.stderr)
-        return 1
+        return 2
     except subprocess.CalledProcessError as error:
         print(f"setup: failed: {' '.join(error.cmd)} (exit {error.returncode}); run it again when "
               "the cause is mended, nothing half-made is used", file=sys.stderr)

@@ -55,7 +55,7 @@ def test_pip_installs_into_the_environment_and_nowhere_else(nothing_installed, m
 
 def test_no_locks_no_download(nothing_installed, monkeypatch, capsys):
     monkeypatch.setattr(fcntl, "flock", no_locks)
-    assert bootstrap.main() == 1 and not nothing_installed
+    assert bootstrap.main() == 2 and not nothing_installed
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "no locks in" in error and error.endswith("clone it to a local disk\n")
@@ -63,7 +63,7 @@ def test_no_locks_no_download(nothing_installed, monkeypatch, capsys):
 
 def test_a_read_only_clone_no_download(nothing_installed, monkeypatch, capsys):
     monkeypatch.setattr("builtins.open", read_only)
-    assert bootstrap.main() == 1 and not nothing_installed
+    assert bootstrap.main() == 2 and not nothing_installed
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "cannot write to" in error and "clone it to a folder that you may write to" in error
@@ -80,10 +80,28 @@ def test_paths_with_a_space(nothing_installed, monkeypatch, capsys, tmp_path, na
         monkeypatch.setattr(bootstrap, name, folder)
     else:
         monkeypatch.setenv(name, str(folder))
-    assert bootstrap.main() == 1 and not nothing_installed
+    assert bootstrap.main() == 2 and not nothing_installed
     error = capsys.readouterr().err
-    assert f"{str(folder)!r} has a space: {way_out}" in error
+    assert f"{str(folder)!r} has a space: {way_out}" in error and error.count("\n") == 1
 
+
+@pytest.mark.parametrize("letter", ["$", "'", "#", ":", "%", ";"])
+def test_paths_with_letters_that_make_would_read(nothing_installed, monkeypatch, capsys, tmp_path,
+                                                 letter):
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path / f"a{letter}b")
+    assert bootstrap.main() == 2 and not nothing_installed
+    assert f"has a {letter}: move it" in capsys.readouterr().err
+
+
+def test_another_checkouts_environment_is_left_alone(nothing_installed, tmp_path, capsys):
+    """A link to it: its seal is not of this path, and must not be removed."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "complete").write_text("seal")
+    bootstrap.VENV.symlink_to(other)
+    assert bootstrap.main() == 2 and not nothing_installed
+    assert (other / "complete").read_text() == "seal"
+    assert capsys.readouterr().err.endswith("remove the link, rm .venv\n")
 
 def test_foreign_modules_stay_out():
     """make hands no PYTHONPATH on: its modules would come before the pinned ones."""
