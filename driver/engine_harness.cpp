@@ -128,6 +128,7 @@ struct Engine {
         reset();
     }
     void reset() {
+        tracing = false;  // the waveform of a job that failed ends with it
         top->PORT(job, valid) = top->PORT(a, valid) = top->PORT(b, valid) = 0;
         top->PORT(x, valid) = top->PORT(bias, valid) = top->PORT(mask, valid) = 0;
         top->rst = 1;
@@ -290,7 +291,8 @@ int Engine::run(EngineJob& job) {
         if (top->flags & FLAG_BAD_JOB) return kRefused;
     }
     job.cycles = cycle - start;
-    eval(0);
+    top->clk = 0;  // not dumped: the next job's first half cycle has the same time
+    top->eval();
     job.flags = top->flags;
     const bool drains = job.x.data || job.mask.data || job.bias.data;
     const bool left = a_up || b_up || x_up || bias_up || mask_up || (drains && !drain.done());
