@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which backend runs the training, and the check of its every result against the golden model."""
 
+import shlex
 import threading
 from collections import Counter
 from pathlib import Path
 
 from driver.reproducer import describe, first_difference, save_job
+from golden.adaptive import Entry
 from golden.config import Config, preset
 from golden.engine import Backend, GoldenBackend, Job, Op
 from golden.rescale import Rescaled
@@ -28,7 +30,7 @@ def open_backend(
     config = preset(preset_name)
     if name == "golden":
         if trace:
-            raise ValueError("a trace with the golden backend: only the RTL has waveforms")
+            raise ValueError("a trace of the golden backend: only the RTL has waveforms")
         return GoldenBackend(config)
     if name != "rtl":
         raise ValueError(f"unknown backend {name!r}: expected one of {', '.join(BACKENDS)}")
@@ -92,14 +94,24 @@ class CheckedBackend:
         return macs / (cycles * self.config.macs_per_cycle) if cycles else None
 
     def run(self, job: Job) -> Rescaled:
-        """The device's results; `MismatchError` at the first one that is not the golden model's."""
+        """The device's results; `MismatchError` at the first one that is not the golden model's.
+
+        A checked job that the device does not bring to an end (RuntimeError) is such a one.
+        """
         with self._lock:
-            result = self.device.run(job)
+            checks = self.policy == "all" or (self.policy == "first" and self.epoch == 0)
             self.jobs += 1
+            try:
+                result = self.device.run(job)
+            except RuntimeError as error:
+                if checks:
+                    self.checked += 1
+                    raise self._mismatch(job, self._entry(job), error) from error
+                raise
             self.gemms += job.op == Op.GEMM
             self.macs[job.phase] += job.macs
             self.degenerate += result.report is not None and result.report.degenerate
-            if self.policy == "all" or (self.policy == "first" and self.epoch == 0):
+            if checks:
                 self._check(job, result)
             return result
 
@@ -115,17 +127,24 @@ class CheckedBackend:
 
     def _check(self, job: Job, result: Rescaled) -> None:
         self.checked += 1
-        entry = self.golden.table.entries[job.adapt.tensor] if job.adapt else None  # before the job
-        difference = first_difference(self.golden.run(job), result)
-        if difference is None:
-            return
+        entry = self._entry(job)
+        if difference := first_difference(self.golden.run(job), result):
+            raise self._mismatch(job, entry, difference)
+
+    def _entry(self, job: Job) -> Entry | None:
+        """The job's entry in the table of scales, before the golden model runs the job."""
+        return self.golden.table.entries[job.adapt.tensor] if job.adapt else None
+
+    def _mismatch(self, job: Job, entry: Entry | None, what: object) -> MismatchError:
+        """What is to be raised; the job is recorded."""
         self.mismatches += 1
         path = self.folder / f"mismatch-seed{self.seed}-job{self.jobs}.npz"
         save_job(path, job, self.preset_name, entry)
-        raise MismatchError(
+        return MismatchError(
             f"RTL and golden model differ in job {self.jobs}, epoch {self.epoch + 1}, "
             f"seed {self.seed}, preset {self.preset_name}\n"
             f"  {describe(job)}\n"
-            f"  {difference}\n"
-            f"  repeat just this job: make replay FILE={path}"
+            f"  {what}\n"
+            f"  repeat just this job: make replay FILE={shlex.quote(str(path))}\n"
+            f"  and with its waveform: make replay FILE={shlex.quote(str(path))} TRACE=1"
         )

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from threadpoolctl import threadpool_limits
 
@@ -28,7 +27,9 @@ from golden.config import VERSION, preset
 from golden.engine import Job
 from golden.formats import FP4_R4, INT4
 from golden.gemm import exact_depth, gemm, mac_values
+from tools.arguments import Parser
 from tools.cache import ROOT
+from tools.console import open_console
 from tools.errors import ToolError
 from tools.files import write_atomically
 from tools.verilator import tool_versions
@@ -120,7 +121,8 @@ def accuracy() -> dict:
 
 
 def main() -> int:
-    console = Console()
+    Parser("make bench", __doc__).parse_args()
+    console = open_console()
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     try:
         with Progress(*columns, console=console) as progress:

@@ -4,13 +4,13 @@
 A seed fixes the split, the initial weights and the order of the samples, for both networks.
 """
 
-import argparse
 from collections.abc import Iterable
 
 import numpy as np
 
 from golden.config import preset
 from golden.engine import Backend, GoldenBackend
+from tools.arguments import Parser, one_of, seed
 from train.digits.data import digits
 from train.digits.trainer import Schedule, Trainer
 from train.network.mlp import float_mlp, quantised_mlp
@@ -47,15 +47,15 @@ def accuracies(seed: int, schedule: Schedule = SCHEDULE,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m train.digits.seeds", description=__doc__)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--quant", choices=SCHEMES, default=QUANT, metavar="NAME",
+    parser = Parser("python -m train.digits.seeds", __doc__)
+    parser.add_argument("--seeds", type=seed, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--quant", type=one_of(SCHEMES), default=QUANT, metavar="NAME",
                         help=f"{', '.join(SCHEMES)} (default: %(default)s)")
     options = parser.parse_args()
     found = accuracy_over_seeds(options.seeds, quant=options.quant)
     print(f"seed    4 bit     FP32   points   ({options.quant})")
-    for seed, (four_bit, fp32) in zip(options.seeds, found, strict=True):
-        print(f"{seed:4d} {four_bit:8.2%} {fp32:8.2%} {100 * (four_bit - fp32):+8.2f}")
+    for number, (four_bit, fp32) in zip(options.seeds, found, strict=True):
+        print(f"{number:4d} {four_bit:8.2%} {fp32:8.2%} {100 * (four_bit - fp32):+8.2f}")
     four_bit, fp32 = np.mean(found, axis=0)
     print(f"mean {four_bit:8.2%} {fp32:8.2%} {100 * (four_bit - fp32):+8.2f}")
 

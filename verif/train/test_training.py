@@ -255,6 +255,8 @@ def test_trace_that_was_never_reached(window, status, tmp_path, monkeypatch, cap
 def test_mismatch_stops_the_program(tmp_path, monkeypatch, capsys):
     faulty = Faulty(flip("codes", 0), 21)  # weights in a scale that job 20 solved
     monkeypatch.setattr(program, "open_backend", lambda *_: faulty)
+    for name in ("report.html", "summary.json"):
+        (tmp_path / name).write_text("of an earlier run")
     assert program.main(["--preset", "tiny", "--out", str(tmp_path)]) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["mismatch-seed0-job21.npz"]
     assert "MISMATCH: RTL and golden model differ in job 21" in capsys.readouterr().err
@@ -262,6 +264,26 @@ def test_mismatch_stops_the_program(tmp_path, monkeypatch, capsys):
     assert load_job(path)[2].valid
     assert driver.replay.main([str(path), "--backend", "golden"]) == 0
     assert "Use.ENTRY" in capsys.readouterr().out
+
+
+def test_a_job_that_hangs_is_recorded(tmp_path):
+    class Hanging(Faulty):
+        def run(self, job):
+            raise RuntimeError("the engine hung")
+
+    backend = CheckedBackend(Hanging(None, 0), "all", seed=0, preset_name="tiny", folder=tmp_path)
+    with pytest.raises(MismatchError, match=r"the engine hung\n.*make replay FILE="):
+        backend.run(jobs(0)[0])
+    assert load_job(tmp_path / "mismatch-seed0-job1.npz")[1] == "tiny"
+
+
+def test_out_is_tried_before_training(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    arguments = ["--backend", "golden", "--out", str(tmp_path / "file")]
+    assert program.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert "cannot be written" in error and "like OUT=build/run" in error
+    assert error.count("\n") == 1
 
 
 def test_interrupt_writes_nothing(tmp_path, monkeypatch, capsys):
@@ -282,12 +304,12 @@ def test_missing_rtl_names_the_way_out(monkeypatch, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("arguments, text", [
-    (["--epochs", "0"], "argument --epochs: '0' is out of range: expected an integer 1..1000"),
-    (["--batch", "x"], "argument --batch: 'x' is out of range: expected an integer 1..1024"),
-    (["--seed", "-1"], "argument --seed: '-1' is out of range: expected an integer 0..4294967295"),
+    (["--epochs", "0"], "EPOCHS = '0' is out of range: expected an integer 1..1000"),
+    (["--batch", "x"], "BATCH = 'x' is out of range: expected an integer 1..1024"),
+    (["--seed", "-1"], "SEED = '-1' is out of range: expected an integer 0..4294967295"),
     (["--preset", "huge"], "'huge' is unknown: expected one of tiny, small, base, big"),
     (["--backend", "gpu"], "'gpu' is unknown: expected one of rtl, golden"),
-    (["--quant", "int3"], "argument --quant: 'int3' is unknown: expected one of adaptive, "
+    (["--quant", "int3"], "QUANT = 'int3' is unknown: expected one of adaptive, "
      "hindsight, symmetric, range, stochastic, stochastic-all, luq, static"),
     (["--check", "some"], "'some' is unknown: expected one of all, first, none"),
     (["--trace", "3"], "'3' is not a window of jobs: expected FIRST:COUNT"),
