@@ -2,28 +2,73 @@
 """`make regress`: every bench with many seeds, in parallel, and the engine behind its binding.
 
 The binding runs preset `base` and configurations that are drawn from each seed. What its jobs have
-met is counted and printed; from `ENOUGH` jobs on a bin that was not hit is a failure.
+met is counted and printed; from `ENOUGH` jobs on a bin that was not hit is a failure. A failure is
+one line; its log is in build/regress.
 """
 
-import argparse
+import contextlib
+import signal
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from golden.config import Config, preset
-from tools.arguments import positive
-from verif.bench.benches import BENCHES, bench_named, run_bench
+from tools.arguments import MAX_SEED, Parser, integer, processes, seed
+from tools.cache import ROOT
+from tools.console import open_console
+from tools.files import write_atomically
+from verif.bench.benches import BENCHES, run_bench
 from verif.bench.coverage import Coverage
 from verif.bench.stimuli import random_config
 from verif.fuzz import fuzz_engine
 
 BINDING = "binding"  # jobs of whole engines through the C++ harness, with random stalls
+BLOCKS = (*BENCHES, BINDING)
 DRAWN = 2  # configurations per seed, besides `base`
 JOBS = 100  # per configuration, seed and LENGTH
 ENOUGH = 5000  # jobs after which every bin should have been hit
+MAX_CASE, MAX_SEEDS, MAX_LENGTH = 1000, 100_000, 1000
+LOGS = ROOT / "build" / "regress"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A block in its configuration number `case`, from 0, with a seed; `length` as in LENGTH=."""
+
+    block: str
+    case: int
+    config: Config
+    seed: int
+    length: int
+
+    @property
+    def log(self) -> Path:
+        return LOGS / f"{self.block}-case{self.case}-seed{self.seed}-length{self.length}.log"
+
+    @property
+    def settings(self) -> str:
+        """Of the commands that repeat this run alone."""
+        return f"BLOCK={self.block} CASE={self.case} SEED={self.seed} LENGTH={self.length}"
+
+    def failure(self) -> str:
+        """All that a person needs, in one line."""
+        log = self.log.relative_to(ROOT) if self.log.is_relative_to(ROOT) else self.log
+        return (f"FAILED {self.block}, {brief(self.config)}, seed {self.seed}"
+                f"; repeat: make regress {self.settings} SEEDS=1"
+                f"; wave: make wave {self.settings}; log: {log}")
+
+
+def brief(config: Config) -> str:
+    """The grid, and what is not as it is by default."""
+    others = [f"{f.name}={getattr(config, f.name)!r}" for f in fields(Config)[3:]
+              if getattr(config, f.name) != f.default]
+    return " ".join([f"{config.rows} x {config.cols} x {config.lanes}", *others])
 
 
 def drawn_configs(seed: int) -> list[Config]:
@@ -32,30 +77,50 @@ def drawn_configs(seed: int) -> list[Config]:
     return [random_config(rng) for _ in range(DRAWN)]
 
 
-def run_one(block: str, config: Config, seed: int, length: int) -> tuple[str | None, Coverage]:
-    """One run: None if it passes, else its report; and what it has met."""
+def configs(block: str, seed: int) -> tuple[Config, ...]:
+    """What CASE= counts; ValueError that lists the blocks for an unknown one."""
+    if block == BINDING:
+        return (preset("base"), *drawn_configs(seed))
+    if block not in BENCHES:
+        raise ValueError(f"BLOCK = {block!r} is unknown: expected one of {', '.join(BLOCKS)}")
+    return BENCHES[block].configs
+
+
+def case_of(block: str, case: int, seed: int) -> Config:
+    """One configuration; ValueError where the block has none of that number."""
+    found = configs(block, seed)
+    if not case < len(found):
+        raise ValueError(f"CASE = {case} is out of range: {block} has the configurations "
+                         f"0..{len(found) - 1}")
+    return found[case]
+
+
+def runs(block: str, seeds: range, length: int, case: int | None = None) -> Iterator[Run]:
+    """All that is to run, of one block or of all; ValueError for an unknown block or case."""
+    if case is not None and not block:
+        raise ValueError(f"CASE = {case} without a block: expected BLOCK= too, one of "
+                         f"{', '.join(BLOCKS)}")
+    for one in seeds:
+        for name in [block] if block else BLOCKS:
+            chosen = configs(name, one) if case is None else {case: case_of(name, case, one)}
+            numbered = chosen.items() if isinstance(chosen, dict) else enumerate(chosen)
+            yield from (Run(name, number, config, one, length) for number, config in numbered)
+
+
+def run_one(run: Run) -> tuple[bool, Coverage]:
+    """Whether it passes, and what it has met; a failing one leaves its log."""
     coverage = Coverage()
     try:
-        if block == BINDING:
-            fuzz_engine(config, seed=seed, jobs=JOBS * length, coverage=coverage)
+        if run.block == BINDING:
+            fuzz_engine(run.config, seed=run.seed, jobs=JOBS * run.length, coverage=coverage)
         else:
-            run_bench(block, config, seed=seed, length=length)
+            run_bench(run.block, run.config, seed=run.seed, length=run.length)
     except (AssertionError, RuntimeError) as error:
-        return f"{block} {config}: {error}", coverage
-    return None, coverage
-
-
-def runs(block: str, seeds: range, length: int):
-    """Every (block, config, seed, length) that is to run; ValueError for an unknown block."""
-    if block and block != BINDING:
-        bench_named(block)
-    for seed in seeds:
-        for name, bench in BENCHES.items():
-            if block in ("", name):
-                yield from ((name, config, seed, length) for config in bench.configs)
-        if block in ("", BINDING):
-            yield from ((BINDING, config, seed, length)
-                        for config in (preset("base"), *drawn_configs(seed)))
+        text = f"{run.failure()}\n{asdict(run)}\n{type(error).__name__}: {error}\n"
+        write_atomically(run.log, text.encode())
+        return False, coverage
+    run.log.unlink(missing_ok=True)  # of an earlier run that failed
+    return True, coverage
 
 
 def uncovered(coverage: Coverage, jobs: int) -> list[str]:
@@ -63,48 +128,75 @@ def uncovered(coverage: Coverage, jobs: int) -> list[str]:
     return coverage.missed if jobs >= ENOUGH else []
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="make regress", description=__doc__)
-    parser.add_argument("--block", default="")
-    parser.add_argument("--seeds", type=positive, default=10)
-    parser.add_argument("--seed", type=int, default=1, help="the first seed")
-    parser.add_argument("--jobs", type=positive, default=2)
-    parser.add_argument("--length", type=positive, default=5)
-    o = parser.parse_args()
-    console = Console()
-    try:
-        todo = list(runs(o.block, range(o.seed, o.seed + o.seeds), o.length))
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    fuzzed = [(config, seed) for block, config, seed, _ in todo if block == BINDING]
-    for config, seed in fuzzed:
-        console.print(f"{BINDING}, seed {seed}: {config}", highlight=False, soft_wrap=True)
-    failures, coverage = [], Coverage()
+def _end(*_):
+    raise SystemExit(130)
+
+
+def _obey_interrupts() -> None:
+    """In each worker: Ctrl-C reaches all processes of the terminal, and only the first one is to
+    speak. SystemExit ends what the worker runs and the worker, without a traceback."""
+    signal.signal(signal.SIGINT, _end)
+
+
+def run_all(todo: list[Run], workers: int, title: str, console: Console
+            ) -> tuple[list[Run], Coverage]:
+    """What failed, and what was met; each failure is printed when it is known."""
+    failed, coverage = [], Coverage()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress, ProcessPoolExecutor(o.jobs) as pool:
-        task = progress.add_task(f"seeds {o.seed}..{o.seed + o.seeds - 1}", total=len(todo))
-        futures = [pool.submit(run_one, *run) for run in todo]
+    with (Progress(*columns, console=console) as progress,
+          ProcessPoolExecutor(workers, initializer=_obey_interrupts) as pool):
+        task = progress.add_task(title, total=len(todo))
+        futures = {pool.submit(run_one, run): run for run in todo}
         try:
             for done in as_completed(futures):
                 progress.advance(task)
-                report, met = done.result()
+                passed, met = done.result()
                 coverage.update(met)
-                if report:
-                    failures.append(report)
-                    console.print(report, style="red", markup=False, highlight=False)
+                if not passed:
+                    failed.append(futures[done])
+                    console.print(failed[-1].failure(), style="red", markup=False, soft_wrap=True)
         except KeyboardInterrupt:
-            pool.shutdown(cancel_futures=True)
-            print("interrupted", file=sys.stderr)
-            return 130
+            with contextlib.suppress(BaseException):  # workers that have ended already
+                pool.shutdown(cancel_futures=True)
+            raise
+    return failed, coverage
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = Parser("make regress", __doc__)
+    parser.add_argument("--block", default="")
+    parser.add_argument("--case", type=integer(0, MAX_CASE), help="one configuration of the block")
+    parser.add_argument("--seeds", type=integer(1, MAX_SEEDS), default=10)
+    parser.add_argument("--seed", type=seed, default=1, help="the first seed")
+    parser.add_argument("--jobs", type=processes, default=2)
+    parser.add_argument("--length", type=integer(1, MAX_LENGTH), default=5)
+    o = parser.parse_args(arguments)
+    console = open_console()
+    last = o.seed + o.seeds - 1
+    try:
+        if last > MAX_SEED:
+            raise ValueError(f"SEED = {o.seed} is out of range: with SEEDS={o.seeds} expected an "
+                             f"integer 0..{MAX_SEED - o.seeds + 1}")
+        todo = list(runs(o.block, range(o.seed, last + 1), o.length, o.case))
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    fuzzed = [run for run in todo if run.block == BINDING]
+    for run in fuzzed:
+        console.print(f"{BINDING}, seed {run.seed}: {brief(run.config)}", soft_wrap=True)
+    try:
+        failed, coverage = run_all(todo, o.jobs, f"seeds {o.seed}..{last}", console)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     if fuzzed:
         console.print(coverage.table())
     missed = uncovered(coverage, JOBS * o.length * len(fuzzed))
     for name in missed:
-        console.print(f"not covered: {name}", style="red", markup=False, highlight=False)
-    print(f"{len(todo) - len(failures)} passed, {len(failures)} failed, {len(missed)} not covered")
-    return 1 if failures or missed else 0
+        console.print(f"not covered: {name}", style="red", markup=False, soft_wrap=True)
+    print(f"{len(todo) - len(failed)} passed, {len(failed)} failed, {len(missed)} not covered")
+    return 1 if failed or missed else 0
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ from verif.fuzz import LONGEST
 def test_random_jobs_hit_every_bin():
     """A short regression's jobs, on the golden model alone."""
     coverage = Coverage()
-    for _, config, seed, _ in regress.runs(regress.BINDING, range(1, 11), 1):
-        rng, golden = np.random.default_rng(seed), GoldenBackend(config)
+    for run in regress.runs(regress.BINDING, range(1, 11), 1):
+        config = run.config
+        rng, golden = np.random.default_rng(run.seed), GoldenBackend(config)
         for _ in range(200):
             job = random_job(rng, config, longest=LONGEST)
             coverage.add(config, job, golden.run(job))
@@ -50,7 +51,7 @@ def test_results_fall_into_one_bin_each():
 
 
 def test_a_long_regression_draws_configurations():
-    found = [config for _, config, _, _ in regress.runs(regress.BINDING, range(1, 11), 1)]
+    found = [run.config for run in regress.runs(regress.BINDING, range(1, 11), 1)]
     drawn = {config for config in found if config != preset("base")}
     assert len(drawn) >= 20
     assert regress.drawn_configs(7) == regress.drawn_configs(7)
