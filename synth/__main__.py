@@ -4,7 +4,6 @@
 `make fpga` is the part of it that concerns FPGAs, alone.
 """
 
-import argparse
 import json
 import os
 import sys
@@ -25,8 +24,9 @@ from synth.fpga import report as fpga_report
 from synth.fpga.designs import fpga_designs, quick_fpga_designs
 from synth.fpga.sweep import fpga_sweep
 from synth.report import render
-from tools.arguments import positive
+from tools.arguments import Parser, add_switch, processes
 from tools.cache import ROOT
+from tools.console import open_console
 from tools.files import write_atomically
 
 STEPS = {"map": "mapping to {}", "time": "timing to {}", "energy": "simulating in {}",
@@ -36,17 +36,15 @@ FIGURES = ROOT / "synth" / "figures.json"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="make synth", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few designs, a few recipes")
+    parser = Parser("make synth", __doc__)
+    add_switch(parser, "quick", "a few designs, a few recipes")
     parser.add_argument("--fpga", action="store_true", help="FPGAs only, no cell libraries")
-    parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1)
+    parser.add_argument("--jobs", type=processes, default=os.cpu_count() or 1)
     parser.add_argument("--check", action="store_true",
                         help=f"fail if a density fell by more than {TOLERANCE:.0%}")
     parser.add_argument("--update", action="store_true", help=f"write {FIGURES.name} anew")
     o = parser.parse_args()
-    console = Console()
-    if not console.is_terminal:
-        console.width = 150  # a file has room for the tables
+    console = open_console()
     try:
         if o.fpga:
             return fpga_alone(o.quick, o.jobs, console)

@@ -6,7 +6,6 @@ counted with the transistors of their static CMOS form and flip-flops with `FLIP
 ratios within one design, not for square micrometres.
 """
 
-import argparse
 import json
 import re
 import sys
@@ -15,14 +14,15 @@ from collections import Counter
 from functools import cache
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
-from golden.config import preset
+from golden.config import PRESETS, preset
 from hdl.emit.verilog import verilog_file
 from hdl.library import Library
 from synth.phases import PairEncoder, PhaseDecoder
+from tools.arguments import Parser, one_of
 from tools.cache import ROOT
+from tools.console import open_console
 from tools.files import write_atomically
 from tools.yosys import yosys
 
@@ -106,10 +106,10 @@ def _parents_first(modules) -> list[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="make area", description=__doc__)
-    parser.add_argument("--preset", default="base")
+    parser = Parser("make area", __doc__)
+    parser.add_argument("--preset", type=one_of(PRESETS), default="base", metavar="NAME")
     o = parser.parse_args()
-    console = Console()
+    console = open_console()
     try:
         config = preset(o.preset)
         with console.status(f"mapping the {o.preset} engine to gates (about a minute)"):

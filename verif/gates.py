@@ -7,7 +7,6 @@ functions, so mapping, cells and clock gates are all in it; delays are not (the 
 simulates with delays, see `synth.energy.gates`).
 """
 
-import argparse
 import importlib.metadata
 import os
 import re
@@ -18,7 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from amaranth.lib import wiring
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from golden.config import Config
@@ -29,8 +27,9 @@ from synth.cells.asic import Netlist, jobs
 from synth.cells.designs import BOUNDARIES
 from synth.cells.libraries import LIBRARIES, NANGATE45, CellLibrary, MissingError
 from synth.cells.recipes import QUICK, SWEEP, Recipe
-from tools.arguments import positive
+from tools.arguments import Parser, one_of, processes
 from tools.cache import cached, digest
+from tools.console import open_console
 from tools.yosys import yosys
 from verif.bench.benches import BENCHES, TINY
 from verif.bench.runner import Settings, simulate
@@ -130,14 +129,14 @@ def run_on_gates(bench: str, top: str, config: Config, gates: list[str],
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="make synth-verify", description=__doc__)
+    parser = Parser("make synth-verify", __doc__)
     parser.add_argument("--block", default="")
-    parser.add_argument("--jobs", type=positive, default=os.cpu_count() or 1)
-    parser.add_argument("--library", choices=LIBRARIES, default=NANGATE45.name)
-    parser.add_argument("--recipe", default=str(QUICK[0]), choices=[str(r) for r in SWEEP],
+    parser.add_argument("--jobs", type=processes, default=os.cpu_count() or 1)
+    parser.add_argument("--library", type=one_of(LIBRARIES), default=NANGATE45.name)
+    parser.add_argument("--recipe", default=str(QUICK[0]), type=one_of([str(r) for r in SWEEP]),
                         help="as the report names it", metavar="NAME")
     o = parser.parse_args()
-    console, library = Console(), LIBRARIES[o.library]
+    console, library = open_console(), LIBRARIES[o.library]
     recipe = next(r for r in SWEEP if str(r) == o.recipe)
     failed = 0
     try:
@@ -151,13 +150,17 @@ def main() -> int:
     with Progress(*columns, console=console) as progress, ThreadPoolExecutor(o.jobs) as pool:
         task = progress.add_task(f"netlists in {library.name}", total=len(todo))
         futures = {pool.submit(check.run, recipe, library): check for check in todo}
-        for future in as_completed(futures):
-            progress.advance(task)
-            error = future.exception()
-            failed += error is not None
-            console.print(f"{futures[future]}{': FAILED' if error else ''}", highlight=False)
-            if error:
-                console.print(str(error), style="red", markup=False, highlight=False)
+        try:
+            for future in as_completed(futures):
+                progress.advance(task)
+                error = future.exception()
+                failed += error is not None
+                console.print(f"{futures[future]}{': FAILED' if error else ''}", soft_wrap=True)
+                if error:
+                    console.print(str(error), style="red", markup=False, soft_wrap=True)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     print(f"{len(todo) - failed} passed, {failed} failed")
     return 1 if failed else 0
 

@@ -6,7 +6,6 @@ rows of jobs with consecutive seeds. Exit status: 0 if no test of either fails, 
 dieharder is not installed.
 """
 
-import argparse
 import re
 import shutil
 import subprocess
@@ -14,10 +13,11 @@ import sys
 from collections.abc import Iterator
 
 import numpy as np
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from golden.random_words import BLOCK_LANES, WORD_BITS, block, lane_word
+from tools.arguments import Parser, add_switch
+from tools.console import open_console
 
 LANES = 4
 CHUNK = 1 << 14  # rows at a time: they stay in the processor's cache
@@ -67,14 +67,13 @@ def results(name: str, test: int, size: int | None = None) -> list[tuple[str, st
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="make random-check", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a few tests only")
+    parser = Parser("make random-check", __doc__)
+    add_switch(parser, "quick", "a few tests only")
     o = parser.parse_args()
     if not shutil.which("dieharder"):
         print("error: dieharder is not installed: apt install dieharder", file=sys.stderr)
         return 2
-    console = Console()
+    console = open_console()
     todo = [(name, test, size) for test in (QUICK if o.quick else TESTS)
             for size in SIZES.get(test, (None,)) for name in STREAMS]
     counts = {"PASSED": 0, "WEAK": 0, "FAILED": 0}

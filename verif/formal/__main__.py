@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`make formal`: every property on small configurations, to build/formal/summary.json."""
 
-import argparse
 import json
 import sys
 from collections import Counter
 from dataclasses import asdict
 
+from tools.arguments import Parser
 from tools.cache import ROOT
 from tools.files import write_atomically
 from verif.formal.properties import PROPERTIES
@@ -16,13 +16,13 @@ FOLDER = ROOT / "build" / "formal"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="make formal", description=__doc__)
+    parser = Parser("make formal", __doc__)
     parser.add_argument("--block", default="", help="only the properties of this block")
     o = parser.parse_args()
     chosen = [p for p in PROPERTIES if o.block in ("", p.block)]
     if not chosen:
         blocks = ", ".join(sorted({p.block for p in PROPERTIES}))
-        print(f"error: unknown block {o.block!r}: expected one of {blocks}", file=sys.stderr)
+        print(f"error: BLOCK = {o.block!r} is unknown: expected one of {blocks}", file=sys.stderr)
         return 2
     results = []
     try:

@@ -4,13 +4,13 @@
 A correlation of n pairs is nearly normal with a deviation of 1 / sqrt(n).
 """
 
-import argparse
 import sys
 
 import numpy as np
 
 from golden import random_words
 from golden.random_words import BLOCK_LANES, WIDTH, WORD_BITS
+from tools.arguments import Parser, integer
 
 SHARES = (1 / 16, 1 / 2, 15 / 16)
 ROUNDS = (6, 8, 9, 10, 11, 12, 14)
@@ -48,9 +48,9 @@ def worst(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m verif.golden.correlations",
-                                     description=__doc__)
-    parser.add_argument("--count", type=int, default=1_000_000, help="seeds (default: %(default)s)")
+    parser = Parser("python -m verif.golden.correlations", __doc__)
+    parser.add_argument("--count", type=integer(2, 10**8), default=1_000_000,
+                        help="seeds (default: %(default)s)")
     count = parser.parse_args().count
     print(f"largest correlation in deviations, {count:,} seeds, consecutive / random")
     print("rounds", *(f"{name:>13}" for name in NEIGHBOURS), sep="  ")

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verilated baselines against their models: `python -m verif.synth.baselines --vectors N`."""
 
-import argparse
 import ctypes
 import sys
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from synth.baselines.float_mac import FloatMac
 from synth.baselines.minifloat import MiniFloat, fma
 from synth.baselines.pipeline import Mac, MacParameters
 from synth.cells import designs
+from tools.arguments import Parser, integer, one_of, seed
 from tools.cache import cached, digest
 from tools.verilator import CONTROL, OPTIONS, make_flags, run, tool_versions, verilator_bin
 
@@ -215,10 +215,10 @@ def operations(mac: Mac, count: int, seed: int) -> Operations:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m verif.synth.baselines", description=__doc__)
-    parser.add_argument("--block", default="", choices=["", *BASELINES])
-    parser.add_argument("--vectors", type=int, default=1_000_000)
-    parser.add_argument("--seed", type=int, default=1)
+    parser = Parser("python -m verif.synth.baselines", __doc__)
+    parser.add_argument("--block", default="", type=one_of(["", *BASELINES]))
+    parser.add_argument("--vectors", type=integer(1, 10**9), default=1_000_000)
+    parser.add_argument("--seed", type=seed, default=1)
     o = parser.parse_args()
     for name in [o.block] if o.block else BASELINES:
         macs = variants(name)
