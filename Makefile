@@ -6,93 +6,114 @@ PY := .venv/bin/python
 export PYTHONDONTWRITEBYTECODE ?= 1
 unexport PYTHONPATH PYTHONHOME # others' modules would come before the pinned ones
 
-# make run
+RUN := $(PY) -m tools.start
+# one word for the shell, whatever is in it
+quoted = '$(subst ','\'',$(1))'
+# --seed='3' where the user has given SEED: programs have defaults of their own
+given = $(if $(filter command environment,$(firstword $(origin $(1)))),--$(2)=$(call quoted,$($(1))))
+
+#: PRESET=tiny|small|base|big: the core (run, verilog, area)
 PRESET ?= base
+#: QUANT=adaptive|hindsight|symmetric|range|stochastic|stochastic-all|luq|static: scales (run)
 QUANT ?= adaptive
+#: BACKEND=rtl|golden: who computes (run)
 BACKEND ?= rtl
+#: CHECK=all|first|none: jobs compared with the golden model: all, of the first epoch (run)
 CHECK ?= all
-SEED ?= 0
+#: EPOCHS=1..1000 and BATCH=1..1024: how long, in what steps (run)
 EPOCHS ?= 20
 BATCH ?= 32
+#: OUT=folder: where report and summary go (run)
 OUT ?= build/run
+#: TRACE=first:count: waveform of those jobs (run); TRACE=1: of the one job (replay)
 TRACE ?=
-# make regress, make wave
-BLOCK ?=
+#: FILE=mismatch-*.npz: the job, as a training run has recorded it (replay)
 FILE ?=
+#: SEED=0..4294967295: of a run, of a waveform, the first of a regression (run, wave, regress)
+SEED ?=
+#: SEEDS=1..100000: how many seeds (regress)
 SEEDS ?= 10
+#: LENGTH=1..1000: how much of each seed (regress, wave)
+LENGTH ?=
+#: BLOCK=name: one block alone; a wrong name lists them (regress, wave, formal, synth-verify)
+BLOCK ?=
+#: CASE=0..: one of the block's configurations alone, as failures name it (regress, wave)
+CASE ?=
+#: JOBS=1..1024: processes at once (regress, synth, synth-check, synth-verify, fpga)
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
-LENGTH ?= 5
-# make synth, fpga, random-check
+#: QUICK=1: a subset (synth, fpga, random-check)
 QUICK ?=
-# make test
+#: TESTS=paths, like verif/train, and WORKERS=1..1024 processes (test)
 TESTS ?= verif
 WORKERS ?= $(JOBS)
+#: PYTHON=command: the Python that makes .venv (setup, lock)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test regress formal random-check wave replay lint verilog area synth synth-check synth-verify fpga bench lock clean
 
-help: ## list every target
+help: ## list every target and setting
 	@echo "Tetra: an open 4-bit training core. Targets:"
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
-	@echo "Settings, as in 'make run SEED=3': run: PRESET= BACKEND=rtl|golden CHECK=all|first|none"
-	@echo "QUANT=adaptive|hindsight|symmetric|range|stochastic|stochastic-all|luq|static"
-	@echo "SEED= EPOCHS= BATCH= TRACE=first:count OUT="
-	@echo "regress: BLOCK= SEEDS= SEED= JOBS= LENGTH=; synth, fpga: QUICK=1 JOBS="
+	@echo "Settings, as in 'make run SEED=3', and the targets that take them:"
+	@sed -n 's/^#: /  /p' $(MAKEFILE_LIST)
 
 setup: ## create .venv with the pinned tools (every target does it when needed)
 	@$(PYTHON) bootstrap.py
 
 run: setup ## train a network on handwritten digits, 4 bits everywhere, on the simulated RTL
-	@$(PY) -m train.digits --preset "$(PRESET)" --quant $(QUANT) --backend $(BACKEND) \
-	  --check $(CHECK) --seed $(SEED) --epochs $(EPOCHS) --batch $(BATCH) --out "$(OUT)" \
-	  $(if $(TRACE),--trace $(TRACE))
+	@$(RUN) train.digits --preset=$(call quoted,$(PRESET)) --quant=$(call quoted,$(QUANT)) \
+	  --backend=$(call quoted,$(BACKEND)) --check=$(call quoted,$(CHECK)) $(call given,SEED,seed) \
+	  --epochs=$(call quoted,$(EPOCHS)) --batch=$(call quoted,$(BATCH)) \
+	  --out=$(call quoted,$(OUT)) $(call given,TRACE,trace)
 
 test: setup ## lint, then the whole test suite (TESTS=path for a part of it)
+	@$(RUN) verif.suite --tests=$(call quoted,$(TESTS)) --workers=$(call quoted,$(WORKERS))
 	@$(MAKE) --no-print-directory lint
-	@$(PY) -m pytest $(TESTS) -n $(WORKERS)
+	@$(PY) -m pytest $(foreach path,$(TESTS),$(call quoted,$(path))) -n $(WORKERS)
 
-regress: setup ## the long regression: BLOCK= SEEDS= SEED= JOBS= LENGTH=
-	@$(PY) -m verif.regress --block "$(BLOCK)" --seeds $(SEEDS) --jobs $(JOBS) \
-	  --length $(LENGTH) $(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
+regress: setup ## the long regression: BLOCK= CASE= SEEDS= SEED= JOBS= LENGTH=
+	@$(RUN) verif.regress --block=$(call quoted,$(BLOCK)) --seeds=$(call quoted,$(SEEDS)) \
+	  --jobs=$(call quoted,$(JOBS)) $(call given,CASE,case) $(call given,LENGTH,length) \
+	  $(call given,SEED,seed)
 
 formal: setup ## prove stream rules, progress and absence of overflow: BLOCK=
-	@$(PY) -m verif.formal --block "$(BLOCK)"
+	@$(RUN) verif.formal --block=$(call quoted,$(BLOCK))
 
 random-check: setup ## the random words through Debian's dieharder, an hour or so (QUICK=1: some tests)
-	@$(PY) -m verif.random_check $(if $(filter 1,$(QUICK)),--quick)
+	@$(RUN) verif.random_check --quick=$(call quoted,$(QUICK))
 
-wave: setup ## run one bench with an FST waveform: BLOCK=
-	@$(PY) -m verif.wave --block "$(BLOCK)" \
-	  $(if $(filter command line environment,$(origin SEED)),--seed $(SEED))
+wave: setup ## run one bench with an FST waveform: BLOCK= CASE= SEED= LENGTH=
+	@$(RUN) verif.wave --block=$(call quoted,$(BLOCK)) $(call given,CASE,case) \
+	  $(call given,LENGTH,length) $(call given,SEED,seed)
 
-replay: setup ## repeat one job that differed, on the RTL and the golden model: FILE=
-	@$(PY) -m driver.replay "$(FILE)"
+replay: setup ## repeat one job that differed, on the RTL and the golden model: FILE= (TRACE=1: waveform)
+	@$(RUN) driver.replay --trace=$(call quoted,$(TRACE)) -- $(call quoted,$(FILE))
 
 lint: setup ## ruff and mypy on the Python, Verilator -Wall on the generated Verilog
 	@$(PY) -m ruff check --quiet .
-	@$(PY) -m mypy --no-error-summary
-	@$(PY) -m hdl.emit.export --preset tiny --quiet
+	@$(RUN) mypy --no-error-summary
+	@$(RUN) hdl.emit.export --preset tiny --quiet
 
 verilog: setup ## write Verilog and manifest.json for PRESET= to build/verilog
-	@$(PY) -m hdl.emit.export --preset "$(PRESET)"
+	@$(RUN) hdl.emit.export --preset=$(call quoted,$(PRESET))
 
 area: setup ## estimate what each block of PRESET= costs, to build/area/summary.json
-	@$(PY) -m synth.area --preset "$(PRESET)"
+	@$(RUN) synth.area --preset=$(call quoted,$(PRESET))
 
 synth: setup ## map every design to cells, time it, compare: to build/synth (QUICK=1: a subset)
-	@$(PY) -m synth --jobs $(JOBS) $(if $(filter 1,$(QUICK)),--quick)
+	@$(RUN) synth --jobs=$(call quoted,$(JOBS)) --quick=$(call quoted,$(QUICK))
 
 synth-check: setup ## make synth QUICK=1, and fail if a density fell by more than 3 %
-	@$(PY) -m synth --jobs $(JOBS) --quick --check
+	@$(RUN) synth --jobs=$(call quoted,$(JOBS)) --quick --check
 
 synth-verify: setup ## prove mapped blocks equal to their RTL, run benches on gates: BLOCK=
-	@$(PY) -m verif.gates --block "$(BLOCK)" --jobs $(JOBS)
+	@$(RUN) verif.gates --block=$(call quoted,$(BLOCK)) --jobs=$(call quoted,$(JOBS))
 
 fpga: setup ## the FPGA part of make synth alone: map, place and route, five seeds each (QUICK=1)
-	@$(PY) -m synth --fpga --jobs $(JOBS) $(if $(filter 1,$(QUICK)),--quick)
+	@$(RUN) synth --fpga --jobs=$(call quoted,$(JOBS)) --quick=$(call quoted,$(QUICK))
 
 bench: setup ## measure speed and accuracy, to build/bench/summary.json
-	@$(PY) -m train.bench
+	@$(RUN) train.bench
 
 lock: ## resolve pyproject.toml anew into requirements.lock
 	@$(PYTHON) bootstrap.py --lock
