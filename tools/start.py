@@ -6,36 +6,47 @@ the program ends in one line with status 130. So it does, with status 2, where a
 a file cannot be read or written. What is printed into a pipe that has closed is lost, silently.
 """
 
-import contextlib
 import os
-import runpy
 import signal
 import sys
-import tempfile
 
-from tools.cache import CACHE
-from tools.errors import ToolError
+INTERRUPTED = 130
 
 
 def main() -> int:
     """The exit status; a program that ends by `sys.exit` takes its own way out."""
     try:
+        return run()
+    except KeyboardInterrupt:
+        _be_quiet()
+        print("interrupted: what was not complete was not written", file=sys.stderr)
+        return INTERRUPTED
+    except SystemExit as error:
+        if error.code == INTERRUPTED:
+            _be_quiet()
+        raise
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes at its end
+        return 1
+
+
+def run() -> int:
+    """Run the module that the command line names. Its imports are this function's: even the
+    standard library's take long enough for a Ctrl-C."""
+    import runpy
+
+    from tools.errors import ToolError
+
+    try:
         settle_caches()
         del sys.argv[0]
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
         return 0
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        print("interrupted: what was not complete was not written", file=sys.stderr)
-        return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes at its end
-        return 1
+        raise
     except (OSError, ToolError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C while Python tidies up
 
 
 def settle_caches() -> None:
@@ -44,12 +55,24 @@ def settle_caches() -> None:
     matplotlib (its list of fonts) and the WebAssembly tools (their machine code) warn, fail or do
     the work anew each time.
     """
-    home = os.path.expanduser("~")
+    import contextlib
+    import tempfile
+
+    from tools.cache import CACHE
+
     with contextlib.suppress(OSError):
-        with tempfile.TemporaryFile(dir=home):
+        with tempfile.TemporaryFile(dir=os.path.expanduser("~")):
             return
     os.environ.setdefault("XDG_CACHE_HOME", str(CACHE / "home"))
     os.environ.setdefault("MPLCONFIGDIR", str(CACHE / "home" / "matplotlib"))
+
+
+def _be_quiet() -> None:
+    """Ignore a second Ctrl-C while Python tidies up, and warn of nothing that is half made."""
+    import warnings
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warnings.simplefilter("ignore")
 
 
 if __name__ == "__main__":

@@ -96,8 +96,8 @@ def test_programs_end_in_one_line(raised, status, text, monkeypatch, capsys):
     def run_module(*_, **__):
         raise raised
 
-    monkeypatch.setattr(start.runpy, "run_module", run_module)
-    monkeypatch.setattr(start.signal, "signal", lambda *_: None)
+    monkeypatch.setattr("runpy.run_module", run_module)
+    monkeypatch.setattr(start, "_be_quiet", lambda: None)
     monkeypatch.setattr(sys, "argv", ["start", "module"])
     assert start.main() == status
     error = capsys.readouterr().err
