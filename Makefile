@@ -14,6 +14,12 @@ given = $(if $(filter command environment,$(firstword $(origin $(1)))),--$(2)=$(
 
 #: PRESET=tiny|small|base|big: the core (run, verilog, area)
 PRESET ?= base
+#: CONFIG=rows=4,cols=4,lanes=8: a core of your own instead of a preset (verilog)
+CONFIG ?=
+#: PREFIX=mine_: what module names start with (verilog)
+PREFIX ?=
+#: PORTS=fields|packed: payloads as a port per field, or as one vector (verilog)
+PORTS ?= fields
 #: QUANT=adaptive|hindsight|symmetric|range|stochastic|stochastic-all|luq|static: scales (run)
 QUANT ?= adaptive
 #: BACKEND=rtl|golden: who computes (run)
@@ -92,10 +98,11 @@ replay: setup ## repeat one job that differed, on the RTL and the golden model: 
 lint: setup ## ruff and mypy on the Python, Verilator -Wall on the generated Verilog
 	@$(PY) -m ruff check --quiet .
 	@$(RUN) mypy --no-error-summary
-	@$(RUN) hdl.emit.export --preset tiny --quiet
+	@$(RUN) hdl.emit.export --preset tiny --quiet --lint
 
-verilog: setup ## write Verilog and manifest.json for PRESET= to build/verilog
-	@$(RUN) hdl.emit.export --preset=$(call quoted,$(PRESET))
+verilog: setup ## write Verilog, manifest and examples to build/verilog: PRESET= or CONFIG= PREFIX= PORTS=
+	@$(RUN) hdl.emit.export --preset=$(call quoted,$(PRESET)) --config=$(call quoted,$(CONFIG)) \
+	  --prefix=$(call quoted,$(PREFIX)) --ports=$(call quoted,$(PORTS))
 
 area: setup ## estimate what each block of PRESET= costs, to build/area/summary.json
 	@$(RUN) synth.area --preset=$(call quoted,$(PRESET))

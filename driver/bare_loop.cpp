@@ -11,7 +11,7 @@
 #include "Vmodel.h"
 #include "verilated.h"
 
-#define PORT(stream, part) stream##___05F##part
+#define PORT(stream, part) stream##_##part
 
 // Runs one GEMM job of `beats` operand beats; returns seconds per simulated cycle, 0 if it hangs.
 extern "C" double bare_loop(const uint8_t* descriptor, uint64_t beats) {

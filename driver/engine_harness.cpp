@@ -18,7 +18,7 @@
 #include "verilated_fst_c.h"
 #endif
 
-#define PORT(stream, part) stream##___05F##part  // Verilator's name of stream__part
+#define PORT(stream, part) stream##_##part
 
 namespace {
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every payload that crosses a block boundary, derived from `Config` and the format specs."""
 
+from typing import Any, NamedTuple
+
 from amaranth.hdl import signed
 from amaranth.lib import data, enum
 
@@ -18,6 +20,25 @@ from golden.formats import (
     IntFormat,
     LogFormat,
 )
+
+
+class Field(NamedTuple):
+    """A member of a payload: its shape, what it means (units included), and which operations or
+    modes read it, if not all do."""
+
+    shape: Any
+    doc: str
+    read_by: str = ""
+
+
+class Payload(data.StructLayout):
+    """A structure whose members say what they mean: `docs` is name -> `Field`. The manifest, the C
+    header and the documentation have it from here."""
+
+    def __init__(self, fields: dict[str, Field]):
+        self.docs = fields
+        super().__init__({name: field.shape for name, field in fields.items()})
+
 
 WORD = 32  # bits of the rescaling unit's input and of one result
 
@@ -45,31 +66,41 @@ class OutFormat(enum.Enum, shape=3):
     FP4_R2 = FP4_R2.encoding
 
 
+A_SIGNED = Field(1, "1: codes of operand a are INT4 or INT4_SYM, 0: UINT4")
+B_FORMAT = Field(BFormat, "how codes of operand b are read; FP4 codes are of the phase that the "
+                          "GEMM takes, even or odd")
+CODES = "4-bit codes: bits 4 * lane + 3 .. 4 * lane of the {0}, {0} 0 in the lowest bits"
+
+
 def codes_layout(config: Config, vectors: int) -> data.ArrayLayout:
     """`vectors` rows or columns of `lanes` 4-bit codes: one operand beat."""
     return data.ArrayLayout(data.ArrayLayout(4, config.lanes), vectors)
 
 
-def beat_layout(config: Config) -> data.StructLayout:
+def beat_layout(config: Config) -> Payload:
     """One beat into the tile: `lanes` steps of K for every row and column."""
-    return data.StructLayout({
-        "a": codes_layout(config, config.rows),
-        "b": codes_layout(config, config.cols),
-        "a_signed": 1,
-        "b_format": BFormat,
-        "lanes": config.lanes,  # those that take part, a bit each: the others count as zero
-        "rows": range(config.rows + 1),  # rows to drain, 1..rows; read with `last`
-        "cols": range(config.cols + 1),  # columns that exist, 1..cols: the others count as zero
-        "first": 1,
-        "last": 1,
+    return Payload({
+        "a": Field(codes_layout(config, config.rows), CODES.format("row")),
+        "b": Field(codes_layout(config, config.cols), CODES.format("column")),
+        "a_signed": A_SIGNED,
+        "b_format": B_FORMAT,
+        "lanes": Field(config.lanes, "bit mask: the lanes that take part, 1 each; the others count "
+                                     "as zero"),
+        "rows": Field(range(config.rows + 1), "number of rows to drain, 1..rows",
+                      "beats with last"),
+        "cols": Field(range(config.cols + 1), "number of columns that exist, 1..cols; the others "
+                                              "count as zero. The same in all beats of a block"),
+        "first": Field(1, "1 in the first beat of a block: the sums start from zero"),
+        "last": Field(1, "1 in the last beat of a block: its sums are complete"),
     })
 
 
-def row_layout(config: Config) -> data.StructLayout:
-    """One result row of the tile; `last` ends a block."""
-    return data.StructLayout({
-        "values": data.ArrayLayout(signed(config.accumulator_width), config.cols),
-        "last": 1,
+def row_layout(config: Config) -> Payload:
+    """One result row of the tile."""
+    return Payload({
+        "values": Field(data.ArrayLayout(signed(config.accumulator_width), config.cols),
+                        "the row's exact sums, column 0 in the lowest bits"),
+        "last": Field(1, "1 in the last row of a block"),
     })
 
 
@@ -78,64 +109,81 @@ def words_layout(config: Config) -> data.ArrayLayout:
     return data.ArrayLayout(signed(WORD), config.cols)
 
 
-DYADIC_MEMBERS = {"multiplier": Dyadic.WIDTH, "shift": Dyadic.SHIFT_WIDTH}
-SCALE_MEMBERS = {**DYADIC_MEMBERS, "zero_point": signed(ZERO_POINT_WIDTH)}
-SCALE_LAYOUT = data.StructLayout(SCALE_MEMBERS)  # what a tensor is scaled by
+DYADIC_MEMBERS = {
+    "multiplier": Field(Dyadic.WIDTH, "a scale is multiplier * 2**-shift; 32768..65535, or 0. The "
+                                      "scale 1 is 32768 with shift 15"),
+    "shift": Field(Dyadic.SHIFT_WIDTH, "see multiplier; 0..63"),
+}
+SCALE_MEMBERS = {
+    **DYADIC_MEMBERS,
+    "zero_point": Field(signed(ZERO_POINT_WIDTH), "added after scaling and rounding, before "
+                        "clamping", "formats INT4, INT4_SYM and UINT4"),
+}
+SCALE_LAYOUT = Payload(SCALE_MEMBERS)  # what a tensor is scaled by
 
-RESCALE_LAYOUT = data.StructLayout({
-    "format": OutFormat,
+RESCALE_LAYOUT = Payload({
+    "format": Field(OutFormat, "what the values become"),
     **SCALE_MEMBERS,
-    "stochastic": 1,
-    "seed": random_words.WIDTH,  # of the random words
+    "stochastic": Field(1, "1: round up with a probability that is the fraction, by random words; "
+                           "0: round to nearest, ties to even"),
+    "seed": Field(random_words.WIDTH, "of the job's random words, which depend on it, on the row's "
+                                      "number in the job and on the column", "stochastic = 1"),
 })
 
 
-def tag_layout(config: Config) -> data.StructLayout:
+def tag_layout(config: Config) -> Payload:
     """What travels through the rescaling unit untouched."""
-    return data.StructLayout({
-        "keep": config.cols,  # columns that exist (the last block may be ragged)
-        "first": 1,  # first row of the job
-        "last": 1,  # last row of the job
-        "measure": 1,  # the row counts in the statistics
-        "discard": 1,  # the row is not wanted as a result
+    return Payload({
+        "keep": Field(config.cols, "bit mask: the columns that exist: fewer in a ragged block"),
+        "first": Field(1, "1 in the first row of the job"),
+        "last": Field(1, "1 in the last row of the job"),
+        "measure": Field(1, "1: the row counts in the statistics of the job"),
+        "discard": Field(1, "1: the row is not wanted as a result, only measured"),
     })
 
 
-def rescale_layout(config: Config) -> data.StructLayout:
+def rescale_layout(config: Config) -> Payload:
     """One row into the rescaling unit, with the parameters that apply to it."""
-    return data.StructLayout({
-        "values": words_layout(config),
-        "bias": words_layout(config),
-        "mask": config.cols,  # 0: the input counts as zero
-        "params": RESCALE_LAYOUT,
-        "tag": tag_layout(config),
+    return Payload({
+        "values": Field(words_layout(config), "one signed 32-bit word per column, column 0 lowest"),
+        "bias": Field(words_layout(config), "added to the values first; the sum saturates"),
+        "mask": Field(config.cols, "bit mask: 0 makes the column's input count as zero"),
+        "params": Field(RESCALE_LAYOUT, "how the row is scaled and rounded"),
+        "tag": Field(tag_layout(config), "comes out with the row"),
     })
 
 
-def result_layout(config: Config) -> data.StructLayout:
-    """One row of results.
-
-    `data` holds per column: INT32 the word; 4-bit integers and radix 2 the code in bits 0..3;
-    radix 4 the even code in bits 0..3 and the odd code in bits 4..7. `mask` is the clip mask.
-    """
-    return data.StructLayout({
-        "data": data.ArrayLayout(WORD, config.cols),
-        "mask": config.cols,
-        "tag": tag_layout(config),
+def result_layout(config: Config) -> Payload:
+    """One row of results."""
+    return Payload({
+        "data": Field(data.ArrayLayout(WORD, config.cols),
+                      "32 bits per column, column 0 lowest. INT32: the signed word. 4-bit integers "
+                      "and FP4_R2: the code in bits 3..0. FP4_R4: the code of the even phase in "
+                      "bits 3..0, of the odd phase in bits 7..4. All bits above a code are 0"),
+        "mask": Field(config.cols, "clip mask, a bit per column: 1 where the value was within the "
+                                   "format's range, 0 where it was clamped (the gradient of the "
+                                   "clip)"),
+        "tag": Field(tag_layout(config), "of the row that came in"),
     })
 
 
-def measured_layout(config: Config) -> data.StructLayout:
+def measured_layout(config: Config) -> Payload:
     """One row's inputs (after bias and mask), for the statistics."""
-    return data.StructLayout({
-        "signs": config.cols,
-        "magnitudes": data.ArrayLayout(WORD, config.cols),  # 0 where a column does not exist
-        "keep": config.cols,
-        "first": 1,  # of the job
-        "valid": 1,  # the row counts
+    return Payload({
+        "signs": Field(config.cols, "a bit per column: 1 where the input is negative"),
+        "magnitudes": Field(data.ArrayLayout(WORD, config.cols),
+                            "absolute values of the inputs; 0 where a column does not exist"),
+        "keep": Field(config.cols, "bit mask: the columns that exist"),
+        "first": Field(1, "1 in the first row of the job"),
+        "valid": Field(1, "1: the row counts"),
     })
 
 
-def outcome_layout(config: Config) -> data.StructLayout:
-    """What became of one row, for the statistics; 0 where a column does not exist."""
-    return data.StructLayout({"clamped": config.cols, "vanished": config.cols})
+def outcome_layout(config: Config) -> Payload:
+    """What became of one row, for the statistics."""
+    return Payload({
+        "clamped": Field(config.cols, "a bit per column: 1 where the value was beyond the format's "
+                                      "range; 0 where a column does not exist"),
+        "vanished": Field(config.cols, "a bit per column: 1 where a value other than 0 became 0; "
+                                       "0 where a column does not exist"),
+    })

@@ -7,10 +7,12 @@ that is converted once, so that the Verilog stays readable and simulators and sy
 block once. Without one (Amaranth's own simulator), blocks are ordinary submodules.
 """
 
+import inspect
 import re
 
 from amaranth.back import rtlil
 from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Value
+from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
@@ -29,14 +31,22 @@ class Library:
 
     def __init__(self):
         self._texts = {}
+        self.docs: dict[str, str] = {}  # each module's contract
 
     def convert(self, block: type[wiring.Component], config: Config | int) -> str:
         """Convert a block and all that it places, each once; returns its module name."""
         name = module_name(block, config)
         if name not in self._texts:
-            text = rtlil.convert(block(config), name=name, platform=self)
-            self._texts[name] = text.replace("attribute \\top 1\n", "")
+            component = block(config)
+            self.add(name, component, name_ports(component))
+            self.docs[name] = inspect.getdoc(block) or ""
         return name
+
+    def add(self, name: str, design, ports: dict) -> None:
+        """Convert a design, which may place blocks, under a module name of its own; `ports` as
+        `amaranth.back.rtlil.convert` takes them."""
+        text = rtlil.convert(design, name=name, platform=self, ports=ports)
+        self._texts[name] = text.replace("attribute \\top 1\n", "")
 
     def clocked(self, name: str) -> bool:
         """Whether a converted block has a clock (a combinational one has none)."""
@@ -45,6 +55,23 @@ class Library:
     @property
     def text(self) -> str:
         return "".join(self._texts.values())
+
+
+def name_ports(component: wiring.Component, prefix: str = "") -> dict:
+    """Name the signals of a component's ports as its Verilog has them, `a_valid`, or where it is
+    placed, `tile_a_valid`; returns name -> (value, direction)."""
+    ports = {}
+    for path, member, value in component.signature.flatten(component):
+        name, value = port_name(path), Value.cast(value)
+        value.name = prefix + name
+        ports[name] = (value, PortDirection.Input if member.flow == In else PortDirection.Output)
+    return ports
+
+
+def port_name(path) -> str:
+    """The Verilog name of a member of a signature: a plain identifier in VHDL too, which has no
+    double underscores."""
+    return "_".join(map(str, path))
 
 
 def place(m: Module, platform, name: str, component: wiring.Component) -> wiring.Component:
@@ -57,8 +84,7 @@ def place(m: Module, platform, name: str, component: wiring.Component) -> wiring
     ports = {}
     if platform.clocked(block):
         ports |= {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
-    for path, member, value in component.signature.flatten(component):
-        direction = "i" if member.flow == In else "o"
-        ports[f"{direction}_{'__'.join(map(str, path))}"] = Value.cast(value)
+    for port, (value, direction) in name_ports(component, f"{name}_").items():
+        ports[f"{'i' if direction is PortDirection.Input else 'o'}_{port}"] = value
     m.submodules[name] = Instance(block, **ports)
     return component

@@ -1,64 +1,138 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make verilog`: one readable file per top, lint-clean, and manifest.json."""
+"""`make verilog`: one readable file per top, manifest.json, and what other tools want beside."""
 
-import argparse
 import json
-import re
+import subprocess
 import sys
+import textwrap
+from dataclasses import fields
+from importlib.metadata import version
 from pathlib import Path
 
-from golden.config import Config, preset
-from hdl.emit.manifest import manifest
-from hdl.emit.verilog import TOPS, verilog_file
+from golden.config import PRESETS, VERSION, Config, preset
+from hdl.emit import package
+from hdl.emit.manifest import manifest, members
+from hdl.emit.ports import STYLES
+from hdl.emit.verilog import TOPS, check_prefix, verilogs
+from tools.arguments import Parser, one_of
 from tools.cache import ROOT
 from tools.errors import ToolError
 from tools.files import write_atomically
 from tools.verilator import CONTROL, run, verilator_bin
 
-
-def lint(path: Path, top: str) -> None:
-    """ToolError with the warnings unless the file is clean under -Wall and the stated waivers."""
-    run([str(verilator_bin() / "verilator"), "--lint-only", "-Wall", "--quiet", str(CONTROL),
-         str(path), "--top-module", top], ROOT, f"Verilator lint of {top}")
+EXAMPLES = Path(__file__).with_name("examples")
 
 
-def modules(path: Path) -> set[str]:
-    """The text of each module in a file."""
-    return set(re.findall(r"^module .*?^endmodule$", path.read_text(), re.M | re.S))
+def lint(path: Path, top: str, *, public: bool = False) -> None:
+    """ToolError with the warnings unless the file is clean under -Wall and the stated waivers;
+    `public` with all signals visible, as cocotb wants them."""
+    run([str(verilator_bin() / "verilator"), "--lint-only", "-Wall", "--quiet",
+         *(["--public-flat-rw"] if public else []), str(CONTROL), str(path), "--top-module", top],
+        ROOT, f"Verilator lint of {top}")
 
 
-def export(config: Config, preset_name: str, folder: Path) -> list[Path]:
-    """Write every top and the manifest to `folder`; returns the files.
+def commit() -> str:
+    """The commit of this checkout, `-dirty` with changes that are in none; empty without git."""
+    try:
+        found = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=ROOT,
+                               capture_output=True, text=True)
+    except OSError:
+        return ""
+    return found.stdout.strip()
 
-    Every module is linted, most of them as parts of the engine: a file whose modules are all, to
-    the letter, in one that was clean is clean too.
+
+def header(config: Config, name: str, top: str, style: str) -> str:
+    """What a reader of a file has to know first."""
+    settings = ", ".join(f"{field.name}={getattr(config, field.name)!r}"
+                         for field in fields(config))
+    at = f", commit {commit()}" if commit() else ""
+    text = (f"{top} of Tetra {VERSION}{at}: generated, change the Amaranth source instead.",
+            f"Preset {name}: {settings}.",
+            f"Ports: {style}. Made by Amaranth {version('amaranth')} and Yosys "
+            f"{version('pyosys')}.", f"Lint waivers and their reasons are in {CONTROL.name}.")
+    lines = ["SPDX-License-Identifier: Apache-2.0", *(
+        line for paragraph in text for line in textwrap.wrap(paragraph, 97))]
+    return "".join(f"// {line}\n" for line in lines) + "\n"
+
+
+def export(config: Config, name: str, folder: Path, style: str = "fields",
+           prefix: str = "") -> list[Path]:
+    """Write every top, the manifest and all beside them to `folder`; returns the files.
+
+    ValueError for a style of ports or a prefix that does not exist.
     """
-    sources = {top: verilog_file(config, top) for top in TOPS}
-    clean: set[str] = set()
-    for top, source in sorted(sources.items(), key=lambda each: -each[1].stat().st_size):
-        if found := modules(source) - clean:
-            lint(source, top)
-            clean |= found
-    files = []
-    for top, source in sources.items():
-        files.append(folder / f"{top}.v")
-        write_atomically(files[-1], source.read_bytes())
-    files.append(folder / CONTROL.name)
-    write_atomically(files[-1], CONTROL.read_bytes())
-    text = json.dumps(manifest(config, preset_name), indent=2) + "\n"
-    files.append(folder / "manifest.json")
-    write_atomically(files[-1], text.encode())
-    return files
+    check_prefix(prefix)
+    contents = {f"{prefix}{top}.v": header(config, name, prefix + top, style) + text
+                for top, text in verilogs(config, tuple(TOPS), style, prefix).items()}
+    contents[CONTROL.name] = CONTROL.read_text()
+    described = manifest(config, name, style, prefix)
+    contents["manifest.json"] = json.dumps(described, indent=2) + "\n"
+    for top in TOPS:
+        contents[f"{prefix}{top}.f"] = package.file_list(prefix + top, CONTROL.name)
+        contents[f"{prefix}{top}.core"] = package.fusesoc_core(top, prefix, CONTROL.name)
+        if any(port["name"] == "clk" for port in described["tops"][prefix + top]["ports"]):
+            contents[f"{prefix}{top}.sdc"] = package.constraints(config, prefix + top)
+    contents[f"{prefix}tetra_layouts.h"] = package.c_header(config, prefix)
+    contents[f"{prefix}tetra_layouts.py"] = package.python_module(config, prefix)
+    contents[f"{prefix}tetra_config.vh"] = package.verilog_header(config, prefix)
+    for example in sorted(EXAMPLES.iterdir()):
+        text = example.read_text().replace("@PREFIX@", prefix).replace("@PORTS@", style)
+        contents[f"examples/{example.name}"] = text
+    for file, text in contents.items():
+        write_atomically(folder / file, text.encode())
+    return [folder / file for file in contents]
+
+
+def parse_config(text: str) -> Config:
+    """A `Config` from `rows=4,cols=4,lanes=8`, tuples with a plus (`radices=4+2`).
+
+    ValueError that lists the fields and their ranges.
+    """
+    listed = "; ".join(f"{name}: {doc}" for name, doc in members(Config).items())
+    known = {field.name: field for field in fields(Config)}
+    given: dict = {}
+    for item in text.split(","):
+        name, equals, value = (part.strip() for part in item.partition("="))
+        if not equals or name not in known or name in given:
+            raise ValueError(f"CONFIG: {item.strip()!r} is not understood: expected field=value, "
+                             f"each field once, like rows=4,cols=4,lanes=8. Fields: {listed}")
+        given[name] = _value(name, value)
+    if missing := [name for name in ("rows", "cols", "lanes") if name not in given]:
+        raise ValueError(f"CONFIG lacks {', '.join(missing)}: expected at least "
+                         "rows=4,cols=4,lanes=8")
+    try:
+        return Config(**given)
+    except ValueError as error:
+        raise ValueError(f"CONFIG: {error}") from None
+
+
+def _value(name: str, text: str):
+    """A field's value; what is none stays a text, which `Config` refuses by name and range."""
+    if name == "radices":
+        return tuple(int(part) if part.isdigit() else part for part in text.split("+"))
+    if name in ("stochastic", "serial"):
+        return {"True": True, "1": True, "False": False, "0": False}.get(text, text)
+    return int(text) if text.lstrip("-").isdigit() else text
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="make verilog", description=__doc__)
-    parser.add_argument("--preset", default="base")
+    parser = Parser("make verilog", __doc__)
+    parser.add_argument("--preset", type=one_of(PRESETS), default="base")
+    parser.add_argument("--config", default="", help="a core of your own: rows=4,cols=4,lanes=8")
+    parser.add_argument("--prefix", default="", help="what all module names start with")
+    parser.add_argument("--ports", type=one_of(STYLES), default="fields")
     parser.add_argument("--quiet", action="store_true", help="say nothing if all is well")
+    parser.add_argument("--lint", action="store_true", help="check each top with Verilator, too")
     o = parser.parse_args()
     try:
-        config = preset(o.preset)
-        files = export(config, o.preset, ROOT / "build" / "verilog" / o.preset)
+        check_prefix(o.prefix)
+        config, name = (parse_config(o.config), "custom") if o.config else (
+            preset(o.preset), o.preset)
+        folder = ROOT / "build" / "verilog" / (f"{o.prefix}{name}" if o.prefix else name)
+        files = export(config, name, folder, o.ports, o.prefix)
+        if o.lint:
+            for top in TOPS:
+                lint(folder / f"{o.prefix}{top}.v", o.prefix + top)
     except (ValueError, ToolError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verilog for one top of one configuration: Amaranth -> RTLIL -> Yosys."""
+"""Verilog for one top of one configuration: Amaranth -> RTLIL -> Yosys -> plain text."""
 
 import importlib.metadata
+import re
 import tempfile
 from pathlib import Path
 
 from golden.config import VERSION, Config
+from hdl.emit.plain import KEYWORDS, plain
+from hdl.emit.ports import STYLES, Fields
 from hdl.engine.engine import Engine
 from hdl.library import Library, module_name
 from hdl.rescaler.rescale import RescaleUnit
@@ -15,56 +18,106 @@ from hdl.tile.dot_product import DotProduct
 from hdl.tile.mac_tile import MacTile
 from hdl.tile.multiplier import Multiplier
 from tools.cache import ROOT, cached, digest
-from tools.yosys import yosys
+from tools.yosys import CHOICES, yosys
 
 TOPS = {module_name(block): block
         for block in (
             Multiplier, DotProduct, MacTile, RescaleUnit, StatisticsUnit, ScaleSolver, Engine)}
+FAMILY = "tetra_"  # what every module's name starts with, behind the prefix of the user
+VIEW = "_fields"  # in RTLIL, a top with its fields as ports
 
 
-def verilog(config: Config, top: str) -> str:
-    """The Verilog text of a top, one module per distinct block.
-
-    ValueError for an unknown top.
-    """
+def check_top(top: str) -> None:
+    """ValueError unless a top has this name."""
     if top not in TOPS:
         raise ValueError(f"unknown top {top!r}: expected one of {', '.join(TOPS)}")
+
+
+def check_prefix(prefix: str) -> None:
+    """ValueError unless module names that start with this are identifiers, in VHDL too."""
+    if prefix and (not re.fullmatch(r"[A-Za-z](_?[A-Za-z0-9])*_?", prefix)
+                   or prefix.lower() in KEYWORDS or len(prefix) > 64):
+        raise ValueError(f"PREFIX = {prefix!r} does not start an identifier: expected at most 64 "
+                         "letters, digits and single underscores, a letter first, like mine_")
+
+
+def verilogs(config: Config, tops: tuple[str, ...], ports: str = "packed",
+             prefix: str = "") -> dict[str, str]:
+    """The Verilog texts of tops, by name, one module per distinct block.
+
+    Each text is complete. Submodules are called after their top, so that several tops, and with
+    different prefixes several configurations, may be in one design.
+
+    ValueError for an unknown top, style of ports or a prefix that is no identifier.
+    """
+    for top in tops:
+        check_top(top)
+    if ports not in STYLES:
+        raise ValueError(f"PORTS = {ports!r} is unknown: expected one of {', '.join(STYLES)}")
+    check_prefix(prefix)
     library = Library()
-    library.convert(TOPS[top], config)
-    header = (
-        f"// SPDX-License-Identifier: Apache-2.0\n"
-        f"// {top}, Tetra {VERSION}. Generated: change the Amaranth source, not this file.\n"
-        f"// {config}\n\n"
-    )
-    return header + write_verilog(library.text, top)
+    for top in tops:
+        library.convert(TOPS[top], config)
+        if ports == "fields":
+            view = Fields(TOPS[top](config))
+            library.add(top + VIEW, view, view.ports)
+            library.docs[top + VIEW] = library.docs[top]
+    names = {top: top + VIEW if ports == "fields" else top for top in tops}
+    texts = write_verilog(library.text, list(names.values()))
+    found = {}
+    for top, name in names.items():
+        renames = module_names(texts[name], name, top, prefix)
+        found[top] = plain(texts[name], library.docs, renames, name)
+    return found
 
 
-def verilog_file(config: Config, top: str) -> Path:
-    """The generated Verilog of a top, cached by the sources that make it."""
+def verilog(config: Config, top: str, ports: str = "packed", prefix: str = "") -> str:
+    """The Verilog text of a top, without a header; errors as `verilogs`."""
+    return verilogs(config, (top,), ports, prefix)[top]
+
+
+def module_names(text: str, name: str, top: str, prefix: str) -> dict[str, str]:
+    """Each module's name in RTLIL -> its name for users: that of a submodule starts with its
+    top's."""
+    found = re.findall(r"^module (\w+)", text, re.M)
+    return {inner: prefix + (top if inner == name else f"{top}_{inner.removeprefix(FAMILY)}")
+            for inner in found}
+
+
+def source_key(*parts) -> str:
+    """A digest of what makes Verilog: these parts, the sources and the tools."""
     sources = sorted(path for folder in ("golden", "hdl", "tools")
                      for path in (ROOT / folder).rglob("*.py"))
     packages = [importlib.metadata.version(p) for p in ("amaranth", "pyosys")]
-    key = digest(top, repr(config), *packages, *(s.read_bytes() for s in sources))
+    return digest(*map(str, parts), *packages, *(s.read_bytes() for s in sources))
+
+
+def verilog_file(config: Config, top: str) -> Path:
+    """The generated Verilog of a top with packed ports, cached by the sources that make it."""
+    check_top(top)
 
     def make(folder: Path) -> None:
-        (folder / f"{top}.v").write_text(verilog(config, top))
+        header = (f"// SPDX-License-Identifier: Apache-2.0\n// {top}, Tetra {VERSION}\n"
+                  f"// {config}\n\n")
+        (folder / f"{top}.v").write_text(header + verilog(config, top))
 
+    key = source_key(top, repr(config))
     return cached("verilog", key, [f"{top}.v"], make) / f"{top}.v"
 
 
-def write_verilog(text: str, top: str) -> str:
-    """RTLIL with a module `top` as Verilog."""
+def write_verilog(text: str, tops: list[str]) -> dict[str, str]:
+    """RTLIL as Verilog: for each of the modules `tops` its text and that of all within it."""
     with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder) / "top.il", Path(folder) / "top.v"
+        source = Path(folder) / "all.il"
         source.write_text(text)
-        yosys([
-            f"read_rtlil {source}",
-            f"hierarchy -check -top {top}",
-            "proc",
-            "opt_dff",  # enables become enables: simulators skip what holds
-            "opt_clean -purge",
-            "check -assert",
-            f"write_verilog -noattr -norename {target}",
-        ])
-        body = target.read_text()
-    return body[body.index("module "):]  # without the generator's banner
+        commands = [f"read_rtlil {source}", "proc", "opt_clean", CHOICES,
+                    "opt_dff -simple-dffe -nosdff -keepdc",  # enables become those of registers
+                    "setundef -zero",
+                    "splitnets -driver",  # or simulators see loops through the bits of one wire
+                    "opt_clean -purge", "check -assert", "design -save all"]
+        for top in tops:
+            commands += ["design -load all", f"hierarchy -check -top {top}",
+                         f"write_verilog -noattr {folder}/{top}.v"]
+        yosys(commands)
+        bodies = {top: (Path(folder) / f"{top}.v").read_text() for top in tops}
+    return {top: body[body.index("module "):] for top, body in bodies.items()}

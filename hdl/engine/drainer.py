@@ -48,7 +48,7 @@ class Drainer(wiring.Component):
         `ready`, and then has the scale that is `applied`.
     tile : In(stream of `row_layout`), the rows of a GEMM.
     x, bias : In(streams of `words_layout`). mask : In(stream of `cols` bits). As those of `Engine`.
-    row : Out(stream of `rescale_layout`).
+    row : Out(stream of `rescale_layout`), rows to be rescaled.
 
     Latency: 0 cycles from a row to its `row`; the first row may move in the second cycle after the
     job is taken. Throughput: one row per cycle; no idle cycle between two jobs, unless the second

@@ -2,37 +2,46 @@
 """The engine's job descriptor, and which descriptors it refuses."""
 
 from amaranth.hdl import Cat
-from amaranth.lib import data
 
 from golden.adaptive import Use
 from golden.config import Config
 from golden.engine import Op
 from golden.gradscale import GradScale
 from golden.solver import SolveMode
-from hdl.layouts import RESCALE_LAYOUT, BFormat, OutFormat
+from hdl.layouts import (
+    A_SIGNED,
+    B_FORMAT,
+    RESCALE_LAYOUT,
+    BFormat,
+    Field,
+    OutFormat,
+    Payload,
+)
 from hdl.scales.layouts import ADAPT_LAYOUT
 
 
-def job_layout(config: Config) -> data.StructLayout:
+def job_layout(config: Config) -> Payload:
     """The job descriptor."""
-    return data.StructLayout({
-        "op": Op,
-        "m": config.dim_width,
-        "n": config.dim_width,
-        "k": config.dim_width,  # not read when quantising
-        "a_signed": 1,
-        "b_format": BFormat,
-        "bias": 1,  # the bias stream is read, one beat per block
-        "mask": 1,  # the mask stream is read, one beat per row
-        "params": RESCALE_LAYOUT,
-        "adapt": ADAPT_LAYOUT,
+    return Payload({
+        "op": Field(Op, "GEMM: a times b, rescaled; QUANTISE: the stream x, rescaled; TABLE: no "
+                        "data, only the table of scales changes"),
+        "m": Field(config.dim_width, "rows of the result, from 1", "GEMM, QUANTISE"),
+        "n": Field(config.dim_width, "columns of the result, from 1", "GEMM, QUANTISE"),
+        "k": Field(config.dim_width, "products per sum, from 1", "GEMM"),
+        "a_signed": A_SIGNED._replace(read_by="GEMM"),
+        "b_format": B_FORMAT._replace(read_by="GEMM"),
+        "bias": Field(1, "1: the bias stream is read, one beat per block", "GEMM, QUANTISE"),
+        "mask": Field(1, "1: the mask stream is read, one beat per row", "GEMM, QUANTISE"),
+        "params": Field(RESCALE_LAYOUT, "how results are scaled and rounded; scale and zero point "
+                        "are the entry's own where adapt.preset writes them"),
+        "adapt": Field(ADAPT_LAYOUT, "how the job uses and changes the table of scales"),
     })
 
 
-FLAGS_LAYOUT = data.StructLayout({
-    "overflow": 1,  # a result is not its sum: K is beyond `max_k`
-    "bias_saturated": 1,  # some acc + bias left 32 bits
-    "bad_job": 1,  # a descriptor was refused
+FLAGS_LAYOUT = Payload({
+    "overflow": Field(1, "sticky: a sum did not fit the accumulator: K was beyond max_k"),
+    "bias_saturated": Field(1, "sticky: some accumulator + bias left 32 bits"),
+    "bad_job": Field(1, "sticky: a descriptor was refused; it gives no results and no report"),
 })
 
 

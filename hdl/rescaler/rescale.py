@@ -35,7 +35,8 @@ class RescaleUnit(wiring.Component):
 
     Members
     -------
-    i : In(stream of `rescale_layout`). o : Out(stream of `result_layout`).
+    i : In(stream of `rescale_layout`), rows to be rescaled.
+    o : Out(stream of `result_layout`), the same rows, rescaled.
     measured : Out(`measured_layout`), each row that counts, once, on its way through.
     outcome : Out(`outcome_layout`), of the row that `o` offers.
     clear : In(1), clears `saturated`. saturated : Out(1), sticky: some acc + bias left 32 bits.

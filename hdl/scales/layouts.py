@@ -2,24 +2,32 @@
 """Every payload between the blocks that measure tensors and solve, keep and apply their scales."""
 
 from amaranth.hdl import signed
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.adaptive import TENSOR_WIDTH, Use
 from golden.config import Config
 from golden.solver import ALPHA_WIDTH, EXPONENT_WIDTH, SolveMode
 from golden.statistics import COUNT_WIDTH, LARGEST_WIDTH, SUM_ABS_WIDTH, SUM_SQUARES_WIDTH
-from hdl.layouts import DYADIC_MEMBERS, SCALE_LAYOUT, WORD, measured_layout, outcome_layout
+from hdl.layouts import (
+    DYADIC_MEMBERS,
+    SCALE_LAYOUT,
+    WORD,
+    Field,
+    Payload,
+    measured_layout,
+    outcome_layout,
+)
 
-STATISTICS_LAYOUT = data.StructLayout({  # the members of golden.statistics.Statistics
-    "count": COUNT_WIDTH,
-    "low": signed(WORD),
-    "high": signed(WORD),
-    "largest": LARGEST_WIDTH,
-    "sum_abs": SUM_ABS_WIDTH,
-    "sum_squares": SUM_SQUARES_WIDTH,
-    "saturated": COUNT_WIDTH,
-    "underflowed": COUNT_WIDTH,
+STATISTICS_LAYOUT = Payload({  # the members of golden.statistics.Statistics
+    "count": Field(COUNT_WIDTH, "elements measured"),
+    "low": Field(signed(WORD), "the smallest input, after bias and mask"),
+    "high": Field(signed(WORD), "the largest input"),
+    "largest": Field(LARGEST_WIDTH, "the largest magnitude of an input"),
+    "sum_abs": Field(SUM_ABS_WIDTH, "sum of the magnitudes"),
+    "sum_squares": Field(SUM_SQUARES_WIDTH, "sum of the squares"),
+    "saturated": Field(COUNT_WIDTH, "how many values were beyond the format's range"),
+    "underflowed": Field(COUNT_WIDTH, "how many values other than 0 became 0"),
 })
 
 
@@ -37,55 +45,66 @@ def statistics_signature(config: Config) -> wiring.Signature:
     })
 
 
-REQUEST_LAYOUT = data.StructLayout({
-    "mode": SolveMode,
-    "statistics": STATISTICS_LAYOUT,
-    "alpha": ALPHA_WIDTH,
-    "exponent": signed(EXPONENT_WIDTH),
-    **DYADIC_MEMBERS,  # GRADSCALE's scale
+ALPHA = Field(ALPHA_WIDTH, "PACT's clipping value: alpha * 2**-exponent, in units of the input's "
+              "lowest bit, becomes code 15", "mode PACT")
+EXPONENT = "GradScale's e: a job with use EXPONENT multiplies its scale by 2**e"
+MODE = Field(SolveMode, "which rule finds the scale from the statistics", "solve = 1")
+
+REQUEST_LAYOUT = Payload({
+    "mode": MODE._replace(read_by=""),
+    "statistics": Field(STATISTICS_LAYOUT, "of the tensor"),
+    "alpha": ALPHA,
+    "exponent": Field(signed(EXPONENT_WIDTH), "PACT: see alpha; GRADSCALE: the present e, -40..40",
+                      "modes PACT, GRADSCALE"),
+    **{name: field._replace(doc="the present scale: " + field.doc, read_by="mode GRADSCALE")
+       for name, field in DYADIC_MEMBERS.items()},
 })
 
-SOLVER_FLAGS_LAYOUT = data.StructLayout({  # as golden.solver.Solution has them
-    "degenerate": 1,
-    "unreachable": 1,
-    "saturated": 1,
-    "limited": 1,
+SOLVER_FLAGS_LAYOUT = Payload({  # as golden.solver.Solution has them
+    "degenerate": Field(1, "the statistics allow no scale (nothing measured, all alike, ...)"),
+    "unreachable": Field(1, "the scale lies outside 2**-48..65535: the nearer end"),
+    "saturated": Field(1, "the zero point was clamped to its range"),
+    "limited": Field(1, "the exponent would have left -40..40: it stays at the limit"),
 })
 
-SOLUTION_LAYOUT = data.StructLayout({
-    "scale": SCALE_LAYOUT,
-    "exponent": signed(EXPONENT_WIDTH),
-    "flags": SOLVER_FLAGS_LAYOUT,
+SOLUTION_LAYOUT = Payload({
+    "scale": Field(SCALE_LAYOUT, "what was found"),
+    "exponent": Field(signed(EXPONENT_WIDTH), EXPONENT + "; GRADSCALE: the next; else as asked"),
+    "flags": Field(SOLVER_FLAGS_LAYOUT, "what was exceptional"),
 })
 
-ENTRY_LAYOUT = data.StructLayout({  # what the table knows of one tensor
-    "scale": SCALE_LAYOUT,
-    "exponent": signed(EXPONENT_WIDTH),
-    "valid": 1,
-    "frozen": 1,
+ENTRY_LAYOUT = Payload({  # what the table knows of one tensor
+    "scale": Field(SCALE_LAYOUT, "of the tensor's values"),
+    "exponent": Field(signed(EXPONENT_WIDTH), EXPONENT),
+    "valid": Field(1, "1: the entry's scale was solved, or preset as valid. Reset clears it"),
+    "frozen": Field(1, "1: no solve changes the entry"),
 })
 
-ADAPT_LAYOUT = data.StructLayout({  # how a job uses and updates the table
-    "enable": 1,
-    "tensor": TENSOR_WIDTH,
-    "use": Use,
-    "solve": 1,
-    "mode": SolveMode,
-    "alpha": ALPHA_WIDTH,
-    "exponent": signed(EXPONENT_WIDTH),  # PACT's, or the preset's
-    "preset": 1,  # write params, exponent and the two bits below into the entry
-    "valid": 1,
-    "frozen": 1,
-    "discard": 1,  # give no results
+ADAPT_LAYOUT = Payload({  # how a job uses and updates the table
+    "enable": Field(1, "1: the job names a tensor and gives a report; 0: nothing else of adapt is "
+                       "read"),
+    "tensor": Field(TENSOR_WIDTH, "the entry of the table, from 0"),
+    "use": Field(Use, "NOTHING: params' scale and zero point apply; ENTRY: the entry's, if it is "
+                      "valid, else params'; EXPONENT: params', times 2**-exponent of the entry"),
+    "solve": Field(1, "1: after the job its statistics give the entry's next scale"),
+    "mode": MODE,
+    "alpha": ALPHA,
+    "exponent": Field(signed(EXPONENT_WIDTH), "PACT: see alpha, -64..63; preset: -40..40",
+                      "mode PACT; preset = 1"),
+    "preset": Field(1, "1: write params' scale and zero point, exponent, valid and frozen into the "
+                       "entry", "TABLE"),
+    "valid": Field(1, "what preset writes", "preset = 1"),
+    "frozen": Field(1, "what preset writes", "preset = 1"),
+    "discard": Field(1, "1: the job measures and gives no results", "QUANTISE"),
 })
 
 APPLIED_LAYOUT = SCALE_LAYOUT  # the scale of the job that is about to start
 
-REPORT_LAYOUT = data.StructLayout({
-    "statistics": STATISTICS_LAYOUT,
-    "applied": APPLIED_LAYOUT,
-    "entry": ENTRY_LAYOUT,  # after the job
-    "unset": 1,
-    "clipped": 1,
-    "flags": SOLVER_FLAGS_LAYOUT,
+REPORT_LAYOUT = Payload({
+    "statistics": Field(STATISTICS_LAYOUT, "of the job's inputs; TABLE: 0"),
+    "applied": Field(APPLIED_LAYOUT, "the scale that the job used"),
+    "entry": Field(ENTRY_LAYOUT, "of the tensor, after the job"),
+    "unset": Field(1, "1: use was ENTRY and the entry was not valid"),
+    "clipped": Field(1, "1: use was EXPONENT and the shift left 0..63: the nearest end was taken"),
+    "flags": Field(SOLVER_FLAGS_LAYOUT, "of the solve; 0 without one"),
 })

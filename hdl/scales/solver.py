@@ -53,7 +53,7 @@ class ScaleSolver(wiring.Component):
     i : In(stream of `REQUEST_LAYOUT`). A request is read while it is solved, and taken together
         with its solution. An unknown mode counts as degenerate; statistics that no tensor has give
         a solution without meaning.
-    o : Out(stream of `SOLUTION_LAYOUT`).
+    o : Out(stream of `SOLUTION_LAYOUT`), one per request.
 
     Latency: at most `latencies[mode]` cycles from the first cycle of a request to its solution,
     `latency` in any mode. Throughput: one request per latency plus one cycle.

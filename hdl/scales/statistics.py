@@ -29,7 +29,8 @@ class StatisticsUnit(wiring.Component):
     Members
     -------
     row : In(`measured_layout`), values that count. outcome : In(`outcome_layout`), what became of
-        them, with `valid`, in the same cycle or later. first, last : In(1), of the job.
+        them, in the same cycle or later. valid : In(1), an outcome is there.
+        first, last : In(1), of the job, with `valid`.
     clear : In(1), between jobs: the result is that of a job without elements, two cycles later.
     done : Out(1), high for one cycle, `latency` cycles after the last outcome of a job. The next
         job's first row must not come before.

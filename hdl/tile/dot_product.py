@@ -103,7 +103,7 @@ class DotProduct(wiring.Component):
     Members
     -------
     a, b : In, `lanes` codes each. a_signed : In(1), a is INT4 rather than UINT4.
-    b_format : In(BFormat).
+    b_format : In(BFormat), how b is read.
     enable : In(1), everything holds while 0.
     sum : Out(signed), exact: product width + log2(lanes).
 

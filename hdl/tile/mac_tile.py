@@ -31,7 +31,8 @@ class MacTile(wiring.Component):
 
     Members
     -------
-    i : In(stream of `beat_layout`). o : Out(stream of `row_layout`), `rows` result rows per block.
+    i : In(stream of `beat_layout`), beats of operands, block after block.
+    o : Out(stream of `row_layout`), `rows` result rows per block.
     clear : In(1), clears `overflow` unless it is set in the same cycle.
     overflow : Out(1), sticky: a result that was drained does not fit its width, or its block was so
         long that nobody can tell. Up to K = `max_k` of its formats no block sets it, and rows and

@@ -225,7 +225,8 @@ class Multiplier(wiring.Component):
 
     Members
     -------
-    a, b : In(4), codes. a_signed : In(1), a is INT4 rather than UINT4. b_format : In(BFormat).
+    a, b : In(4), codes. a_signed : In(1), a is INT4 rather than UINT4.
+    b_format : In(BFormat), how b is read.
     product : Out(signed), exact.
 
     Combinational, no latency. Arithmetic: `golden.gemm.products`.

@@ -48,9 +48,9 @@ def tile_bench(config: Config, columns: int, gemm: Gemm, recipes: dict[str, str]
     top = library.convert(MacTile, cut)
     stream = beats(gemm, config)[:WARM_UP + cycles]
     layout = beat_layout(cut)
-    idle = {"rst": 1, "clear": 0, "i__valid": 0, "i__payload": 0, "o__ready": 1}
+    idle = {"rst": 1, "clear": 0, "i_valid": 0, "i_payload": 0, "o_ready": 1}
     vectors = [idle] * RESET + [idle | {
-        "rst": 0, "clear": int(i < WARM_UP), "i__valid": 1, "i__payload": layout.const({
+        "rst": 0, "clear": int(i < WARM_UP), "i_valid": 1, "i_payload": layout.const({
         "a": (beat.a & 15).tolist(), "b": (beat.b[:columns] & 15).tolist(),
         "a_signed": gemm.a_fmt.signed, "b_format": BFormat.of(gemm.b_fmt),
         "lanes": (1 << cut.lanes) - 1, "rows": cut.rows, "cols": columns,
@@ -60,7 +60,7 @@ def tile_bench(config: Config, columns: int, gemm: Gemm, recipes: dict[str, str]
     # The row that waits behind the output holds nothing known until the output has: once, while
     # the first block leaves, and the second one comes a cycle later to make up for it.
     vectors.insert(RESET + ends[0] + 1, idle | {"rst": 0, "clear": 1})
-    vectors[RESET + ends[0] + MacTile.latency(cut) + 2]["o__ready"] = 0
+    vectors[RESET + ends[0] + MacTile.latency(cut) + 2]["o_ready"] = 0
     starts = [0, *(end + 1 for end in ends)]
     expected = [row for start, end in zip(starts, ends, strict=False)
                 for row in exact_gemm(
@@ -70,8 +70,8 @@ def tile_bench(config: Config, columns: int, gemm: Gemm, recipes: dict[str, str]
 
     def check(outputs):
         rows = row_layout(cut)
-        found = [outs["o__payload"] for outs, ins in zip(
-            outputs[RESET:], vectors[RESET:], strict=True) if outs["o__valid"] and ins["o__ready"]]
+        found = [outs["o_payload"] for outs, ins in zip(
+            outputs[RESET:], vectors[RESET:], strict=True) if outs["o_valid"] and ins["o_ready"]]
         # the drain registers of the first block held what they woke up with
         values = [None if row is None else [rows.from_bits(row).values[c] for c in range(columns)]
                   for row in found[cut.rows:]]

@@ -13,15 +13,15 @@ PATIENCE = 5000  # cycles without a handshake that count as a hang
 
 
 class Source:
-    """Drives `name__valid`, `name__payload`; idles in a share `idle` of the cycles.
+    """Drives `name_valid`, `name_payload`; idles in a share `idle` of the cycles.
 
     While nothing is offered the payload is random, to show that the design does not read it.
     """
 
     def __init__(self, dut, name: str, rng, idle: float = 0.0):
-        self.valid = getattr(dut, f"{name}__valid")
-        self.ready = getattr(dut, f"{name}__ready")
-        self.payload = getattr(dut, f"{name}__payload")
+        self.valid = getattr(dut, f"{name}_valid")
+        self.ready = getattr(dut, f"{name}_ready")
+        self.payload = getattr(dut, f"{name}_payload")
         self.name, self.rng, self.idle = name, rng, idle
         self.queue: deque[int] = deque()
         self.taken = 0
@@ -67,9 +67,9 @@ class Sink:
     """
 
     def __init__(self, dut, name: str, rng, check, pause: float = 0.0):
-        self.valid = getattr(dut, f"{name}__valid")
-        self.ready = getattr(dut, f"{name}__ready")
-        self.payload = getattr(dut, f"{name}__payload")
+        self.valid = getattr(dut, f"{name}_valid")
+        self.ready = getattr(dut, f"{name}_ready")
+        self.payload = getattr(dut, f"{name}_payload")
         self.name, self.rng, self.check, self.pause = name, rng, check, pause
         self.taken = 0
         self.reset()

@@ -62,7 +62,7 @@ class Macs(wiring.Component):
 
 
 def verilog(macs: list[Mac]) -> str:
-    return write_verilog(rtlil.convert(Macs(macs), name="tetra_macs"), "tetra_macs")
+    return write_verilog(rtlil.convert(Macs(macs), name="tetra_macs"), ["tetra_macs"])["tetra_macs"]
 
 
 def simulate(text: str, operands: np.ndarray, control: np.ndarray) -> np.ndarray:
