@@ -109,8 +109,8 @@ class Outcome:
         rows = [
             ("network", " - ".join(map(str, schedule.sizes)) + ", every layer 4 bit"),
             ("quantisation", f"{self.quant}: {self.scheme.about}"),
-            ("schedule", f"{schedule.epochs} epochs, batches of {schedule.batch}, "
-                         f"seed {self.four_bit.seed}"),
+            ("schedule", f"{schedule.epochs} epoch{'s' * (schedule.epochs > 1)}, batches of "
+                         f"{schedule.batch}, seed {self.four_bit.seed}"),
             ("computed by", f"{'verilated RTL' if self.on_rtl else 'golden model'}, preset "
                             f"{backend.preset_name} ({config.rows} x {config.cols} x "
                             f"{config.lanes})"),
