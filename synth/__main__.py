@@ -23,7 +23,7 @@ from synth.energy.energy import Energies, measure
 from synth.fpga import report as fpga_report
 from synth.fpga.designs import fpga_designs, quick_fpga_designs
 from synth.fpga.sweep import fpga_sweep
-from synth.report import render
+from synth.report import BOUNDS, SUBSET, render
 from tools.arguments import Parser, add_switch, processes
 from tools.cache import ROOT
 from tools.console import open_console
@@ -140,7 +140,8 @@ def _progress(bars: Progress, console: Console, name: str):
 
 def show(summary: dict, console: Console) -> None:
     """The best point of every design, the ratios, and what is absent."""
-    table = Table(title=f"{summary['title']}: best points, before layout", title_justify="left")
+    table = Table(title=f"{summary['title']}: best points, before layout"
+                  + (f"; {SUBSET}" if summary["quick"] else ""), title_justify="left")
     for heading in ("design", "depth", "um2", "MHz", "GMAC/s per mm2", "recipe"):
         table.add_column(heading, justify="left" if heading in ("design", "recipe") else "right")
     for design in summary["designs"]:
@@ -161,6 +162,8 @@ def show(summary: dict, console: Console) -> None:
         console.print("energy: the baseline needs {training:.2f} times as much per MAC in training "
                       "(fprop {fprop:.2f}, dgrad {dgrad:.2f}, wgrad {wgrad:.2f})".format(
                           **summary["energy_ratio"]), highlight=False)
+    if summary["quick"]:
+        console.print(f"These are figures of {SUBSET}: {BOUNDS}.", highlight=False)
     for text in summary["missing"]:
         console.print(f"absent: {text}", highlight=False)
     for failure in summary["failures"]:

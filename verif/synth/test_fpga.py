@@ -197,13 +197,13 @@ def test_a_seed_that_fails_is_listed_and_the_rest_counts(monkeypatch, capsys):
     assert row["fmax_mhz"] == 20.0 and row["met"] is False  # of 0, 10, 20, 40, 50
     assert row["seeds_failed"] == 1
     assert [(f["step"], f["message"]) for f in found["failures"]] == [("seed 3", "ERROR: no route")]
-    fpga_report.show(found, Console(width=120))
+    fpga_report.show({"quick": True} | found, Console(width=120))
     text = capsys.readouterr().out
     assert "* 20 (10..50), 1 failed" in text
     assert "slower than the target, 50 MHz on iCE40 HX8K" in text
     assert "failed: adder/8, iCE40 HX8K, seed 3: ERROR: no route" in text
     text = page(found)
-    assert "no route" in text and "data:image/png" in text
+    assert "no route" in text and "data:image/svg" in text
 
 
 def test_a_design_of_which_every_seed_fails(monkeypatch):
