@@ -11,7 +11,16 @@ import numpy as np
 
 from golden.config import Config
 from golden.dyadic import IDENTITY, Dyadic
-from golden.formats import FP4_R4, INT4, INT4_SYM, INT32, UINT4, IntFormat, LogFormat
+from golden.formats import (
+    FP4_R4,
+    INT4,
+    INT4_SYM,
+    INT32,
+    UINT4,
+    ZERO_POINTS,
+    IntFormat,
+    LogFormat,
+)
 from golden.random_words import COARSE_BITS, WORD_BITS
 from golden.rescale import Rescale
 
@@ -38,12 +47,14 @@ def corners(config: Config, draw: Callable[[int], np.ndarray]) -> Iterator[Case]
     yield from single_bits_above_ties(INT4, [2.5, 1.5])
     for fmt in (INT4, INT4_SYM, UINT4):
         yield from single_bits_beside_the_range(fmt)
+        yield from beyond_any_zero_point(fmt)
     for fmt in config.log_formats:
         yield from single_bits_above_ties(fmt, ties(fmt))
     if config.stochastic:
         for fmt in fmts:
             if fmt != INT32:
                 yield from beside_the_word(fmt, draw)
+                yield from above_the_word(fmt, draw)
         for fmt in config.log_formats:
             yield from single_bits_beyond_the_top(fmt)
 
@@ -114,6 +125,18 @@ def single_bits_beside_the_range(fmt: IntFormat) -> Iterator[Case]:
                    [end + off for end in ends for off in (-1, 0, 1)])
 
 
+def beyond_any_zero_point(fmt: IntFormat) -> Iterator[Case]:
+    """Zero points at the ends of their range: results at both ends of the code's, and magnitudes
+    around every power of two, from where a zero point still reaches the codes to where none does.
+    """
+    for zero_point in ZERO_POINTS:
+        yield (Rescale(fmt, IDENTITY, zero_point),
+               [end - zero_point + off for end in (fmt.lo, fmt.hi) for off in (-1, 0, 1)])
+        yield (Rescale(fmt, Dyadic(UNIT, ONE - 2), zero_point),  # up to 2**33
+               [sign * ((1 << bit) - off)
+                for bit in range(12, 31) for off in (0, 1) for sign in (1, -1)] + [INT32.lo])
+
+
 def single_bits_beyond_the_top(fmt: LogFormat) -> Iterator[Case]:
     """Stochastic: anything beyond the top level counts as clamped, however little it is."""
     top = int(fmt.TOP)
@@ -134,6 +157,21 @@ def beside_the_word(fmt: IntFormat | LogFormat, draw) -> Iterator[Case]:
                 yield (Rescale(fmt, Dyadic(UNIT, ONE + point), seed=seed),
                        [(level << point) + (gap * (2 * word + half) << point - bits - 1) + off
                         for word in words])
+
+
+def above_the_word(fmt: IntFormat | LogFormat, draw) -> Iterator[Case]:
+    """Stochastic, between nothing and the lowest level of each phase: the middle of the word's step
+    exactly, and with each single bit below it, also those that no fraction holds."""
+    multipliers = np.arange(UNIT, 2 * UNIT)
+    for level in (-6, -7) if fmt == FP4_R4 else (0,):
+        shift = 46 - level  # as many places below the middle as leave an input below 2**31
+        for seed in (3, 2**32 - 3):
+            middles = [2 * int(word) + 1 << 45 - WORD_BITS for word in draw(seed)]
+            for off in (0, *(1 << bit for bit in range(45 - WORD_BITS))):
+                wanted = middles[seed % len(middles)] + off
+                for multiplier in multipliers[wanted % multipliers == 0][:1].tolist():
+                    yield (Rescale(fmt, Dyadic(multiplier, shift), seed=seed),
+                           [(middle + off) // multiplier for middle in middles])
 
 
 def _either_sign(values: list[int]) -> list[int]:
