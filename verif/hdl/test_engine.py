@@ -198,6 +198,33 @@ async def what_is_not_asked_for_means_nothing(dut):
 
 
 @cocotb.test()
+async def a_frozen_entry_stays(dut):
+    """Whatever is solved, also where the exponent would move."""
+    bench = EngineBench(dut, 0.0, 0.0)
+    await bench.reset()
+    entry = Entry(Dyadic(40000, 20), 5, -7, valid=True, frozen=True)
+    x = np.array([[1, -2]])[:, :bench.config.cols]
+    bench.add(Job.table(Adapt(0, preset=entry)))
+    for mode in SolveMode:
+        bench.add(Job.quantise(x, Rescale(INT4), adapt=Adapt(0, solve=mode, alpha=9)))
+    bench.add(Job.table(Adapt(0)))  # reports the entry
+    await bench.finish()
+
+
+@cocotb.test()
+async def every_row_has_its_own_number(dut):
+    """The most rows that a job can have, each with its random words."""
+    bench = EngineBench(dut, 0.0, 0.0)
+    config = bench.config
+    if not config.stochastic or config.max_dim > 31:
+        return  # too many rows
+    await bench.reset()
+    x = bench.rng.integers(-99, 99, (config.max_dim, config.max_dim))
+    bench.add(Job.quantise(x, Rescale(INT4, Dyadic(2**15, 20), seed=3)))
+    await bench.finish()
+
+
+@cocotb.test()
 async def flags_rise_and_clear(dut):
     """A saturated bias, and where K can reach it an overflow, are flagged until cleared."""
     bench = EngineBench(dut, 0.0, 0.0)
