@@ -36,7 +36,7 @@ BENCHES = {
         Config(1, 1, 32, accumulator_width=20), FPGA, SERIAL), tests=7),  # a single sum overflows
     "rescale": Bench("tetra_rescale_unit", (
         TINY, Config(2, 2, 8, radices=(2,)), Config(2, 2, 8, stochastic=False), SERIAL,
-        Config(2, 2, 8, serial=True)), tests=4),
+        Config(2, 2, 8, serial=True)), tests=5),
     "statistics": Bench("tetra_statistics_unit", (
         TINY, Config(1, 8, 1), SERIAL, SERIAL_LEAST), tests=1),
     "solver": Bench("tetra_scale_solver", (TINY,), tests=3),

@@ -31,12 +31,8 @@ LARGEST = Dyadic.MAX_SHIFT
 Case = tuple[Rescale, list[int]]  # what is asked of each of the inputs
 
 
-def corners(config: Config, draw: Callable[[int], np.ndarray]) -> Iterator[Case]:
-    """Every corner that the configuration has, with any number of inputs each.
-
-    `draw(seed)` gives the random words of a job's first row, one per column: what is to be rounded
-    stochastically lies beside them.
-    """
+def corners(config: Config) -> Iterator[Case]:
+    """Every corner of rounding to nearest that the configuration has, any number of inputs each."""
     fmts = (INT4, INT4_SYM, UINT4, INT32, *config.log_formats)
     yield from int32_ends()
     for fmt in fmts:
@@ -50,11 +46,18 @@ def corners(config: Config, draw: Callable[[int], np.ndarray]) -> Iterator[Case]
         yield from beyond_any_zero_point(fmt)
     for fmt in config.log_formats:
         yield from single_bits_above_ties(fmt, ties(fmt))
+
+
+def random_corners(config: Config, draw: Callable[[int], np.ndarray]) -> Iterator[Case]:
+    """Every corner of stochastic rounding, as `corners`.
+
+    `draw(seed)` gives the random words of a job's first row, one per column: what is to be rounded
+    lies beside them.
+    """
     if config.stochastic:
-        for fmt in fmts:
-            if fmt != INT32:
-                yield from beside_the_word(fmt, draw)
-                yield from above_the_word(fmt, draw)
+        for fmt in (INT4, INT4_SYM, UINT4, *config.log_formats):
+            yield from beside_the_word(fmt, draw)
+            yield from above_the_word(fmt, draw)
         for fmt in config.log_formats:
             yield from single_bits_beyond_the_top(fmt)
 

@@ -55,12 +55,13 @@ class Settings:
 
 
 def simulate(
-    settings: Settings, *, waves: Path | None = None, verilog: Path | None = None
+    settings: Settings, *, waves: Path | None = None, verilog: Path | None = None,
+    only: str | None = None,
 ) -> int:
     """Run a bench; returns how many cocotb tests passed.
 
     `waves` is where an FST waveform is to go, `verilog` a file to run instead of the generated one
-    (a seeded fault). AssertionError with the end of the log and the
+    (a seeded fault), `only` the one test to run. AssertionError with the end of the log and the
     command that repeats the run if a test fails; ToolError if a tool is missing.
     """
     from cocotb_tools.runner import get_results, get_runner
@@ -75,7 +76,7 @@ def simulate(
                 test_module=f"verif.hdl.test_{settings.block}", hdl_toplevel=settings.top,
                 hdl_toplevel_lang="verilog", build_dir=model, test_dir=folder,
                 results_xml=str(folder / "results.xml"), seed=settings.seed,
-                waves=waves is not None, log_file=folder / "log",
+                test_filter=only and f"{only}$", waves=waves is not None, log_file=folder / "log",
                 extra_env={ENVIRONMENT: json.dumps(asdict(settings)), "COCOTB_ANSI_OUTPUT": "0",
                            "COCOTB_MAX_FAILURES": "1"},
             )

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rescaling unit: every format with corners and random rows, against the golden datapath."""
 
+from functools import partial
+
 import cocotb
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from hdl.arithmetic.serial import row_cycles
 from hdl.layouts import outcome_layout, rescale_layout, result_layout
 from hdl.rescaler.rescale import RescaleUnit
 from verif.bench.benches import BENCHES, TINY, run_bench
-from verif.bench.corners import corners
+from verif.bench.corners import corners, random_corners
 from verif.bench.stimuli import output_formats, random_rescale, result_words
 from verif.bench.streams import Scoreboard, Sink, Source, StreamBench
 from verif.bench.watchdog import watched
@@ -48,15 +50,17 @@ def rows(rng, config: Config, count: int):
         yield row(config, values, bias, mask, keep, first, i % 2, job, words)
 
 
-def corner_rows(config: Config):
-    """As `rows`: the directed corners, as many inputs to a row as there are columns."""
-    def draw(seed):
-        return random_words.words(seed, [0], config.cols)[0]
+def first_words(config: Config, seed: int):
+    """The random words of a job's first row."""
+    return random_words.words(seed, [0], config.cols)[0]
 
+
+def corner_rows(config: Config, cases):
+    """As `rows`: directed corners, as many inputs to a row as there are columns."""
     nothing, everything = np.zeros(config.cols, np.int64), np.ones(config.cols, bool)
     keep = (1 << config.cols) - 1
-    for job, inputs in corners(config, draw):
-        words = None if job.seed is None else draw(job.seed)
+    for job, inputs in cases:
+        words = None if job.seed is None else first_words(config, job.seed)
         for start in range(0, len(inputs), config.cols):
             values = np.resize(inputs[start:start + config.cols], config.cols)
             yield row(config, values, nothing, everything, keep, 1, 0, job, words)
@@ -127,7 +131,18 @@ async def directed_corners(dut):
     """What random rows hardly ever meet (see `verif.bench.corners`)."""
     bench = RescaleBench(dut, 0.0, 0.0)
     await bench.reset()
-    for case in corner_rows(bench.config):
+    for case in corner_rows(bench.config, corners(bench.config)):
+        bench.add(*case)
+    await bench.run(lambda: bench.board.done)
+
+
+@cocotb.test()
+async def corners_of_random_words(dut):
+    """The same of stochastic rounding."""
+    bench = RescaleBench(dut, 0.0, 0.0)
+    await bench.reset()
+    draw = partial(first_words, bench.config)
+    for case in corner_rows(bench.config, random_corners(bench.config, draw)):
         bench.add(*case)
     await bench.run(lambda: bench.board.done)
 
