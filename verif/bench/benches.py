@@ -42,7 +42,7 @@ BENCHES = {
     "solver": Bench("tetra_scale_solver", (TINY,), tests=3),
     "engine": Bench("tetra_engine", (
         TINY, Config(4, 2, 4, 20, radices=(4,), stochastic=False), ONE, SERIAL,
-        Config(2, 2, 8, target="fpga", serial=True)), tests=9),
+        Config(2, 2, 8, target="fpga", serial=True)), tests=10),
 }
 
 

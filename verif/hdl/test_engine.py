@@ -212,6 +212,23 @@ async def a_frozen_entry_stays(dut):
 
 
 @cocotb.test()
+async def degenerate_and_clipped(dut):
+    """Without elements, and PACT with alpha 0, nothing is written. An exponent that would move the
+    shift out of its range, to either side, moves it to the end."""
+    bench = EngineBench(dut, 0.0, 0.0)
+    await bench.reset()
+    x = np.array([[1, -2]])[:, :bench.config.cols]
+    for exponent in (7, -7):
+        bench.add(Job.table(Adapt(0, preset=Entry(Dyadic(40000, 20), 5, exponent, valid=True))))
+        for mode in SolveMode:
+            bench.add(Job.table(Adapt(0, solve=mode)))
+        for shift in (6, 7, 56, 57):
+            then = Rescale(INT4, Dyadic(2**15, shift))
+            bench.add(Job.quantise(x, then, adapt=Adapt(0, Use.EXPONENT)))
+    await bench.finish()
+
+
+@cocotb.test()
 async def every_row_has_its_own_number(dut):
     """The most rows that a job can have, each with its random words."""
     bench = EngineBench(dut, 0.0, 0.0)
