@@ -222,6 +222,8 @@ async def degenerate_and_clipped(dut):
         bench.add(Job.table(Adapt(0, preset=Entry(Dyadic(40000, 20), 5, exponent, valid=True))))
         for mode in SolveMode:
             bench.add(Job.table(Adapt(0, solve=mode)))
+            # which has none of those flags, and in this format no zero point
+            bench.add(Job.quantise(x, Rescale(INT32), adapt=Adapt(0, Use.ENTRY)))
         for shift in (6, 7, 56, 57):
             then = Rescale(INT4, Dyadic(2**15, shift))
             bench.add(Job.quantise(x, then, adapt=Adapt(0, Use.EXPONENT)))
