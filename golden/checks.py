@@ -5,13 +5,14 @@ numpy's integers compute in their own width (`1 << np.uint8(25)` is 0), a float 
 integer until something shifts by it, and 1 is not `Use.ENTRY`. So every dataclass turns what it is
 given into plain Python values, or raises a ValueError that names member, value and range.
 
-`as_integer`, `as_real`, `as_flag`, `as_member` and `as_instance` return what they accept;
-`integer`, `real`, `flag`, `member` and `instance` do the same to a member of a dataclass.
+`as_integer`, `as_real`, `as_flag`, `as_member`, `as_instance`, `as_choice`, `as_array` and
+`as_integers` return what they accept, for arguments of functions; `integer`, `real`, `flag`,
+`member` and `instance` do the same to a member of a dataclass.
 """
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, IntEnum
@@ -25,6 +26,22 @@ from golden.flushing import check_kept
 T = TypeVar("T")
 E = TypeVar("E", bound=Enum)
 
+SHOWN = 160  # characters of a value that an error shows
+
+
+def shown(value: Any) -> str:
+    """`value` for an error: its repr in one line, cut in the middle, or what it is if that fails.
+
+    Python writes no integer of more than 4300 digits, nor what holds one.
+    """
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a repr may raise anything
+        return (f"<integer of {value.bit_length()} bits>" if isinstance(value, int)
+                else f"<{type(value).__name__}>")
+    half = SHOWN // 2 - 2
+    return text if len(text) <= SHOWN else f"{text[:half]} .. {text[-half:]}"
+
 
 def as_integer(name: str, value: Any, lo: int | None, hi: int | None = None,
                way_out: str = "") -> int:
@@ -35,7 +52,7 @@ def as_integer(name: str, value: Any, lo: int | None, hi: int | None = None,
         number = None
     if number is None or (lo is not None and number < lo) or (hi is not None and number > hi):
         span = "" if lo is None else f" {lo}..{'' if hi is None else hi}"
-        raise ValueError(f"{name} = {value!r} is out of range: expected an integer{span}"
+        raise ValueError(f"{name} = {shown(value)} is out of range: expected an integer{span}"
                          + (f"; {way_out}" if way_out else ""))
     return number
 
@@ -62,14 +79,14 @@ def as_real(name: str, value: Any, among: Reals = FINITE) -> float:
     except OverflowError:
         number = None
     if number is None or not math.isfinite(number) or not among.holds(number):
-        raise ValueError(f"{name} = {value!r} is out of range: expected {among.text}")
+        raise ValueError(f"{name} = {shown(value)} is out of range: expected {among.text}")
     return number
 
 
 def as_flag(name: str, value: Any) -> bool:
     """`value` as a plain bool; 0 and 1 are none."""
     if not isinstance(value, bool | np.bool_):
-        raise ValueError(f"{name} = {value!r}: expected True or False")
+        raise ValueError(f"{name} = {shown(value)}: expected True or False")
     return bool(value)
 
 
@@ -81,15 +98,53 @@ def as_member(name: str, value: Any, enum: type[E]) -> E:
         with suppress(TypeError, ValueError):
             return enum(operator.index(value))
     names = ", ".join(f"{enum.__name__}.{each.name}" for each in enum)
-    raise ValueError(f"{name} = {value!r} is unknown: expected one of {names}")
+    raise ValueError(f"{name} = {shown(value)} is unknown: expected one of {names}")
 
 
 def as_instance(name: str, value: Any, kind: type[T]) -> T:
     """`value` if it is a `kind`."""
     if not isinstance(value, kind):
         article = "an" if kind.__name__[0] in "AEIOU" else "a"
-        raise ValueError(f"{name} = {value!r}: expected {article} {kind.__name__}")
+        raise ValueError(f"{name} = {shown(value)}: expected {article} {kind.__name__}")
     return value
+
+
+def as_choice(name: str, value: Any, names: Iterable[str]) -> str:
+    """`value` if it is one of the names; `name` says what they are names of."""
+    if not isinstance(value, str) or value not in names:
+        raise ValueError(f"unknown {name} {shown(value)}: expected one of {', '.join(names)}")
+    return value
+
+
+def as_array(name: str, values: Any) -> np.ndarray:
+    """`values` as an array of whatever dtype, if numpy can make one of them."""
+    try:
+        return np.asarray(values)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"{name} = {shown(values)}: expected an array ({error})") from None
+
+
+def as_integers(name: str, values: Any, lo: int, hi: int, way_out: str = "") -> np.ndarray:
+    """`values` as an array of integers lo..hi, any shape; one without elements may be of floats.
+
+    The dtype stays what it was. Where it holds no others than lo..hi, nothing is compared.
+    """
+    given, values = values, as_array(name, values)
+    after = f"; {way_out}" if way_out else ""
+    if values.dtype.kind not in "iu":
+        if values.size == 0 and values.dtype.kind == "f":  # numpy's dtype of []
+            return values.astype(np.int64)
+        raise ValueError(f"{name} = {shown(given)} have dtype {values.dtype}: expected integers "
+                         f"{lo}..{hi}{after}")
+    limits = np.iinfo(values.dtype)
+    if values.size and (limits.min < lo or limits.max > hi):
+        least, greatest = int(values.min()), int(values.max())
+        if least < lo or greatest > hi:
+            bad = least if least < lo else greatest
+            index = tuple(int(i) for i in np.argwhere(values == bad)[0])
+            raise ValueError(f"{name} hold {bad} at index {index}, out of range: expected "
+                             f"integers {lo}..{hi}{after}")
+    return values
 
 
 def integer(owner: Any, name: str, lo: int | None, hi: int | None = None,

@@ -156,8 +156,7 @@ class Job:
     def _check_operands(self) -> None:
         if self.a is None or self.b is None:
             raise ValueError("a GEMM without a or b: it takes both operands, with their formats")
-        a, b = np.asarray(self.a), np.asarray(self.b)
-        check_operands(a, self.a_fmt, b, self.b_fmt)
+        a, b = check_operands(self.a, self.a_fmt, self.b, self.b_fmt)
         checks.put(self, "a", a.astype(np.int8, copy=False))
         checks.put(self, "b", b.astype(np.int8, copy=False))
 

@@ -10,28 +10,38 @@ import threading
 
 import numpy as np
 
+from golden import checks
 from golden.formats import (
-    A_FORMATS,
-    B_FORMATS,
     IntFormat,
     LogFormat,
-    as_format,
     check_codes,
+    check_operand_formats,
     max_product,
 )
 
 
 def products(a_codes, a_fmt: IntFormat, b_codes, b_fmt: IntFormat | LogFormat) -> np.ndarray:
-    """Elementwise products in MAC units, int64: the twin of the multiplier. Shapes broadcast."""
+    """Elementwise products in MAC units, int64: the twin of the multiplier. Shapes broadcast.
+
+    ValueError for formats that the operands cannot have, and for what is no code of theirs.
+    """
+    check_operand_formats(a_fmt, b_fmt)
     a_codes, b_codes = check_codes("a", a_codes, a_fmt), check_codes("b", b_codes, b_fmt)
     return mac_values(a_codes, a_fmt) * mac_values(b_codes, b_fmt)
 
 
 def mac_values(codes, fmt: IntFormat | LogFormat, dtype=np.int64) -> np.ndarray:
-    """Codes as the integers that the MAC multiplies, in any dtype that holds them."""
-    if isinstance(fmt, LogFormat):
-        return fmt.mac_values.astype(dtype)[codes]
-    return np.asarray(codes).astype(dtype)
+    """Codes as the integers that the MAC multiplies, in any dtype that holds them.
+
+    ValueError for what is no code of the format, and for a dtype that does not.
+    """
+    codes, dtype = check_codes("codes", codes, fmt), np.dtype(dtype)
+    values = fmt.mac_values if isinstance(fmt, LogFormat) else np.arange(fmt.lo, fmt.hi + 1)
+    held = values.astype(dtype) if dtype.kind in "fiu" else None
+    if held is None or (held != values).any():
+        raise ValueError(f"dtype = {dtype}: expected one that holds +-{fmt.magnitude}, {fmt.name}'s"
+                         " largest value")
+    return held[codes] if isinstance(fmt, LogFormat) else codes.astype(dtype)
 
 
 def exact_depth(a_fmt: IntFormat, b_fmt: IntFormat | LogFormat) -> int:
@@ -50,8 +60,7 @@ def gemm(a_codes, a_fmt: IntFormat, b_codes, b_fmt: IntFormat | LogFormat) -> np
     Returns int32 (M, N) where the bound allows it, int64 otherwise. ValueError on wrong shapes,
     formats or codes.
     """
-    a_codes, b_codes = np.asarray(a_codes), np.asarray(b_codes)
-    check_operands(a_codes, a_fmt, b_codes, b_fmt)
+    a_codes, b_codes = check_operands(a_codes, a_fmt, b_codes, b_fmt)
     (m, k), n = a_codes.shape, b_codes.shape[0]
     dtype = np.int32 if k * max_product(a_fmt, b_fmt) < 2**31 else np.int64
     depth = exact_depth(a_fmt, b_fmt)
@@ -70,14 +79,11 @@ def gemm(a_codes, a_fmt: IntFormat, b_codes, b_fmt: IntFormat | LogFormat) -> np
     return result
 
 
-def check_operands(a_codes, a_fmt, b_codes, b_fmt) -> None:
-    """ValueError unless the operands are (M, K) and (N, K) codes of formats that the MAC takes."""
-    for name, fmt, allowed in (("a", a_fmt, A_FORMATS), ("b", b_fmt, B_FORMATS)):
-        if as_format(f"{name}_fmt", fmt) not in allowed:
-            raise ValueError(
-                f"operand {name} cannot be {fmt.name}: "
-                f"expected one of {', '.join(f.name for f in allowed)}"
-            )
+def check_operands(a_codes, a_fmt, b_codes, b_fmt) -> tuple[np.ndarray, np.ndarray]:
+    """The operands as arrays; ValueError unless they are (M, K) and (N, K) codes of formats that
+    the MAC takes."""
+    check_operand_formats(a_fmt, b_fmt)
+    a_codes, b_codes = checks.as_array("a", a_codes), checks.as_array("b", b_codes)
     if a_codes.ndim != 2 or b_codes.ndim != 2 or a_codes.shape[1] != b_codes.shape[1]:
         raise ValueError(
             f"operands of shapes {a_codes.shape} and {b_codes.shape} do not fit: "
@@ -88,8 +94,7 @@ def check_operands(a_codes, a_fmt, b_codes, b_fmt) -> None:
             f"operands of shapes {a_codes.shape} and {b_codes.shape} are empty: "
             "M, N and K start at 1"
         )
-    check_codes("a", a_codes, a_fmt)
-    check_codes("b", b_codes, b_fmt)
+    return check_codes("a", a_codes, a_fmt), check_codes("b", b_codes, b_fmt)
 
 
 def _as_float32(name: str, codes: np.ndarray, fmt: IntFormat | LogFormat) -> np.ndarray:

@@ -11,7 +11,17 @@ import numpy as np
 
 from golden import checks
 from golden.flushing import SOUND, check_kept
-from golden.formats import INT4, INT4_SYM, UINT4, IntFormat, check_codes, check_finite
+from golden.formats import (
+    A_FORMATS,
+    HOST_ZERO_POINT,
+    INT4,
+    INT4_SYM,
+    UINT4,
+    IntFormat,
+    as_format,
+    check_codes,
+    check_finite,
+)
 from golden.stochastic import round_up
 from golden.tensor import Quantised
 
@@ -20,7 +30,17 @@ SAWB_RMS, SAWB_MEAN = 12.035, 12.03  # alpha = 12.035 sqrt(E[w^2]) - 12.03 E[|w|
 
 @dataclass(frozen=True)
 class Range:
-    """How a tensor is quantised: format, scale, zero point; `degenerate` if it had no extent."""
+    """How a tensor is quantised: format, scale, zero point; `degenerate` if it had no extent.
+
+    Members
+    -------
+    fmt : INT4, INT4_SYM or UINT4.
+    scale : float > 0.
+    zero_point : +/-(2**53 - 15): float64 holds every code minus it exactly. The hardware's have 16
+        bits.
+
+    ValueError that names the member otherwise.
+    """
 
     fmt: IntFormat
     scale: float
@@ -28,9 +48,9 @@ class Range:
     degenerate: bool = False
 
     def __post_init__(self):
-        checks.instance(self, "fmt", IntFormat)
+        as_format("fmt", self.fmt, A_FORMATS)
         checks.real(self, "scale", checks.POSITIVE)
-        checks.integer(self, "zero_point", None)
+        checks.integer(self, "zero_point", -HOST_ZERO_POINT, HOST_ZERO_POINT)
         checks.flag(self, "degenerate")
 
 
@@ -42,7 +62,10 @@ def encode(x, rng: Range, *, words=None, bits: int = 0, name: str = "x") -> np.n
     x : finite floats, any shape; ValueError naming `name` and the index of the first NaN or Inf.
     words, bits : integers 0..2**bits - 1 of x's shape for stochastic rounding; None rounds to
         nearest, ties to even.
+
+    ValueError too for words that are none, and for `rng` without being a Range.
     """
+    checks.as_instance("rng", rng, Range)
     x = check_finite(name, x)
     check_kept("scale", rng.scale)
     with np.errstate(over="ignore", invalid="ignore"):  # steps beyond binary64 saturate too
@@ -58,14 +81,19 @@ def encode(x, rng: Range, *, words=None, bits: int = 0, name: str = "x") -> np.n
 
 
 def decode(codes, rng: Range) -> np.ndarray:
-    """Values of the codes, float64: `scale * (code - zero_point)`."""
+    """Values of the codes, float64: `scale * (code - zero_point)`.
+
+    ValueError for what is no code of `rng`'s format.
+    """
+    checks.as_instance("rng", rng, Range)
     codes = check_codes("codes", codes, rng.fmt)
     check_kept("scale", rng.scale)
     return rng.scale * (codes.astype(np.float64) - rng.zero_point)
 
 
 def quantise(x, rng: Range, **kwargs) -> Quantised:
-    """`encode` with its scale attached."""
+    """`encode` with its scale attached; the same errors."""
+    checks.as_instance("rng", rng, Range)
     return Quantised(encode(x, rng, **kwargs), rng.fmt, rng.scale, rng.zero_point)
 
 
@@ -73,7 +101,9 @@ def range_of(x, *, name: str = "x") -> Range:
     """Range mode: [min, max] of the tensor maps onto [-8, 7] ([Sun20], adaptive rescaling).
 
     A degenerate tensor gets scale 1 and the zero point that puts its value on code 0, as far as
-    whole steps reach; an empty one the zero point 0.
+    zero points and whole steps reach; an empty one the zero point 0.
+
+    ValueError for a tensor so far from zero that its zero point is none of a Range.
     """
     x = check_finite(name, x)
     if x.size == 0:
@@ -83,12 +113,18 @@ def range_of(x, *, name: str = "x") -> Range:
         check_kept(f"the range of tensor {name!r}", max(-lo, hi), SOUND)
     scale = (hi - lo) / 15 if hi - lo < np.inf else hi / 15 - lo / 15
     if scale == 0:
-        return Range(INT4, 1.0, int(-np.rint(lo)), degenerate=True)
-    return Range(INT4, scale, int(INT4.lo - np.rint(lo / scale)))
+        zero_point = max(-HOST_ZERO_POINT, min(HOST_ZERO_POINT, -int(np.rint(lo))))
+        return Range(INT4, 1.0, zero_point, degenerate=True)
+    zero_point = INT4.lo - int(np.rint(lo / scale))
+    if abs(zero_point) > HOST_ZERO_POINT:
+        raise ValueError(f"tensor {name!r} of {lo}..{hi} lies too far from zero: its zero point is "
+                         f"out of -{HOST_ZERO_POINT}..{HOST_ZERO_POINT}; subtract its centre first")
+    return Range(INT4, scale, zero_point)
 
 
 def symmetric_max(x, *, fmt: IntFormat = INT4_SYM, name: str = "x") -> Range:
-    """Symmetric range: max|x| maps onto the top code."""
+    """Symmetric range: max|x| maps onto the top code of INT4, INT4_SYM or UINT4."""
+    as_format("fmt", fmt, A_FORMATS)
     return _symmetric(float(np.abs(check_finite(name, x)).max(initial=0.0)), fmt)
 
 
@@ -121,8 +157,9 @@ def pact(alpha: float) -> Range:
 
 
 def pact_mask(x, alpha: float, *, name: str = "x") -> np.ndarray:
-    """Where PACT's gradient passes: `0 < x < alpha`, bool."""
+    """Where PACT's gradient passes: `0 < x < alpha`, bool. ValueError unless alpha is > 0."""
     x = check_finite(name, x)
+    alpha = checks.as_real("PACT alpha", alpha, checks.POSITIVE)
     return (0 < x) & (x < alpha)
 
 

@@ -7,7 +7,15 @@ import numpy as np
 
 from golden import checks, logfp4
 from golden.flushing import SOUND, check_kept
-from golden.formats import IntFormat, LogFormat, Phase, as_format, check_codes
+from golden.formats import (
+    CODE_FORMATS,
+    HOST_ZERO_POINT,
+    IntFormat,
+    LogFormat,
+    Phase,
+    as_format,
+    check_codes,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,10 +25,12 @@ class Quantised:
     Members
     -------
     codes : integer array of any shape; two's complement values for INT4, 0..15 for the others.
-    fmt : an IntFormat or a LogFormat.
+    fmt : INT4, INT4_SYM, UINT4, FP4_R4 or FP4_R2.
     scale : float >= 0.
-    zero_point : int, integer formats only.
+    zero_point : +/-(2**53 - 15), where float64 is exact; integer formats only, 0 for the others.
     phase : Phase, log formats only.
+
+    ValueError that names the member otherwise.
     """
 
     codes: np.ndarray
@@ -30,11 +40,11 @@ class Quantised:
     phase: Phase = Phase.EVEN
 
     def __post_init__(self):
-        checks.put(self, "codes", np.asanyarray(self.codes))
-        as_format("fmt", self.fmt)
+        as_format("fmt", self.fmt, CODE_FORMATS)
         check_codes("codes", self.codes, self.fmt)
+        checks.put(self, "codes", np.asanyarray(self.codes))
         checks.real(self, "scale", checks.NOT_NEGATIVE)
-        checks.integer(self, "zero_point", None)
+        checks.integer(self, "zero_point", -HOST_ZERO_POINT, HOST_ZERO_POINT)
         checks.member(self, "phase", Phase)
         if self.zero_point and isinstance(self.fmt, LogFormat):
             raise ValueError(

@@ -118,11 +118,11 @@ def test_codes_outside_the_format_are_refused(fmt):
 
 @pytest.mark.parametrize("bad", [np.array([16]), np.array([-9]), np.array([0.0])])
 def test_pack_refuses_what_is_not_four_bits(bad):
-    with pytest.raises(ValueError, match=r"pack takes 4-bit integer codes: the range is -8\.\.15"):
+    with pytest.raises(ValueError, match=r"^codes .*: expected integers -8\.\.15$"):
         pack(bad)
 
 
-@pytest.mark.parametrize("count", [-1, 2, 5, 100])
+@pytest.mark.parametrize("count", [2, 5, 100])
 def test_unpack_refuses_a_count_that_does_not_fit(count):
     with pytest.raises(ValueError, match=f"2 bytes do not hold {count} codes: expected "):
         unpack(np.zeros(2, np.uint8), count, INT4)

@@ -104,7 +104,8 @@ def test_range_mode_rounds_both_ends_to_even():
 
 @pytest.mark.parametrize(("x", "zero_point", "code"), [
     ([], 0, []), ([0.0], 0, [0]), ([5.0, 5.0], -5, [0, 0]), ([0.4], 0, [0]), ([-2.5], 2, [0]),
-    ([1e308], -int(1e308), [0]), ([0.0, 5e-324], 0, [0, 0]),
+    ([2.0**53 - 15], -(2**53 - 15), [0]), ([1e308], -(2**53 - 15), [7]),
+    ([-1e308], 2**53 - 15, [-8]), ([0.0, 5e-324], 0, [0, 0]),
 ])
 def test_degenerate_range(x, zero_point, code):
     rng = integer.range_of(x)
