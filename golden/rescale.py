@@ -40,7 +40,7 @@ class Rescale:
         as_format("fmt", self.fmt)
         checks.instance(self, "scale", Dyadic)
         if self.seed is not None:
-            checks.integer(self, "seed", 0, 2**random_words.WIDTH - 1, "None rounds to nearest")
+            checks.put(self, "seed", random_words.as_seed(self.seed, "None rounds to nearest"))
         if self.seed is not None and self.fmt == INT32:
             raise ValueError("stochastic rounding with INT32: only 4-bit formats have it, use None")
         checks.integer(self, "zero_point", *ZERO_POINTS, "the range lies too far from zero for "
@@ -162,8 +162,7 @@ def _encode_log(p: np.ndarray, fmt: LogFormat, shift: int, words):
     y = np.ldexp(p.astype(np.float64), -shift)  # exact: |p| < 2**53
     random = {} if words is None else {"words": words, "bits": random_words.WORD_BITS}
     if fmt == FP4_R4 and words is None:
-        mantissa, exponent = np.frexp(np.abs(y))
-        joint = logfp4.joint_of(mantissa, exponent, y < 0)
+        joint = logfp4.joint_encode(y)
         results = {"codes": logfp4.joint_decode(joint, Phase.EVEN),
                    "odd": logfp4.joint_decode(joint, Phase.ODD)}
     else:

@@ -3,10 +3,14 @@
 
 import numpy as np
 
+from golden import checks
+
+MAX_BITS = 32
+
 
 def coarse_bits(bits: int) -> int:
     """How many of a word's top bits decide between two levels; below the lowest all of them do."""
-    return (bits + 1) // 2
+    return (checks.as_integer("bits", bits, 1, MAX_BITS) + 1) // 2
 
 
 def round_up(above, gap, words, bits: int) -> np.ndarray:
@@ -19,19 +23,31 @@ def round_up(above, gap, words, bits: int) -> np.ndarray:
     Parameters
     ----------
     above, gap : floats, 0 <= above <= gap, gap > 0.
-    words : integers 0..2**bits - 1 of the values' shape.
     bits : 1..32.
+
+    ValueError that names the argument otherwise.
     """
-    if not 1 <= bits <= 32:
-        raise ValueError(f"bits = {bits!r} is out of range: stochastic rounding takes 1..32 bits")
-    words = np.asarray(words)
-    if words.dtype.kind not in "iu":
-        raise ValueError(f"random words have dtype {words.dtype}: expected an integer dtype")
-    if np.shape(words) != np.shape(above):
+    bits = checks.as_integer("bits", bits, 1, MAX_BITS)
+    words = checks.as_integers("random words", words, 0, 2**bits - 1)
+    above, gap = _floats("above", above), _floats("gap", gap)
+    if words.shape != above.shape:
         raise ValueError(
-            f"random words have shape {np.shape(words)}: expected one word per value, "
-            f"{np.shape(above)}"
+            f"random words have shape {words.shape}: expected one word per value, {above.shape}"
         )
-    if words.size and (words.min() < 0 or words.max() >> bits):
-        raise ValueError(f"random words reach beyond 0..{2**bits - 1}, the range of {bits} bits")
+    if gap.shape not in ((), above.shape):
+        raise ValueError(f"gap has shape {gap.shape}: expected {above.shape} or one for all")
+    if gap.size and not 0 < gap.min() <= gap.max() < np.inf:
+        raise ValueError(f"gap reaches {gap.min()}..{gap.max()}: expected finite numbers > 0")
+    if above.size and not (above.min() >= 0 and (above <= gap).all()):  # NaN is neither
+        bad = tuple(int(i) for i in np.argwhere(~((above >= 0) & (above <= gap)))[0])
+        raise ValueError(f"above = {above[bad]} at index {bad} is out of range: expected 0..gap")
     return (2 * words.astype(np.float64) + 1) * gap < np.ldexp(above, bits + 1)
+
+
+def _floats(name: str, values) -> np.ndarray:
+    """`values` as float64."""
+    array = checks.as_array(name, values)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"{name} = {checks.shown(values)} has dtype {array.dtype}: expected "
+                         "floats")
+    return array.astype(np.float64, copy=False)

@@ -128,12 +128,14 @@ def test_word_zero_rounds_up_from_half_of_its_share_on():
 
 
 @pytest.mark.parametrize(("words", "bits", "text"), [
-    (np.zeros(2, int), 0, "bits = 0 is out of range: stochastic rounding takes 1..32 bits"),
-    (np.zeros(2, int), 33, "bits = 33 is out of range: stochastic rounding takes 1..32 bits"),
-    (np.zeros(2), 4, "random words have dtype float64: expected an integer dtype"),
+    (np.zeros(2, int), 0, "bits = 0 is out of range: expected an integer 1..32"),
+    (np.zeros(2, int), 33, "bits = 33 is out of range: expected an integer 1..32"),
+    (np.zeros(2), 4, "random words = array([0., 0.]) have dtype float64: expected integers 0..15"),
     (np.zeros(3, int), 4, "random words have shape (3,): expected one word per value, (2,)"),
-    (np.array([0, 16]), 4, "random words reach beyond 0..15, the range of 4 bits"),
-    (np.array([-1, 0]), 4, "random words reach beyond 0..15, the range of 4 bits"),
+    (np.array([0, 16]), 4, "random words hold 16 at index (1,), out of range: expected integers "
+     "0..15"),
+    (np.array([-1, 0]), 4, "random words hold -1 at index (0,), out of range: expected integers "
+     "0..15"),
 ])
 def test_bad_words_are_refused(words, bits, text):
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
