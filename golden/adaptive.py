@@ -65,14 +65,19 @@ class Adapt:
 
 
 class ScaleTable:
-    """The table and what jobs do to it; `entries` is a list of Entry."""
+    """The table and what jobs do to it; `entries` is a list of Entry.
+
+    ValueError for a size that no table has, and for a tensor that is not in it.
+    """
 
     def __init__(self, tensors: int):
-        self.entries = [Entry() for _ in range(tensors)]
+        self.entries = [Entry() for _ in range(
+            checks.as_integer("tensors", tensors, 1, 2**TENSOR_WIDTH))]
 
     def apply(self, adapt: Adapt, own: Rescale) -> tuple[Rescale, bool, bool]:
         """The rescaling that a job really does, and whether it was `unset` and `clipped`."""
-        entry = self.entries[adapt.tensor]
+        entry = self._entry(adapt)
+        checks.as_instance("own", own, Rescale)
         if adapt.use == Use.ENTRY and entry.valid:
             has_zero_point = not isinstance(own.fmt, LogFormat) and own.fmt != INT32
             zero_point = entry.zero_point if has_zero_point else 0
@@ -87,7 +92,8 @@ class ScaleTable:
     def finish(self, adapt: Adapt, done: Rescale, statistics: Statistics = NOTHING, *,
                unset: bool = False, clipped: bool = False) -> Report:
         """Solve or preset the entry, and report."""
-        entry, solution = self.entries[adapt.tensor], None
+        entry, solution = self._entry(adapt), None
+        checks.as_instance("done", done, Rescale)
         if adapt.preset is not None:
             entry = adapt.preset
         elif adapt.solve is not None:
@@ -102,6 +108,10 @@ class ScaleTable:
         found = {flag: getattr(solution, flag) for flag in flags} if solution else {}
         applied = adapt.preset or done
         return Report(statistics, applied.scale, applied.zero_point, entry, unset, clipped, **found)
+
+    def _entry(self, adapt: Adapt) -> Entry:
+        tensor = checks.as_instance("adapt", adapt, Adapt).tensor
+        return self.entries[checks.as_integer("tensor", tensor, 0, len(self.entries) - 1)]
 
 
 def _updated(entry: Entry, mode: SolveMode, solution: Solution) -> Entry:

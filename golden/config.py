@@ -64,7 +64,7 @@ class Config:
         checks.flag(self, "stochastic", "serial")
         if not isinstance(self.target, str) or self.target not in TARGETS:
             expected = " or ".join(map(repr, TARGETS))
-            raise ValueError(f"target = {self.target!r}: expected {expected}")
+            raise ValueError(f"target = {checks.shown(self.target)}: expected {expected}")
         checks.put(self, "radices", _radices(self.radices))
 
     @property
@@ -85,7 +85,10 @@ class Config:
         return 2**self.dim_width - 1
 
     def max_k(self, a: IntFormat, b: IntFormat | LogFormat) -> int:
-        """Largest K for which no accumulator can overflow, whatever the codes."""
+        """Largest K for which no accumulator can overflow, whatever the codes.
+
+        ValueError for formats that operands a and b cannot have.
+        """
         exact = (2 ** (self.accumulator_width - 1) - 1) // max_product(a, b)
         return min(exact, self.max_dim)
 
@@ -110,8 +113,8 @@ def _radices(value: Any) -> tuple[int, ...]:
             if found in [order for n in (1, 2) for order in permutations(known, n)]:
                 return found
     raise ValueError(
-        f"radices = {value!r}: expected (4,), (2,) or (4, 2); other bases exist in the golden "
-        "model only"
+        f"radices = {checks.shown(value)}: expected (4,), (2,) or (4, 2); other bases exist in the "
+        "golden model only"
     )
 
 
@@ -125,7 +128,4 @@ PRESETS = {
 
 def preset(name: str) -> Config:
     """The preset called `name`; ValueError that lists the names otherwise."""
-    try:
-        return PRESETS[name]
-    except KeyError:
-        raise ValueError(f"unknown preset {name!r}: expected one of {', '.join(PRESETS)}") from None
+    return PRESETS[checks.as_choice("preset", name, PRESETS)]

@@ -50,10 +50,12 @@ class Dyadic:
         """
         if isinstance(value, float | np.generic | np.ndarray):
             check_kept("scale", value)
-        value = value.item() if isinstance(value, np.generic | np.ndarray) else value
+        if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.size == 1):
+            value = value.item()
         known = isinstance(value, int | float | Fraction) and not isinstance(value, bool)
         if not known or not 0 <= value < math.inf:
-            raise ValueError(f"scale {value!r} is out of range: expected a finite number >= 0")
+            raise ValueError(f"scale {checks.shown(value)} is out of range: expected a finite "
+                             "number >= 0")
         exact = Fraction(value)
         if exact == 0:
             return cls(0, 0)
@@ -66,7 +68,7 @@ class Dyadic:
             multiplier, shift = multiplier >> 1, shift - 1
         if not 0 <= shift <= cls.MAX_SHIFT:
             raise ValueError(
-                f"scale {value} is out of range: a 16-bit multiplier and a shift of "
+                f"scale {checks.shown(value)} is out of range: a 16-bit multiplier and a shift of "
                 f"0..{cls.MAX_SHIFT} reach {2.0**-48:.3g}..65535; "
                 "choose another number of fraction bits for the input"
             )

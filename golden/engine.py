@@ -170,6 +170,7 @@ class Job:
 
     def check(self, config: Config) -> None:
         """ValueError unless a core of this configuration can run the job exactly."""
+        checks.as_instance("config", config, Config)
         for name, size in zip("MNK", self.shape, strict=True):
             if size > config.max_dim:
                 raise ValueError(
@@ -210,25 +211,32 @@ class Backend(Protocol):
     def config(self) -> Config: ...
 
     def run(self, job: Job) -> Rescaled:
-        """The job's results; ValueError if the job does not fit the configuration, which leaves
-        the table of scales as it is."""
+        """The job's results; ValueError if the job is none or does not fit the configuration,
+        which leaves the table of scales as it is."""
 
     def reset(self) -> None:
         """Make every entry of the table of scales what it was at the start, unset."""
 
 
 class GoldenBackend:
-    """The golden model as a backend; `table` holds its adaptive scales."""
+    """The golden model as a backend; `table` holds its adaptive scales, `config` is read-only.
+
+    ValueError for what is no Config.
+    """
 
     def __init__(self, config: Config):
-        self.config = config
+        self._config = checks.as_instance("config", config, Config)
         self.reset()
+
+    @property
+    def config(self) -> Config:
+        return self._config
 
     def reset(self) -> None:
         self.table = ScaleTable(self.config.tensors)
 
     def run(self, job: Job) -> Rescaled:
-        job.check(self.config)
+        checks.as_instance("job", job, Job).check(self.config)
         if job.adapt is None:
             return replace(self._compute(job, job.then), statistics=None)
         if job.op == Op.TABLE:

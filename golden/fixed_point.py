@@ -3,14 +3,20 @@
 
 import numpy as np
 
+from golden import checks
 from golden.formats import INT32, check_finite
+
+MAX_FRACTION_BITS = 1000  # either way, so that 2**-bits is a normal float64
 
 
 def to_fixed(x, fraction_bits: int, *, name: str = "x") -> np.ndarray:
     """`rne(x * 2**fraction_bits)` as int32, same shape.
 
-    ValueError for NaN, Inf or values beyond +/-2**(31 - fraction_bits), naming the first of them.
+    ValueError for NaN, Inf or values beyond +/-2**(31 - fraction_bits), naming the first of them,
+    and for fraction bits beyond +/-1000.
     """
+    fraction_bits = checks.as_integer("fraction_bits", fraction_bits, -MAX_FRACTION_BITS,
+                                      MAX_FRACTION_BITS)
     x = check_finite(name, x)
     with np.errstate(over="ignore"):  # an overflow to Inf is out of range, and reported below
         fixed = np.rint(np.ldexp(x, fraction_bits))

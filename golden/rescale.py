@@ -112,7 +112,10 @@ def rescale(values, job: Rescale, *, bias=None, mask=None, words=None) -> Rescal
     bias : None, or integers in int32's range that broadcast to the shape (one per column).
     mask : None, or bool of the same shape; where False the input counts as 0.
     words : random words of the same shape, 0..2**24 - 1, if the job rounds stochastically.
+
+    ValueError that names the argument otherwise.
     """
+    checks.as_instance("job", job, Rescale)
     if (words is None) != (job.seed is None):
         raise ValueError("random words and a seed go together: give both or neither")
     total = as_int32("values", values)
@@ -176,7 +179,9 @@ def _encode_log(p: np.ndarray, fmt: LogFormat, shift: int, words):
 
 
 def round_half_even(p: np.ndarray, shift: int) -> np.ndarray:
-    """`rne(p * 2**-shift)` of int64, exact, for 0 <= shift <= 62."""
+    """`rne(p * 2**-shift)` of int64, exact, for 0 <= shift <= 62; ValueError for others."""
+    shift = checks.as_integer("shift", shift, 0, 62)
+    p = checks.as_integers("p", p, -(2**63), 2**63 - 1).astype(np.int64, copy=False)
     floor = p >> shift
     twice = (p - (floor << shift)) << 1  # twice the remainder, 0 .. 2 * 2**shift - 1
     half = 1 << shift
@@ -184,8 +189,11 @@ def round_half_even(p: np.ndarray, shift: int) -> np.ndarray:
 
 
 def as_mask(mask, shape: tuple[int, ...]) -> np.ndarray:
-    """`mask` as bool of this shape, a new array: any byte of its own but 0 counts as True."""
-    mask = np.asarray(mask)
+    """`mask` as bool of this shape, a new array: any byte of its own but 0 counts as True.
+
+    ValueError for another shape or dtype.
+    """
+    mask = checks.as_array("mask", mask)
     if mask.shape != shape or mask.dtype != bool:
         raise ValueError(
             f"mask of shape {mask.shape} and dtype {mask.dtype}: expected bool of shape {shape}"
@@ -195,12 +203,10 @@ def as_mask(mask, shape: tuple[int, ...]) -> np.ndarray:
 
 def as_int32(name: str, values) -> np.ndarray:
     """`values` as int64 if they are integers in int32's range, ValueError otherwise."""
-    values = np.asarray(values)
+    values = checks.as_array(name, values)
     if values.dtype.kind not in "iu":
         raise ValueError(
             f"{name} have dtype {values.dtype}: expected integers; "
             "use golden.fixed_point to convert floats"
         )
-    if values.size and (values.min() < INT32.lo or values.max() > INT32.hi):
-        raise ValueError(f"{name} reach beyond int32: the range is {INT32.lo}..{INT32.hi}")
-    return values.astype(np.int64)
+    return checks.as_integers(name, values, INT32.lo, INT32.hi).astype(np.int64)

@@ -77,8 +77,6 @@ class Request:
             else (-limit, limit - 1)))
         checks.instance(self, "scale", Dyadic)
         stats = self.statistics
-        if self.mode == SolveMode.RANGE and stats.count and stats.low > stats.high:
-            raise ValueError(f"low = {stats.low} lies above high = {stats.high}")
         if self.mode == SolveMode.SAWB and stats.sum_abs**2 > stats.count * stats.sum_squares:
             raise ValueError(
                 f"sum_abs = {stats.sum_abs} is too large for count = {stats.count} and "
@@ -124,7 +122,10 @@ def solve(request: Request, *, strict: bool = False) -> Solution:
     """The answer to a request.
 
     `strict` raises SolveError where `degenerate`, `unreachable` or `saturated` would be set.
+    ValueError for what is no request.
     """
+    checks.as_instance("request", request, Request)
+    strict = checks.as_flag("strict", strict)
     if request.mode == SolveMode.GRADSCALE:
         return _grad_scale(request)
     value = _wanted(request)
@@ -172,7 +173,12 @@ def sawb_divisor(count: int, sum_abs: int, sum_squares: int) -> tuple[int, int]:
     mantissa's own floor its relative error lies within 14 * 2**-30. That moves M < 2**16 by less
     than 0.001, and its rounding adds 0.5. S1 <= r (Cauchy-Schwarz); where the floors make R < S1,
     their difference, which cannot be negative, counts as 0: that keeps d >= R > 0.
+
+    ValueError unless count and sum_squares are positive integers and sum_abs is one from 0.
     """
+    count = checks.as_integer("count", count, 1)
+    sum_abs = checks.as_integer("sum_abs", sum_abs, 0)
+    sum_squares = checks.as_integer("sum_squares", sum_squares, 1)
     square, exponent = _even(sum_squares, SAWB_BITS)
     square, more = _even(count * square, 2 * SAWB_BITS)
     root, exponent = math.isqrt(square), (exponent + more) // 2
@@ -207,7 +213,12 @@ def _even(value: int, width: int) -> tuple[int, int]:
 
 
 def nearest(value: Fraction) -> tuple[Dyadic, bool]:
-    """`Dyadic.nearest`, or the nearer end of its reach, and whether it is unreachable."""
+    """`Dyadic.nearest`, or the nearer end of its reach, and whether it is unreachable.
+
+    ValueError for what is no Fraction > 0.
+    """
+    if not isinstance(value, Fraction) or value <= 0:
+        raise ValueError(f"scale {checks.shown(value)}: expected a Fraction > 0")
     try:
         return Dyadic.nearest(value), False
     except ValueError:

@@ -31,7 +31,7 @@ class Statistics:
     underflowed : results that are the code of zero though input times multiplier is not zero
         (radix 4: in the even phase).
 
-    No elements: every member 0.
+    No elements: every member 0. ValueError that names the member otherwise.
     """
 
     count: int = 0
@@ -51,14 +51,24 @@ class Statistics:
         checks.integer(self, "largest", 0, 2**LARGEST_WIDTH - 1)
         checks.integer(self, "sum_abs", 0, 2**SUM_ABS_WIDTH - 1)
         checks.integer(self, "sum_squares", 0, 2**SUM_SQUARES_WIDTH - 1)
+        if self.count == 0:
+            for name, value in vars(self).items():
+                if value:
+                    raise ValueError(f"{name} = {value} is out of range: expected 0, as for every "
+                                     "member where count = 0")
+        if self.low > self.high:
+            raise ValueError(f"low = {self.low} lies above high = {self.high}")
 
 
 NOTHING = Statistics()
 
 
 def measure(values, saturated=0, underflowed=0) -> Statistics:
-    """Statistics of integers in int32's range, any shape; the two counts are passed through."""
-    values = np.asarray(values, dtype=np.int64)
+    """Statistics of integers in int32's range, any shape; the two counts are passed through.
+
+    ValueError for other values and for counts beyond 0..2**32.
+    """
+    values = checks.as_integers("values", values, INT32.lo, INT32.hi).astype(np.int64, copy=False)
     if values.size == 0:
         return NOTHING
     magnitude = np.abs(values).astype(np.uint64)
@@ -69,5 +79,5 @@ def measure(values, saturated=0, underflowed=0) -> Statistics:
     return Statistics(
         count=values.size, low=int(values.min()), high=int(values.max()),
         largest=int(magnitude.max()), sum_abs=int(magnitude.sum()), sum_squares=squares,
-        saturated=int(saturated), underflowed=int(underflowed),
+        saturated=saturated, underflowed=underflowed,
     )

@@ -9,6 +9,11 @@ import numpy as np
 import pytest
 
 from golden import checks, integer
+from golden.adaptive import Adapt, ScaleTable
+from golden.config import Config, preset
+from golden.dyadic import Dyadic
+from golden.engine import GoldenBackend, Job
+from golden.fixed_point import to_fixed
 from golden.formats import (
     CODE_FORMATS,
     FP4_R4,
@@ -26,6 +31,9 @@ from golden.formats import (
 )
 from golden.gemm import exact_depth, gemm, mac_values, products
 from golden.integer import Range
+from golden.rescale import RAW, rescale, round_half_even
+from golden.solver import Request, SolveMode, nearest, sawb_divisor, solve
+from golden.statistics import NOTHING, Statistics, measure
 from golden.tensor import Quantised
 
 RANGE = Range(INT4, 1.0)
@@ -84,8 +92,53 @@ HOST = [
      "..4503599627370497.0 lies too far from zero: its zero point is out of"),
 ]
 
+TINY = preset("tiny")
+DIGITS = "<integer of 16610 bits>"
+MEASURED = [
+    (lambda: measure([1.5]), "values = [1.5] have dtype float64: expected integers -2147483648.."),
+    (lambda: measure(["3"]), "values = ['3'] have dtype <U1: expected integers"),
+    (lambda: measure(np.uint64([2**64 - 1])), "values hold 18446744073709551615 at index (0,)"),
+    (lambda: measure([2**31]), "values hold 2147483648 at index (0,), out of range: expected"),
+    (lambda: measure([1], 1.5), "saturated = 1.5 is out of range: expected an integer 0.."),
+    (lambda: measure([1], 0, "1"), "underflowed = '1' is out of range: expected an integer 0.."),
+    (lambda: Statistics(0, 5, -5), "low = 5 is out of range: expected 0, as for every member"),
+    (lambda: Statistics(saturated=1), "saturated = 1 is out of range: expected 0, as for every"),
+    (lambda: Statistics(2, 5, -5), "low = 5 lies above high = -5"),
+]
+OTHERS = [
+    (lambda: preset([]), "unknown preset []: expected one of tiny, small, base, big"),
+    (lambda: TINY.max_k("INT4", INT4), "a_fmt = 'INT4' is no format: expected one of INT4"),
+    (lambda: TINY.max_k(INT4, UINT4), "operand b cannot be UINT4: expected one of INT4"),
+    (lambda: Config(10**5000, 1, 1), f"rows = {DIGITS} is out of range: expected an integer 1..64"),
+    (lambda: Config(1, 1, 1, radices=(10**5000,)), "radices = <tuple>: expected (4,), (2,) or"),
+    (lambda: Config(1, 1, 1, target=10**5000), f"target = {DIGITS}: expected 'asic' or 'fpga'"),
+    (lambda: Dyadic(10**5000, 0), f"multiplier = {DIGITS} is out of range: expected an integer 0"),
+    (lambda: Dyadic.nearest(10**5000), f"scale {DIGITS} is out of range: a 16-bit multiplier"),
+    (lambda: Dyadic.nearest(-(10**5000)), f"scale {DIGITS} is out of range: expected a finite"),
+    (lambda: Dyadic.nearest(np.zeros(2)), "scale array([0., 0.]) is out of range: expected a fin"),
+    (lambda: solve(None), "request = None: expected a Request"),
+    (lambda: solve(Request(SolveMode.PACT), strict=1), "strict = 1: expected True or False"),
+    (lambda: nearest("1"), "scale '1': expected a Fraction > 0"),
+    (lambda: nearest(Fraction(-1)), "scale Fraction(-1, 1): expected a Fraction > 0"),
+    (lambda: sawb_divisor(0, 0, 1), "count = 0 is out of range: expected an integer 1.."),
+    (lambda: rescale([1], None), "job = None: expected a Rescale"),
+    (lambda: rescale([[1], [1, 2]], RAW), "values = [[1], [1, 2]]: expected an array ("),
+    (lambda: rescale([1], RAW, mask=[[1], [1, 2]]), "mask = [[1], [1, 2]]: expected an array ("),
+    (lambda: round_half_even([1], 63), "shift = 63 is out of range: expected an integer 0..62"),
+    (lambda: round_half_even([1.0], 1), "p = [1.0] have dtype float64: expected integers"),
+    (lambda: to_fixed([1.0], 1.5), "fraction_bits = 1.5 is out of range: expected an integer -10"),
+    (lambda: to_fixed([1.0], 10**4), "fraction_bits = 10000 is out of range: expected an integer"),
+    (lambda: GoldenBackend("tiny"), "config = 'tiny': expected a Config"),
+    (lambda: GoldenBackend(TINY).run(None), "job = None: expected a Job"),
+    (lambda: GoldenBackend(TINY).run("x"), "job = 'x': expected a Job"),
+    (lambda: Job.table(Adapt(0)).check("tiny"), "config = 'tiny': expected a Config"),
+    (lambda: ScaleTable(0), "tensors = 0 is out of range: expected an integer 1..256"),
+    (lambda: ScaleTable(4).apply(Adapt(4), RAW), "tensor = 4 is out of range: expected an integer"),
+    (lambda: ScaleTable(4).finish(None, RAW), "adapt = None: expected an Adapt"),
+]
 
-@pytest.mark.parametrize("call, text", [*FORMATS, *PACKED, *HOST],
+
+@pytest.mark.parametrize("call, text", [*FORMATS, *PACKED, *HOST, *MEASURED, *OTHERS],
                          ids=lambda v: v if isinstance(v, str) else "")
 def test_refused(call, text):
     with pytest.raises(ValueError, match=f"^{re.escape(text)}"):
@@ -140,3 +193,9 @@ def test_what_is_shown():
     assert "\n" not in checks.shown(np.eye(9))
     assert checks.as_integers("n", np.array([1, 2], ">i2"), 0, 2).tolist() == [1, 2]
     assert checks.as_integers("n", [], 0, 2).dtype == np.int64
+
+
+def test_the_config_of_a_backend_stays():
+    with pytest.raises(AttributeError, match="config"):
+        GoldenBackend(TINY).config = preset("base")
+    assert measure([]) is NOTHING and measure(np.uint64([3])).largest == 3

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from golden.checks import shown
 from golden.dyadic import IDENTITY, Dyadic
 from golden.fixed_point import to_fixed
 from verif.golden.oracles import PROPERTY
@@ -62,7 +63,7 @@ def test_nearest_refuses_what_is_no_scale(value):
 
 @pytest.mark.parametrize("value", [65535.5, 1e30, 10**400, SMALLEST * Fraction(999, 1000), 5e-324])
 def test_nearest_refuses_what_it_cannot_reach(value):
-    text = (f"scale {value} is out of range: a 16-bit multiplier and a shift of 0..63 reach "
+    text = (f"scale {shown(value)} is out of range: a 16-bit multiplier and a shift of 0..63 reach "
             "3.55e-15..65535; choose another number of fraction bits for the input")
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         Dyadic.nearest(value)

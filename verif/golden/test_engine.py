@@ -139,7 +139,7 @@ def test_bias_and_mask_of_the_wrong_shape():
                 job(mask=mask)
         with pytest.raises(ValueError, match="bias have dtype float64: expected integers"):
             job(bias=np.zeros(3))
-        with pytest.raises(ValueError, match="bias reach beyond int32"):
+        with pytest.raises(ValueError, match=r"bias hold .* out of range: expected integers"):
             job(bias=np.full(3, 2**31))
 
 
@@ -148,7 +148,7 @@ def test_inputs_that_make_no_job():
         text = f"x of shape {shape}: expected (M, N) with M and N from 1; reshape it"
         with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
             Job.quantise(np.zeros(shape, int), RAW)
-    with pytest.raises(ValueError, match="x reach beyond int32"):
+    with pytest.raises(ValueError, match=r"x hold .* out of range: expected integers"):
         Job.quantise(np.full((1, 1), 2**31), RAW)
     with pytest.raises(ValueError, match="x have dtype float64: expected integers"):
         Job.quantise(np.zeros((1, 1)), RAW)

@@ -40,7 +40,7 @@ CASES = [
     Case(Request, {"mode": SolveMode.PACT}),
     Case(Rescale, {"fmt": INT4}),
     Case(Solution, {"scale": IDENTITY}),
-    Case(Statistics, {}),
+    Case(Statistics, {"count": 5}),
 ]
 RESULTS = {Rescaled, Reals}  # made by golden alone: results, and the ranges of members
 
@@ -113,7 +113,7 @@ def test_the_checks_themselves():
 
 def test_dyadics_nearest_to_no_number():
     for bad in ("1", None, True, object(), 1j, float("nan"), np.array([1, 2]), np.complex64(1)):
-        with pytest.raises(ValueError, match=r"expected a finite number >= 0|size 1"):
+        with pytest.raises(ValueError, match=r"expected a finite number >= 0"):
             Dyadic.nearest(bad)
 
 
