@@ -4,6 +4,7 @@
 import numpy as np
 
 from golden.adaptive import Adapt, Entry, Report
+from golden.checks import as_instance, as_integer
 from golden.config import Config
 from golden.dyadic import Dyadic
 from golden.engine import Job
@@ -17,7 +18,9 @@ from hdl.scales.layouts import REPORT_LAYOUT, SOLVER_FLAGS_LAYOUT, STATISTICS_LA
 
 
 def descriptor(job: Job, config: Config) -> int:
-    """The job as the bits of `job_layout`."""
+    """The job as the bits of `job_layout`; ValueError for what is no job or no configuration."""
+    as_instance("job", job, Job)
+    as_instance("config", config, Config)
     m, n, k = job.shape
     preset = job.adapt.preset if job.adapt else None
     then = job.then if preset is None else Rescale(INT4, preset.scale, preset.zero_point)
@@ -60,8 +63,8 @@ def _adapt_fields(adapt: Adapt | None) -> dict:
 
 
 def unpack_report(bits: int) -> Report:
-    """A payload of `REPORT_LAYOUT` as the golden model's `Report`."""
-    report = REPORT_LAYOUT.from_bits(bits)
+    """A payload of `REPORT_LAYOUT` as the golden model's `Report`; ValueError if it is none."""
+    report = REPORT_LAYOUT.from_bits(as_integer("bits", bits, 0, (1 << REPORT_LAYOUT.size) - 1))
     applied, entry = report.applied, report.entry
     return Report(
         Statistics(**{name: int(report.statistics[name]) for name, _ in STATISTICS_LAYOUT}),

@@ -3,12 +3,15 @@
 
 import io
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from golden.adaptive import Adapt, Entry, Use
+from golden.checks import SHOWN
+from golden.config import preset as preset_named
 from golden.dyadic import Dyadic
 from golden.engine import Job, Op
 from golden.formats import format_named
@@ -89,9 +92,12 @@ def save_job(path: Path, job: Job, preset: str, entry: Entry | None = None) -> N
 
 
 def load_job(path: Path) -> tuple[Job, str, Entry | None]:
-    """What `save_job` wrote; ValueError if the file is not that."""
+    """What `save_job` wrote; ValueError in one line if the file is not that, or is damaged, or
+    holds a job that its preset cannot run."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with (warnings.catch_warnings(), path.open("rb") as raw,  # numpy would leave it open
+              np.load(raw, allow_pickle=False) as file):
+            warnings.simplefilter("ignore")  # of Python's parser, at a damaged header
             arrays = {name: file[name] for name in file.files}
         fields = json.loads(str(arrays.pop("fields")))
         fmt, multiplier, shift, zero_point, seed = fields["then"]
@@ -101,10 +107,14 @@ def load_job(path: Path) -> tuple[Job, str, Entry | None]:
                         for name in ("a_fmt", "b_fmt"))
         job = Job(then, arrays.get("a"), a_fmt, arrays.get("b"), b_fmt, arrays.get("x"),
                   arrays.get("bias"), arrays.get("mask"), fields["phase"], adapt)
+        job.check(preset_named(fields["preset"]))
         return job, fields["preset"], entry
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # damage: whatever zipfile, zlib, numpy, json and the checks raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        if isinstance(error, ValueError | OSError):
+            what = what.partition(": ")[2]
         raise ValueError(
-            f"{path} does not hold a job ({error}): "
+            f"{path} does not hold a job ({what[: 3 * SHOWN]}): "
             "expected a mismatch-*.npz as a training run writes it"
         ) from error
 
@@ -115,7 +125,7 @@ def _entry_fields(entry: Entry | None):
 
 
 def _entry(fields) -> Entry | None:
-    return fields and Entry(Dyadic(*fields[:2]), *fields[2:])
+    return None if fields is None else Entry(Dyadic(*fields[:2]), *fields[2:])
 
 
 def _adapt_fields(adapt: Adapt | None):
@@ -125,7 +135,7 @@ def _adapt_fields(adapt: Adapt | None):
 
 
 def _adapt(fields) -> Adapt | None:
-    if not fields:
+    if fields is None:
         return None
     tensor, use, solve, alpha, exponent, preset, discard = fields
     return Adapt(tensor, Use(use), None if solve is None else SolveMode(solve), alpha, exponent,

@@ -13,14 +13,16 @@ from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from driver.descriptor import descriptor, unpack_report, unpack_results
-from golden.checks import as_instance, as_integer
+from golden.checks import as_instance, as_integer, shown
 from golden.config import Config
 from golden.engine import Job
-from golden.rescale import Rescaled
+from golden.gemm import check_operands
+from golden.rescale import Rescaled, as_mask
 from hdl.emit.verilog import verilog_file
 from hdl.engine.job import FLAGS_LAYOUT
 from hdl.layouts import result_layout, tag_layout
@@ -82,8 +84,9 @@ def build(config: Config, *, trace: bool = False, few_jobs: bool = False) -> Pat
     """The shared library of the engine in this configuration, built unless it is cached.
 
     `trace` adds FST waveforms (slower). `few_jobs` compiles in a fraction of the time what then
-    runs slower. ToolError if a tool is missing or fails.
+    runs slower. ToolError if a tool is missing or fails, ValueError for what is no Config.
     """
+    as_instance("config", config, Config)
     key = model_key(verilog_file(config, TOP), *(path.read_bytes() for path in CPP),
                     *_options(config, trace, few_jobs))
     make = partial(build_model, config, trace=trace, few_jobs=few_jobs)
@@ -134,14 +137,16 @@ class RtlBackend:
     Members
     -------
     config : as given, read-only.
-    cycles : Counter by phase. jobs : jobs run. seconds : host time spent simulating.
+    stall, seed : may be set; ValueError out of their ranges.
+    cycles : Counter by phase. jobs : jobs run. seconds : host time spent simulating. Read-only.
 
     Threads: jobs of several threads run one after the other, and `close` waits for the one that
     runs; two backends are independent and run in parallel. A backend cannot be copied or pickled.
 
-    Errors: ValueError (the job does not fit) and MemoryError leave the engine as it was. Whatever
-    else a run raises (RuntimeError where the RTL misbehaves, an interrupt) loses the table of
-    scales: jobs that adapt then raise RuntimeError until `reset`, others run on.
+    Errors: ValueError (what is no job, or does not fit, or holds operands that somebody changed to
+    what are no codes) and MemoryError leave the engine as it was. Whatever else a run
+    raises (RuntimeError where the RTL misbehaves, an interrupt) loses the table of scales: jobs
+    that adapt then raise RuntimeError until `reset`, others run on.
     """
 
     def __init__(self, config: Config, *, trace: tuple[Path, int, int] | None = None,
@@ -150,13 +155,10 @@ class RtlBackend:
         self._lock = threading.Lock()
         self._lost = False  # the table of scales, by a job that failed
         self._config = as_instance("config", config, Config)
-        self.stall = as_integer("stall", stall, 0, 255, "so many of 256 cycles idle")
-        self.seed = as_integer("seed", seed, 0, 2**32 - 1)
-        self.cycles: Counter[str] = Counter()
-        self.jobs, self.seconds = 0, 0.0
-        file, first, count = trace or (None, 0, 0)
-        first = as_integer("first job of the trace", first, 0)
-        self._traced = range(first, first + as_integer("jobs in the trace", count, 0))
+        self.stall, self.seed = stall, seed
+        self._cycles: Counter[str] = Counter()
+        self._jobs, self._seconds = 0, 0.0
+        file, self._traced = _window(trace)
         if file is not None:
             Path(file).write_bytes(b"")  # an OSError now: the harness could not raise one
         library = ctypes.CDLL(str(build(config, trace=trace is not None, few_jobs=few_jobs)))
@@ -172,9 +174,37 @@ class RtlBackend:
     def config(self) -> Config:
         return self._config
 
+    @property
+    def stall(self) -> int:
+        return self._stall
+
+    @stall.setter
+    def stall(self, value: int) -> None:
+        self._stall = as_integer("stall", value, 0, 255, "so many of 256 cycles idle")
+
+    @property
+    def seed(self) -> int:
+        return self._seed
+
+    @seed.setter
+    def seed(self, value: int) -> None:
+        self._seed = as_integer("seed", value, 0, 2**32 - 1)
+
+    @property
+    def cycles(self) -> Counter[str]:
+        return self._cycles
+
+    @property
+    def jobs(self) -> int:
+        return self._jobs
+
+    @property
+    def seconds(self) -> float:
+        return self._seconds
+
     def run(self, job: Job) -> Rescaled:
         """The job's results; ValueError if it does not fit, RuntimeError if the RTL misbehaves."""
-        job.check(self.config)
+        as_instance("job", job, Job).check(self.config)
         with self._lock:
             self._check_open()
             if self._lost and job.adapt is not None:
@@ -196,6 +226,8 @@ class RtlBackend:
 
     def _run(self, job: Job) -> Rescaled:
         m, n, k = job.shape
+        if job.operands is not None:  # the caller's arrays may have changed since the job was made
+            check_operands(*job.operands)
         if job.adapt is not None and job.adapt.discard:
             words = np.empty((0, 0), np.int32)
         else:
@@ -204,26 +236,29 @@ class RtlBackend:
         report = np.empty(-(-REPORT_LAYOUT.size // 64), np.uint64)
         a, b, x, bias, mask = job.a, job.b, job.x, job.bias, job.mask  # kept alive while read
         call = _Job(m=m, n=n, k=k, data=words.ctypes.data, clip_mask=clip_mask.ctypes.data,
-                    trace=self.jobs in self._traced, stall=self.stall,
+                    trace=self._jobs in self._traced, stall=self.stall,
                     seed=self.seed + 2 * self.jobs)
         call.a = _Matrix.of("a", a, (m, k), np.int8)
         call.b = _Matrix.of("b", b, (n, k), np.int8)
         call.x = _Matrix.of("x", x, (m, n), np.int32)
         call.bias = _Matrix.of("bias", bias, (n,), np.int32)
         call.mask = _Matrix.of("mask", mask, (m, n), np.bool_)
+        if mask is not None:  # the harness reads one bit of a byte, numpy may write others
+            mask = as_mask(mask, (m, n))
+            call.mask = _Matrix.of("mask", mask, (m, n), np.bool_)
         call.descriptor[:] = descriptor(job, self.config).to_bytes(DESCRIPTOR_BYTES, "little")
         call.report = report.ctypes.data if job.adapt is not None else None
         call.discard = int(words.size == 0)
         lost, self._lost = self._lost, True  # until the job is known to have gone well
         start = time.perf_counter()
         outcome = self._library.engine_run(self._engine, ctypes.byref(call))
-        self.seconds += time.perf_counter() - start
+        self._seconds += time.perf_counter() - start
         if outcome == NO_MEMORY:
             self._lost = lost
             raise MemoryError(f"no memory to pack the operands of M, N, K = {m, n, k}; split them")
         if outcome:
             raise RuntimeError(f"{OUTCOMES[outcome]}, in a {job.phase} job of M, N, K = {m, n, k}")
-        self.jobs += 1
+        self._jobs += 1
         self.cycles[job.phase] += call.cycles
         flags = FLAGS_LAYOUT.from_bits(call.flags)
         if flags.overflow:
@@ -232,7 +267,10 @@ class RtlBackend:
             unpack_results(words, clip_mask, job.then.fmt))
         if job.adapt is not None:
             bits = int.from_bytes(report.tobytes(), "little") & ((1 << REPORT_LAYOUT.size) - 1)
-            found = replace(found, report=unpack_report(bits))
+            try:
+                found = replace(found, report=unpack_report(bits))
+            except ValueError as error:
+                raise RuntimeError(f"the engine's report is none: {error}") from error
         self._lost = lost
         return replace(found, bias_saturated=bool(flags["bias_saturated"]))
 
@@ -254,3 +292,17 @@ class RtlBackend:
     def __reduce_ex__(self, protocol):  # what copy, deepcopy and pickle ask
         raise TypeError("an RtlBackend cannot be copied or pickled: it owns a simulation in this "
                         "process; make another one with RtlBackend(config)")
+
+
+def _window(trace) -> tuple[Any, range]:
+    """The waveform's file, or None, and the numbers of the jobs that go there."""
+    if trace is None:
+        return None, range(0)
+    if not isinstance(trace, tuple) or len(trace) != 3:
+        raise ValueError(f"trace = {shown(trace)}: expected None or (file, first job, number of "
+                         "jobs)")
+    file, first, count = trace
+    if not isinstance(file, str | os.PathLike):
+        raise ValueError(f"file of the trace = {shown(file)}: expected a path")
+    first = as_integer("first job of the trace", first, 0)
+    return file, range(first, first + as_integer("jobs in the trace", count, 0))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The binding under misuse: threads, copies, failures, no memory; it raises and never crashes."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from driver.verilated import RtlBackend
 from golden.adaptive import Adapt, Entry
 from golden.config import preset
 from golden.engine import GoldenBackend, Job
-from golden.formats import INT4, INT32
+from golden.formats import FP4_R4, INT4, INT32
 from golden.rescale import RAW, Rescale
 from tools.cache import ROOT
 
@@ -117,6 +118,78 @@ def test_no_memory_is_an_error():
     assert second == "6"
 
 
+def test_operands_changed_in_place():
+    """A job keeps the caller's int8 codes: both refuse what are none by then, and lose nothing."""
+    entry = Entry(exponent=5, valid=True)
+    for fmt, bad in ((INT4, 8), (FP4_R4, 16), (FP4_R4, -1)):
+        a, b = np.ones((2, 3), np.int8), np.ones((2, 3), np.int8)
+        job = Job.gemm(a, INT4, b, fmt)
+        golden = GoldenBackend(TINY)
+        with RtlBackend(TINY, few_jobs=True) as rtl:
+            rtl.run(Job.table(Adapt(2, preset=entry)))
+            assert first_difference(golden.run(job), rtl.run(job)) is None
+            for array, name, code in ((b, "b", bad), (a, "a", 9)):
+                array[1, 2] = code
+                for backend in (golden, rtl):
+                    text = f"code {code} of '{name}' at index (1, 2) is not a"
+                    with pytest.raises(ValueError, match=f"^{re.escape(text)}"):
+                        backend.run(job)
+                array[1, 2] = 1
+            assert first_difference(golden.run(job), rtl.run(job)) is None
+            assert rtl.run(Job.table(Adapt(2))).told.entry == entry
+
+
+def test_bytes_of_a_mask_changed_in_place():
+    """Any byte but 0 is True, on both."""
+    ones = np.ones((2, 3), np.int8)
+    for job in (Job.gemm(ones, INT4, ones, INT4, mask=np.ones((2, 2), bool)),
+                Job.quantise(ones, RAW, mask=np.ones((2, 3), bool))):
+        job.mask.view(np.uint8)[...] = [[2], [0]]
+        expected = GoldenBackend(TINY).run(job)
+        assert expected.codes[0].all() and not expected.codes[1].any()
+        with RtlBackend(TINY, few_jobs=True) as rtl:
+            assert first_difference(expected, rtl.run(job)) is None
+
+
+def test_members_refuse_at_once():
+    entry = Entry(exponent=5, valid=True)
+    with RtlBackend(TINY, few_jobs=True) as rtl:
+        rtl.run(Job.table(Adapt(2, preset=entry)))
+        for name, values in (("stall", (300, -1, "x", None, 1.5, True)),
+                             ("seed", (-5, 2**32, "1", None, 1.5))):
+            before = getattr(rtl, name)
+            for value in values:
+                with pytest.raises(ValueError, match=f"^{name} = {value!r} is out of range: "):
+                    setattr(rtl, name, value)
+            assert getattr(rtl, name) == before
+        for name in ("config", "jobs", "cycles", "seconds"):
+            with pytest.raises(AttributeError, match=name):
+                setattr(rtl, name, 0)
+        for job in (None, "x", Adapt(0)):
+            with pytest.raises(ValueError, match=f"^job = {re.escape(repr(job))}: expected a Job"):
+                rtl.run(job)
+        rtl.stall, rtl.seed = np.int64(30), np.uint8(7)
+        assert (type(rtl.stall), rtl.seed, rtl.jobs) == (int, 7, 1)
+        assert rtl.run(Job.table(Adapt(2))).told.entry == entry
+
+
+def test_a_report_that_is_none_is_the_engines_fault(monkeypatch):
+    monkeypatch.setattr(driver.verilated, "unpack_report", lambda bits: Entry(exponent=99))
+    with (RtlBackend(TINY, few_jobs=True) as rtl,
+          pytest.raises(RuntimeError, match="the engine's report is none: exponent = 99 is out")):
+        rtl.run(Job.table(Adapt(0)))
+
+
+@pytest.mark.parametrize("trace, text", [
+    ((1, 0, 1), "file of the trace = 1: expected a path"),
+    ((None, 0, 1), "file of the trace = None: expected a path"),
+    ("x.fst", "trace = 'x.fst': expected None or (file, first job, number of jobs)"),
+    (("x.fst",), "trace = ('x.fst',): expected None or (file, first job, number of jobs)"),
+    (5, "trace = 5: expected None or (file, first job, number of jobs)"),
+])
+def test_traces_that_are_none(trace, text):
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        RtlBackend(TINY, few_jobs=True, trace=trace)
 
 
 def test_traces_that_cannot_be_written(tmp_path):
