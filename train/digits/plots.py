@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from driver.checked import CheckedBackend
-from golden.formats import LogFormat, unpack
+from golden.formats import LogFormat, pack
 from golden.logfp4 import decode
 from golden.tensor import Quantised
 from tools.figures import BLUE, GRID, INK, VERMILION, at_least, grid, legend, linear, logarithmic
@@ -148,7 +148,9 @@ def _histogram(axes: Axes, use: CodeCounts) -> None:
         values = decode(nibbles, fmt)
         nibbles = np.delete(nibbles, 8)  # -0, which no encoder emits
     else:
-        values = unpack(nibbles[:, None], 1, fmt)[:, 0]
+        values, codes = np.zeros(16), np.arange(fmt.lo, fmt.hi + 1)
+        nibbles = pack(codes[:, None])[:, 0]  # without -8, which INT4_SYM has not
+        values[nibbles] = codes
     order = nibbles[np.argsort(values[nibbles], kind="stable")]
     axes.bar(range(len(order)), 100 * counts[order] / max(counts.sum(), 1), color=BLUE, width=0.85)
     linear(axes.yaxis, 5)
