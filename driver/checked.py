@@ -8,6 +8,7 @@ from pathlib import Path
 
 from driver.reproducer import describe, first_difference, save_job
 from golden.adaptive import Entry
+from golden.checks import shown
 from golden.config import Config, preset
 from golden.engine import Backend, GoldenBackend, Job, Op
 from golden.rescale import Rescaled
@@ -33,7 +34,7 @@ def open_backend(
             raise ValueError("a trace of the golden backend: only the RTL has waveforms")
         return GoldenBackend(config)
     if name != "rtl":
-        raise ValueError(f"unknown backend {name!r}: expected one of {', '.join(BACKENDS)}")
+        raise ValueError(f"unknown backend {shown(name)}: expected one of {', '.join(BACKENDS)}")
     try:
         from driver.verilated import RtlBackend  # late: the golden backend needs no simulator
     except ImportError as error:
@@ -62,8 +63,8 @@ class CheckedBackend:
     """
 
     def __init__(self, device: Backend, policy: str, *, seed: int, preset_name: str, folder: Path):
-        if policy not in POLICIES:
-            raise ValueError(f"check {policy!r}: expected one of {', '.join(POLICIES)}")
+        if not isinstance(policy, str) or policy not in POLICIES:
+            raise ValueError(f"check {shown(policy)}: expected one of {', '.join(POLICIES)}")
         self.device, self.policy = device, policy
         self.golden = GoldenBackend(device.config)
         self.seed, self.preset_name, self.folder = seed, preset_name, folder

@@ -22,7 +22,17 @@ from golden.adaptive import TENSOR_WIDTH, Adapt, Use
 from golden.dyadic import Dyadic
 from golden.engine import Backend, Job
 from golden.fixed_point import to_fixed
-from golden.formats import FP4_R2, FP4_R4, INT4, INT4_SYM, UINT4, LogFormat, Phase
+from golden.formats import (
+    FP4_R2,
+    FP4_R4,
+    INT4,
+    INT4_SYM,
+    INT32,
+    UINT4,
+    LogFormat,
+    Phase,
+    check_finite,
+)
 from golden.gradscale import GradScale
 from golden.integer import sawb
 from golden.report import Report
@@ -46,9 +56,8 @@ class Fixed:
 
     def __post_init__(self):
         checks.instance(self, "values", np.ndarray)
-        if self.values.dtype.kind not in "iu":
-            raise ValueError(f"values have dtype {self.values.dtype}: expected integers; use "
-                             "Fixed.of to convert floats")
+        checks.as_integers("values", self.values, INT32.lo, INT32.hi,
+                           "use Fixed.of to convert floats")
         checks.real(self, "unit", checks.POSITIVE)
 
     @classmethod
@@ -58,7 +67,13 @@ class Fixed:
 
 
 def draw_seed(rng: np.random.Generator | None, frozen: bool = False) -> int | None:
-    """What a job's Rescale takes: a seed to round stochastically, None to round to nearest."""
+    """What a job's Rescale takes: a seed to round stochastically, None to round to nearest.
+
+    ValueError for what is no generator, and a `frozen` that is no flag.
+    """
+    frozen = checks.as_flag("frozen", frozen)
+    if rng is not None:
+        checks.as_instance("rng", rng, np.random.Generator)
     return None if rng is None or frozen else int(rng.integers(2**32))
 
 
@@ -79,7 +94,7 @@ class UnitInterval:
 
     def __call__(self, backend: Backend, x, *, name: str = "x", frozen: bool = False) -> Quantised:
         """Codes of `x` (batch, features); ValueError naming the first value outside [0, 1]."""
-        x = np.asarray(x)
+        x = check_finite(name, x)
         outside = (x < 0) | (x > 1)
         if outside.any():
             index = tuple(int(i) for i in np.argwhere(outside)[0])
@@ -131,6 +146,7 @@ class SolvedScale:
         while the entry is unset. ValueError if the range's zero point leaves its 16 bits.
         """
         adapt = Adapt(self.tensor, Use.ENTRY)
+        frozen = checks.as_flag("frozen", frozen)
         if not frozen and self.policy == Policy.HINDSIGHT:
             adapt = replace(adapt, solve=self.mode)
         elif not frozen:
@@ -204,6 +220,7 @@ class Sawb:
 
     def __call__(self, backend: Backend, w, *, name: str = "w", frozen: bool = False) -> Quantised:
         """Codes of `w` (out, in)."""
+        checks.as_flag("frozen", frozen)
         fixed = Fixed.of(w, WEIGHT_FRACTION_BITS, name=name)
         target = sawb(w, name=name)
         scale = Dyadic.nearest(fixed.unit / target.scale)
@@ -224,6 +241,8 @@ class GradientCodes:
 
     @classmethod
     def of(cls, result: Rescaled, fmt: LogFormat, scale: float) -> "GradientCodes":
+        """Those of a job's results; ValueError for what is none."""
+        checks.as_instance("result", result, Rescaled)
         even = Quantised(result.codes, fmt, scale)
         if result.odd is None:
             return cls(even, even)
@@ -252,6 +271,7 @@ class GradScaled:
 
     def __call__(self, backend: Backend, g: Fixed, *, mask=None) -> GradientCodes:
         """Codes of `g` (batch, features) where `mask`, 0 elsewhere; then the scale adapts."""
+        checks.as_instance("g", g, Fixed)
         then = Rescale(FP4_R4, Dyadic.nearest(g.unit), seed=draw_seed(self.rng))
         adapt = Adapt(self.tensor, Use.EXPONENT, SolveMode.GRADSCALE)
         result = backend.run(Job.quantise(g.values, then, mask=mask, adapt=adapt))
@@ -283,6 +303,7 @@ class Luq:
 
     def __call__(self, backend: Backend, g: Fixed, *, mask=None) -> GradientCodes:
         """Codes of `g` (batch, features) where `mask`, 0 elsewhere."""
+        checks.as_instance("g", g, Fixed)
         own = Rescale(FP4_R2, Dyadic.nearest(LogFormat.TOP * g.unit), seed=draw_seed(self.rng))
         result = self.scale.quantise(backend, g.values, own, mask=mask)
         scale = g.unit / result.told.scale.value
@@ -306,9 +327,11 @@ class LogGradient:
 
     def __call__(self, backend: Backend, g: Fixed, *, mask=None) -> GradientCodes:
         """Codes of `g` (batch, features) where `mask`, 0 elsewhere; then the scale adapts."""
-        kept = g.values if mask is None else np.where(mask, g.values, 0)
-        largest = float(np.abs(kept.astype(np.int64)).max()) * g.unit * self.scale.value
+        checks.as_instance("g", g, Fixed)
         scale = Dyadic.nearest(g.unit * self.scale.value)
-        result = backend.run(Job.quantise(g.values, Rescale(FP4_R4, scale), mask=mask))
+        job = Job.quantise(g.values, Rescale(FP4_R4, scale), mask=mask)
+        kept = g.values if job.mask is None else np.where(job.mask, g.values, 0)
+        largest = float(np.abs(kept.astype(np.int64)).max()) * g.unit * self.scale.value
+        result = backend.run(job)
         self.scale.update(largest)
         return GradientCodes.of(result, FP4_R4, g.unit / scale.value)

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from driver.reproducer import Difference
+from golden.config import preset
+from golden.engine import GoldenBackend
 from golden.formats import FP4_R4
 from golden.solver import SolveMode
 from golden.tensor import Quantised
@@ -29,6 +31,7 @@ from train.quantisers import (
     SolvedScale,
     SolvedWeights,
     UnitInterval,
+    draw_seed,
 )
 from verif.golden.members import Case, check_members, public_dataclasses
 
@@ -77,6 +80,33 @@ def test_a_policy_is_no_string():
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         SolvedScale(0, SolveMode.RANGE, "hindsight")
     assert SolvedScale(np.int64(3), 1, Policy.HINDSIGHT).mode is SolveMode.SYMMETRIC
+
+
+ONE, BACKEND = Fixed(np.ones((1, 1), int), 1.0), GoldenBackend(preset("tiny"))
+
+
+@pytest.mark.parametrize("call, text", [
+    (lambda: Fixed(np.array([2**31]), 1.0), "values hold 2147483648 at index (0,), out of range"),
+    (lambda: Fixed(np.ones(1), 1.0), "values = array([1.]) have dtype float64: expected integers"),
+    (lambda: Fixed.of([1.0], 1.5, name="t"), "fraction_bits = 1.5 is out of range: expected an"),
+    (lambda: Fixed.of(["1"], 3, name="t"), "tensor 't' = ['1'] has dtype <U1: expected floats"),
+    (lambda: draw_seed(7), "rng = 7: expected a Generator"),
+    (lambda: draw_seed(None, "no"), "frozen = 'no': expected True or False"),
+    (lambda: UnitInterval()(BACKEND, [["0.5"]]), "tensor 'x' = [['0.5']] has dtype <U3: expected"),
+    (lambda: UnitInterval()(BACKEND, [[np.nan]]), "tensor 'x' holds nan at index (0, 0)"),
+    (lambda: UnitInterval()(BACKEND, [[1]], frozen=1), "frozen = 1: expected True or False"),
+    (lambda: RangedInputs(SCALE)(BACKEND, [[1]], frozen=1), "frozen = 1: expected True or False"),
+    (lambda: Sawb()(BACKEND, [[1.0]], frozen=None), "frozen = None: expected True or False"),
+    (lambda: SCALE.quantise(BACKEND, [[1]], None), "then = None: expected a Rescale"),
+    (lambda: LogGradient()(BACKEND, None), "g = None: expected a Fixed"),
+    (lambda: LogGradient()(BACKEND, ONE, mask=1), "mask of shape () and dtype int64: expected"),
+    (lambda: GradScaled(0)(BACKEND, np.ones((1, 1))), "g = array([[1.]]): expected a Fixed"),
+    (lambda: Luq(SCALE, RNG)(BACKEND, "g"), "g = 'g': expected a Fixed"),
+    (lambda: GradientCodes.of(None, FP4_R4, 1.0), "result = None: expected a Rescaled"),
+], ids=lambda v: v if isinstance(v, str) else "")
+def test_arguments_that_are_none(call, text):
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}"):
+        call()
 
 
 def test_sizes_are_integers():
