@@ -73,8 +73,9 @@ def encode(x, rng: Range, *, words=None, bits: int = 0, name: str = "x") -> np.n
         if words is None:
             rounded = np.rint(steps)
         else:
-            floor = np.floor(np.abs(steps))
-            away = round_up(np.abs(steps) - floor, 1.0, words, bits)
+            magnitude = np.minimum(np.abs(steps), np.finfo(np.float64).max)  # Inf - Inf is NaN
+            floor = np.floor(magnitude)
+            away = round_up(magnitude - floor, 1.0, words, bits)
             rounded = np.copysign(floor + away, steps)
         codes = np.clip(rounded + rng.zero_point, rng.fmt.lo, rng.fmt.hi)
     return codes.astype(np.int8)
