@@ -229,10 +229,15 @@ class Names:
 
 def simplified(node: Node, names: Names) -> Node:
     """The same, said more plainly: `x == 4'h0` for `!x`, `x == 4'h2` for `x == 2'h2`, `c` for
-    `c ? 1'h1 : 1'h0`."""
+    `c ? 1'h1 : 1'h0` and for `1'h0 | c`."""
     parts = node.parts
     if node.op == "!" and (width := names.width(parts[0])) > 1:
         return Node("==", (parts[0], number(0, width)))
+    if node.op == "|" and [part.text for part in parts] == ["1'h0"]:
+        return parts[0]
+    if node.op == "|" and len(parts) == 2 and parts[0].text == "1'h0" and (
+            names.width(parts[1]) == 1 and not names.signed(parts[1])):
+        return parts[1]
     if node.op in EQUALITIES and parts[1].op == "number" and "'h" in parts[1].text and (
             not names.signed(parts[0])):
         width, digits = names.width(parts[0]), parts[1].text.split("h")[1]

@@ -265,7 +265,8 @@ def wrapped(line: str) -> list[str]:
 @cache
 def prepared(module: str) -> Body:
     """A module's text with plain names and nested expressions; several tops share it."""
-    body = read_module(module)
+    hexadecimal = re.sub(r"32'd(\d+)", lambda found: f"32'h{int(found[1]):08x}", module)
+    body = read_module(hexadecimal)
     plain_names(body)
     nesting = Nesting(body)
     body.statements = nesting.statements()

@@ -110,7 +110,7 @@ def write_verilog(text: str, tops: list[str]) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "all.il"
         source.write_text(text)
-        commands = [f"read_rtlil {source}", "proc", "opt_clean", CHOICES,
+        commands = [f"read_rtlil {source}", "proc -noopt", "opt_clean", CHOICES,
                     "opt_dff -simple-dffe -nosdff -keepdc",  # enables become those of registers
                     "setundef -zero",
                     "splitnets -driver",  # or simulators see loops through the bits of one wire
