@@ -9,7 +9,9 @@ import contextlib
 import importlib.metadata
 import json
 import os
+import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
@@ -17,7 +19,7 @@ from pathlib import Path
 
 from golden.config import Config
 from hdl.emit.verilog import verilog_file
-from tools.cache import ROOT, cached
+from tools.cache import ROOT, cached, digest
 from tools.errors import ToolError
 from tools.verilator import CONTROL, OPTIONS, check_fst_headers, environment, make_flags, model_key
 
@@ -33,6 +35,8 @@ class Settings:
     -------
     block : name of the bench. top : module under test. config : its configuration.
     seed : of all random choices. length : how much to run, 1 in `make test`, else a factor.
+    simulator : "verilator" or "icarus", which has four states: an X fails the bench that reads it.
+    bare : registers start without the initial values that the Verilog gives them, as in silicon.
     """
 
     block: str
@@ -40,6 +44,8 @@ class Settings:
     config: Config
     seed: int = 1
     length: int = 1
+    simulator: str = "verilator"
+    bare: bool = False
 
     @property
     def repeat(self) -> str:
@@ -72,11 +78,12 @@ def simulate(
     with tempfile.TemporaryDirectory(prefix=f"tetra-{settings.block}-") as name:
         folder = Path(name)
         with contextlib.suppress(SystemExit):  # how a failing test ends; the results tell
-            get_runner("verilator").test(
+            get_runner(settings.simulator).test(
                 test_module=f"verif.hdl.test_{settings.block}", hdl_toplevel=settings.top,
                 hdl_toplevel_lang="verilog", build_dir=model, test_dir=folder,
                 results_xml=str(folder / "results.xml"), seed=settings.seed,
                 test_filter=only and f"{only}$", waves=waves is not None, log_file=folder / "log",
+                plusargs=start(settings),
                 extra_env={ENVIRONMENT: json.dumps(asdict(settings)), "COCOTB_ANSI_OUTPUT": "0",
                            "COCOTB_MAX_FAILURES": "1"},
             )
@@ -100,8 +107,13 @@ def build(settings: Settings, *, trace: bool = False, verilog: Path | None = Non
     from cocotb_tools.runner import VerilatorControlFile, get_runner
 
     verilog = verilog or verilog_file(settings.config, settings.top)
+    if settings.bare:
+        verilog = without_initial_values(verilog)
+    if settings.simulator == "icarus":
+        return build_icarus(settings, verilog)
     # one file: to parse the headers again for a second one takes longer than to compile most models
-    args = [*OPTIONS, "--output-split", "0", "-Wno-fatal", *(["--trace-fst"] if trace else [])]
+    args = [*OPTIONS, "--x-initial", "unique", "--output-split", "0",
+            *(["--trace-fst"] if trace else [])]
     # a model is linked to cocotb's libraries by path: a clone that has moved needs a new one
     cocotb = f"{importlib.metadata.version('cocotb')} {cocotb_tools.config.libs_dir}"
 
@@ -127,3 +139,45 @@ def build(settings: Settings, *, trace: bool = False, verilog: Path | None = Non
             os.environ.update(saved)
 
     return cached("cocotb", model_key(verilog, cocotb, SPEED, *args), [settings.top], make)
+
+
+def start(settings: Settings) -> list[str]:
+    """How registers without an initial value start: Verilator draws them, Icarus has X."""
+    if settings.simulator != "verilator":
+        return []
+    return [f"+verilator+seed+{settings.seed % (2**31 - 1) + 1}", "+verilator+rand+reset+2"]
+
+
+def without_initial_values(verilog: Path) -> Path:
+    """The same Verilog where registers and memories start unknown."""
+    def make(folder: Path) -> None:
+        text = verilog.read_text()
+        text = re.sub(r"^(  (?:output )?reg .*?) = \d+'h[0-9a-f]+(?=[;,\n])", r"\1", text,
+                      flags=re.M)
+        text = re.sub(r"^  initial begin\n.*?^  end\n", "", text, flags=re.M | re.S)
+        (folder / verilog.name).write_text(text)
+
+    key = digest("without initial values", verilog.read_bytes())
+    return cached("verilog", key, [verilog.name], make) / verilog.name
+
+
+def build_icarus(settings: Settings, verilog: Path) -> Path:
+    """The folder of a top's compiled Icarus model; ToolError if Icarus is missing or warns."""
+    from cocotb_tools.runner import get_runner
+
+    if not shutil.which("iverilog"):
+        raise ToolError("no Icarus Verilog found: apt install iverilog")
+
+    def make(folder: Path) -> None:
+        log = folder / "build.log"
+        try:
+            get_runner("icarus").build(
+                sources=[verilog], hdl_toplevel=settings.top, build_dir=folder, always=True,
+                timescale=("1ns", "1ps"), build_args=["-Wall"], log_file=log)
+        except (RuntimeError, SystemExit) as error:
+            tail = log.read_text().splitlines()[-25:] if log.exists() else [str(error)]
+            raise ToolError("\n".join(["compiling for Icarus failed:", *tail])) from error
+
+    version = subprocess.run(["iverilog", "-V"], capture_output=True, text=True).stdout
+    key = digest(settings.top, verilog.read_bytes(), version.splitlines()[0])
+    return cached("icarus", key, ["sim.vvp"], make)

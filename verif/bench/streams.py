@@ -45,7 +45,8 @@ class Source:
 
     def sample(self) -> bool:
         """Whether this cycle completes a handshake."""
-        return self._offering and bool(self.ready.value)
+        ready = bool(self.ready.value)  # in every cycle: it must never be X
+        return self._offering and ready
 
     def advance(self):
         """After a handshake: withdraw what was taken."""
