@@ -13,7 +13,7 @@ from golden.config import PRESETS, VERSION, Config, preset
 from hdl.emit import package
 from hdl.emit.manifest import manifest, members
 from hdl.emit.ports import STYLES
-from hdl.emit.verilog import TOPS, check_prefix, verilogs
+from hdl.emit.verilog import TOPS, check_prefix, verilog_files
 from tools.arguments import Parser, one_of
 from tools.cache import ROOT
 from tools.errors import ToolError
@@ -62,8 +62,8 @@ def export(config: Config, name: str, folder: Path, style: str = "fields",
     ValueError for a style of ports or a prefix that does not exist.
     """
     check_prefix(prefix)
-    contents = {f"{prefix}{top}.v": header(config, name, prefix + top, style) + text
-                for top, text in verilogs(config, tuple(TOPS), style, prefix).items()}
+    contents = {f"{prefix}{top}.v": header(config, name, prefix + top, style) + path.read_text()
+                for top, path in verilog_files(config, style, prefix).items()}
     contents[CONTROL.name] = CONTROL.read_text()
     described = manifest(config, name, style, prefix)
     contents["manifest.json"] = json.dumps(described, indent=2) + "\n"

@@ -17,7 +17,7 @@ from hdl.emit.ports import leaves
 from hdl.emit.verilog import TOPS
 from hdl.engine.job import Op
 from hdl.layouts import BFormat, OutFormat, Payload
-from hdl.library import Library, port_name
+from hdl.library import port_name
 
 ENUMS = {"b_format": BFormat, "format": OutFormat, "op": Op, "use": Use, "mode": SolveMode}
 DIRECTION = re.compile(r"^(In|Out)(\([^()]*\))?(, |: |\.$|$)")  # a port's, in its docstring
@@ -89,10 +89,9 @@ def interface(block, config: Config, style: str) -> dict:
     component = block(config)
     component._MustUse__used = True  # only its signature is read
     docs = members(block)
-    library = Library()
     ports = [{"name": name, "direction": "input", "width": 1, "signed": False, "doc": doc}
              for name, doc in (("clk", "clock"), ("rst", "synchronous reset, active high"))
-             if library.clocked(library.convert(block, config))]
+             if latency(block, config) is not None]  # one without is combinational
     payloads = {}
     for path, member, _ in component.signature.flatten(component):
         direction = "input" if member.flow == In else "output"

@@ -105,6 +105,19 @@ def verilog_file(config: Config, top: str) -> Path:
     return cached("verilog", key, [f"{top}.v"], make) / f"{top}.v"
 
 
+def verilog_files(config: Config, ports: str, prefix: str = "") -> dict[str, Path]:
+    """The texts of all tops, cached by the sources that make them; errors as `verilogs`."""
+    check_prefix(prefix)
+
+    def make(folder: Path) -> None:
+        for top, text in verilogs(config, tuple(TOPS), ports, prefix).items():
+            (folder / f"{top}.v").write_text(text)
+
+    files = [f"{top}.v" for top in TOPS]
+    folder = cached("verilog", source_key("all", ports, prefix, repr(config)), files, make)
+    return {top: folder / f"{top}.v" for top in TOPS}
+
+
 def write_verilog(text: str, tops: list[str]) -> dict[str, str]:
     """RTLIL as Verilog: for each of the modules `tops` its text and that of all within it."""
     with tempfile.TemporaryDirectory() as folder:
