@@ -75,6 +75,7 @@ def run(o: argparse.Namespace, console: Console) -> Outcome:
             console.print(preparing)  # a status shows nothing there
     with console.status(preparing):
         device = open_backend(o.backend, o.preset, o.trace and (waveform, *o.trace))
+    console.print(f"ready after {time.monotonic() - start:.0f} s; training")
     policy = o.check if o.backend == "rtl" else "none"  # golden against itself shows nothing
     backend = CheckedBackend(device, policy, seed=o.seed, preset_name=o.preset, folder=o.out)
     try:
