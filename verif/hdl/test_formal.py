@@ -93,7 +93,7 @@ def test_command(tmp_path, monkeypatch, capsys):
 def test_errors_are_named(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["formal", "--block", "Nothing"])
     assert command.main() == 2
-    assert "unknown block 'Nothing'" in capsys.readouterr().err
+    assert "BLOCK = 'Nothing' is unknown" in capsys.readouterr().err
     monkeypatch.setattr("sys.argv", ["formal"])
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     assert command.main() == 2
