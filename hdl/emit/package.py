@@ -173,11 +173,10 @@ def unpack(payload, word):
 
 
 def verilog_header(config: Config, prefix: str) -> str:
-    """Sizes and encodings for Verilog, as localparams to include in a module."""
+    """Sizes, encodings and layouts for Verilog, as localparams to include in a module."""
     lines = [f"// {LICENCE}",
              f"// Of {prefix}tetra_engine, Tetra {VERSION}: `include it in a module"]
     lines += [f"localparam {name} = {value};" for name, value, _ in
-              constants(config, "TETRA_") if "_LSB" not in name and "_WIDTH" not in name
-              and not name.endswith("_BITS")]
+              constants(config, "TETRA_")]
     return "\n".join([*lines, ""])
 
