@@ -126,7 +126,8 @@ def words(x):
     """The beats of a job that quantises: each row of each block, 32 bits a column."""
     for row, col in blocks(len(x), len(x[0])):
         for r in range(row, min(row + ROWS, len(x))):
-            yield sum((value & 0xFFFFFFFF) << 32 * c for c, value in enumerate(x[r][col:col + COLS]))
+            row_of_block = enumerate(x[r][col:col + COLS])
+            yield sum((value & 0xFFFFFFFF) << 32 * c for c, value in row_of_block)
 
 
 def matrix(m, n, rows):
