@@ -17,8 +17,8 @@ from pathlib import Path
 from rich.table import Table
 
 from golden.config import PRESETS, preset
-from hdl.emit.verilog import verilog_file
-from hdl.library import Library
+from hdl.engine.engine import Engine
+from hdl.library import Library, module_name
 from synth.phases import PairEncoder, PhaseDecoder
 from tools.arguments import Parser, one_of
 from tools.cache import ROOT
@@ -59,7 +59,7 @@ def transistors(kind: str) -> int:
 
 def measure(config) -> dict[str, dict]:
     """Per block: transistors with its sub-blocks, how often it occurs, share of the engine."""
-    modules = cells(f"read_verilog {verilog_file(config, TOP)}", TOP)
+    modules = cells_of(Engine, config)
 
     @cache
     def total(name: str) -> int:
@@ -76,16 +76,21 @@ def measure(config) -> dict[str, dict]:
             for name in sorted(modules, key=lambda n: -times[n] * total(n))}
 
 
+def cells_of(block, config) -> dict[str, Counter]:
+    """The cells of a block and of all within it, by module."""
+    library = Library()
+    name = library.convert(block, config)
+    with tempfile.TemporaryDirectory(prefix="tetra-area-") as folder:
+        path = Path(folder) / "block.il"
+        path.write_text(library.text)
+        return cells(f"read_rtlil {path}", name)
+
+
 def compare_phases(config) -> dict[str, int]:
     """Transistors of the two ways to bring both phases from the rounders to operand b."""
     found = {}
     for block in (PairEncoder, PhaseDecoder):
-        library = Library()
-        name = library.convert(block, config)
-        with tempfile.TemporaryDirectory(prefix="tetra-area-") as folder:
-            path = Path(folder) / "block.il"
-            path.write_text(library.text)
-            counted = cells(f"read_rtlil {path}", name)[name]
+        counted = cells_of(block, config)[module_name(block)]
         found[block] = sum(n * transistors(kind) for kind, n in counted.items())
     return {"two_codes": config.cols * found[PairEncoder],
             "joint_code": config.cols * config.lanes * found[PhaseDecoder]}
