@@ -51,7 +51,8 @@ def missing() -> list[str]:
 
 
 # what would send packages elsewhere than into the environment, or others' modules into it
-FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_PYTHON")
+FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_PYTHON",
+           "PIP_DRY_RUN", "PIP_REPORT", "PIP_DOWNLOAD")
 
 
 def environment() -> dict:
@@ -112,9 +113,26 @@ def setup() -> None:
         print("setup: installing the pinned tools into .venv (once, a minute or two)", flush=True)
         SEAL.unlink(missing_ok=True)
         install(VENV, "--quiet", "--progress-bar", "on", "--no-deps", "-r", str(LOCK))
+        if absent := not_installed(VENV):
+            raise StoppedError(
+                f"pip installed {absent} elsewhere or not at all: remove what sends packages to "
+                "another place (target, prefix, dry-run) from its configuration (pip config list)")
         partial = SEAL.with_suffix(".partial")
         partial.write_text(wanted_seal())
         os.replace(partial, SEAL)
+
+
+def not_installed(folder: Path) -> str:
+    """The first pinned package that an environment lacks; empty if it has them all."""
+    program = ("import importlib.metadata as m, sys\n"
+               "known = {d.metadata['Name'].lower().replace('_', '-').replace('.', '-')\n"
+               "         for d in m.distributions()}\n"
+               "print(next((n for n in sys.argv[1:] if n not in known), ''))")
+    pins = [line.partition("==") for line in LOCK.read_text().splitlines() if "==" in line]
+    names = [name.lower().replace("_", "-").replace(".", "-") for name, _, version in pins
+             if ";" not in version]  # one for another processor may be absent
+    return subprocess.run([str(folder / "bin" / "python"), "-c", program, *names], text=True,
+                          capture_output=True, check=True, env=environment()).stdout.strip()
 
 
 def make_lock() -> None:

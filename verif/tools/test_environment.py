@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import venv
 
 import pytest
 
@@ -33,8 +34,24 @@ def nothing_installed(tmp_path, monkeypatch):
                         "SEAL": tmp_path / ".venv" / "complete"}.items():
         monkeypatch.setattr(bootstrap, name, value)
     monkeypatch.setattr(bootstrap.subprocess, "run", record)
+    monkeypatch.setattr(bootstrap, "not_installed", lambda folder: "")
     monkeypatch.setattr(sys, "argv", ["bootstrap.py"])
     return commands
+
+
+def test_an_environment_that_pip_left_empty_is_not_sealed(nothing_installed, monkeypatch, capsys):
+    """pip's configuration file can send packages elsewhere."""
+    monkeypatch.setattr(bootstrap, "not_installed", lambda folder: "numpy")
+    assert bootstrap.main() == 2
+    assert "pip installed numpy elsewhere or not at all: remove" in capsys.readouterr().err
+    assert not bootstrap.SEAL.exists()
+
+
+def test_what_is_not_installed(tmp_path):
+    venv.create(tmp_path / "empty", with_pip=False)
+    first = next(line for line in bootstrap.LOCK.read_text().splitlines() if "==" in line)
+    assert bootstrap.not_installed(tmp_path / "empty") == first.split("==")[0]
+    assert not bootstrap.not_installed(bootstrap.VENV)
 
 
 def no_locks(*_):
