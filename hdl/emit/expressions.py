@@ -227,24 +227,30 @@ class Names:
         return [inner] * len(node.parts)
 
 
-def simplified(node: Node, names: Names) -> Node:
+def simplified(node: Node, names: Names, context: int | None) -> Node:
     """The same, said more plainly: `x == 4'h0` for `!x`, `x == 4'h2` for `x == 2'h2`, `c` for
-    `c ? 1'h1 : 1'h0` and for `1'h0 | c`."""
+    `c ? 1'h1 : 1'h0` and for `1'h0 | c`.
+
+    An operand takes its operator's place only where `context`, in which that stands, is no wider
+    than a bit or does not count: `~c` extended to eight bits is not what `~c` is as one."""
     parts = node.parts
+
+    def bit(part: Node) -> bool:
+        return (names.width(part) == 1 and not names.signed(part)
+                and (part.closed or context in (None, 1)))
+
     if node.op == "!" and (width := names.width(parts[0])) > 1:
         return Node("==", (parts[0], number(0, width)))
     if node.op == "|" and [part.text for part in parts] == ["1'h0"]:
         return parts[0]
-    if node.op == "|" and len(parts) == 2 and parts[0].text == "1'h0" and (
-            names.width(parts[1]) == 1 and not names.signed(parts[1])):
+    if node.op == "|" and len(parts) == 2 and parts[0].text == "1'h0" and bit(parts[1]):
         return parts[1]
     if node.op in EQUALITIES and parts[1].op == "number" and "'h" in parts[1].text and (
             not names.signed(parts[0])):
         width, digits = names.width(parts[0]), parts[1].text.split("h")[1]
         if width > names.width(parts[1]) and "x" not in digits:
             return Node(node.op, (parts[0], number(int(digits, 16), width)))
-    if node.op == "?" and [part.text for part in parts[1:]] == ["1'h1", "1'h0"] and (
-            names.width(parts[0]) == 1 and not names.signed(parts[0])):
+    if node.op == "?" and [part.text for part in parts[1:]] == ["1'h1", "1'h0"] and bit(parts[0]):
         return parts[0]
     return node
 

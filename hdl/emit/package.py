@@ -5,10 +5,10 @@ from amaranth.hdl import Shape
 from amaranth.lib import data
 
 from golden.config import VERSION, Config
-from hdl.emit.manifest import ENUMS
+from hdl.emit.manifest import ENUMS, meanings
 from hdl.emit.ports import leaves
 from hdl.engine.job import FLAGS_LAYOUT, job_layout
-from hdl.layouts import Payload, result_layout
+from hdl.layouts import result_layout
 from hdl.scales.layouts import REPORT_LAYOUT
 
 LICENCE = "SPDX-License-Identifier: Apache-2.0"
@@ -72,18 +72,8 @@ def layouts(config: Config) -> dict[str, data.StructLayout]:
 
 def fields(name: str, layout: data.StructLayout):
     """(path, offset, shape, doc) of every leaf of a payload; arrays are leaves."""
-    for path, offset, shape in leaves((name,), layout):
-        yield path, offset, shape, _doc(layout, path.removeprefix(name + "_"))
-
-
-def _doc(layout: data.StructLayout, path: str) -> str:
-    """What the field of this name says, in whichever inner structure it is."""
-    for name, field in layout:
-        if path == name:
-            return layout.docs[name].doc if isinstance(layout, Payload) else ""
-        if isinstance(field.shape, data.StructLayout) and path.startswith(name + "_"):
-            return _doc(field.shape, path.removeprefix(name + "_"))
-    return ""
+    for (path, offset, shape), said in zip(leaves((name,), layout), meanings(layout), strict=True):
+        yield path, offset, shape, said.get("doc", "")
 
 
 def constants(config: Config, prefix: str) -> list[tuple[str, int, str]]:

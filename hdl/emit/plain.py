@@ -204,7 +204,7 @@ class Nesting:
         parts = tuple(
             self._replace(part, inner, chain and node.op == "?" and number == 2)
             for number, (part, inner) in enumerate(zip(node.parts, contexts, strict=True)))
-        return simplified(Node(node.op, parts, node.text), self.names)
+        return simplified(Node(node.op, parts, node.text), self.names, context)
 
     def _expression(self, wire: Node, context: int | None, chain: bool) -> Node:
         """What stands for a wire that is read here alone: its expression, or else itself."""

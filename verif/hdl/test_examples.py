@@ -19,9 +19,8 @@ from hdl.emit.export import export
 from hdl.emit.package import fields, layouts
 from tools.verilator import compiler, make_flags, verilator_bin
 from verif.bench.stimuli import random_job
+from verif.needs import needs_icarus
 
-needs_icarus = pytest.mark.skipif(not shutil.which("iverilog"), reason="apt install iverilog")
-needs_fusesoc = pytest.mark.skipif(not importlib.util.find_spec("fusesoc"), reason="no fusesoc")
 TINY = preset("tiny")
 # sizes at their ends, in which the texts of no preset occur
 ODD = Config(16, 1, 1, accumulator_width=20, dim_width=4, radices=(2,), stochastic=False,
@@ -91,7 +90,6 @@ def test_the_cocotb_example_on_verilator(bare):
     assert "TESTS=2 PASS=2 FAIL=0" in done.stdout and "%Warning" not in done.stdout
 
 
-@needs_fusesoc
 def test_fusesoc_lints(bare, tmp_path):
     folder = bare(TINY)
     assert not (done := fusesoc(tmp_path, folder, "lint", "tetra_engine")).returncode, done.stdout
@@ -103,7 +101,6 @@ def test_fusesoc_lints(bare, tmp_path):
     assert done.returncode and "%Warning-WIDTHTRUNC" in done.stdout
 
 
-@needs_fusesoc
 def test_fusesoc_builds_a_model(bare, tmp_path):
     done = fusesoc(tmp_path, bare(TINY), "model", "tetra_dot_product")
     assert not done.returncode, done.stdout
@@ -128,13 +125,10 @@ def random_payloads(config: Config) -> dict[str, int]:
             for name, layout in layouts(config).items()}
 
 
-@pytest.mark.parametrize(("command", "prefix"), [
-    (["gcc", "-std=c99", "-x", "c"], ""), (["g++", "-std=c++11", "-x", "c++"], "mine_")])
-def test_c_header(bare, tmp_path, command, prefix):
+@pytest.mark.parametrize(("options", "prefix"), [
+    (["-std=c99", "-x", "c"], ""), (["-std=c++11", "-x", "c++"], "mine_")])
+def test_c_header(bare, tmp_path, options, prefix):
     """C reads every field of a payload, and puts the payload together again from them."""
-    if command[0] == "gcc" and not shutil.which("gcc"):
-        pytest.skip("no gcc")
-    command[0] = compiler() if command[0] == "g++" else command[0]
     folder = bare(TINY, prefix=prefix)
     macro, program, expected = f"{prefix}tetra_".upper(), [], []
     for name, payload in random_payloads(TINY).items():
@@ -158,7 +152,7 @@ def test_c_header(bare, tmp_path, command, prefix):
         f'#include "{prefix}tetra_layouts.h"',
         'static void show(uint64_t value) { printf("%" PRIu64 "\\n", value); }',
         "int main(void) {", *program, f"return {macro}ROWS != {TINY.rows}; }}", ""]))
-    subprocess.run([*command, "-Wall", "-Wextra", "-Werror", f"-I{folder}", "-o",
+    subprocess.run([compiler(), *options, "-Wall", "-Wextra", "-Werror", f"-I{folder}", "-o",
                     str(tmp_path / "test"), str(tmp_path / "test.c")], check=True)
     done = subprocess.run([str(tmp_path / "test")], check=True, capture_output=True, text=True)
     assert list(map(int, done.stdout.split())) == expected

@@ -3,7 +3,6 @@
 listed here with their reasons."""
 
 import re
-import shutil
 import subprocess
 import sys
 
@@ -13,6 +12,7 @@ from golden.config import PRESETS, preset
 from hdl.emit.ports import STYLES
 from hdl.emit.verilog import verilog_files, verilogs
 from tools.yosys import yosys
+from verif.needs import needs_icarus
 
 # what slang says under -Wextra -Wpedantic, and why that is meant
 SLANG_WAIVED = {
@@ -20,7 +20,6 @@ SLANG_WAIVED = {
 }
 FAMILIES = {"ice40": "synth_ice40", "ecp5": "synth_ecp5", "xilinx": "synth_xilinx",
             "gowin": "synth_gowin", "intel": "synth_intel_alm"}
-needs_icarus = pytest.mark.skipif(not shutil.which("iverilog"), reason="apt install iverilog")
 
 
 def written(name: str, style: str = "fields"):

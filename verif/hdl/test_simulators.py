@@ -14,8 +14,8 @@ from hdl.emit.verilog import verilog_file
 from tools.errors import ToolError
 from verif.bench.benches import BENCHES, TINY
 from verif.bench.runner import Settings, simulate, without_initial_values
+from verif.needs import needs_icarus
 
-needs_icarus = pytest.mark.skipif(not shutil.which("iverilog"), reason="apt install iverilog")
 # accumulators of 20 bits, one radix, no stochastic rounding, another pipeline
 ODD = Config(2, 2, 4, accumulator_width=20, dim_width=8, radices=(2,), stochastic=False, tensors=1,
              pipeline=1)

@@ -10,6 +10,7 @@ import pytest
 
 from golden.config import PRESETS, Config, preset
 from hdl.emit.export import export, lint, parse_config
+from hdl.emit.expressions import Names, parse, render, simplified
 from hdl.emit.plain import KEYWORDS, plain, plain_names, read_module, write_module
 from hdl.emit.ports import STYLES
 from hdl.emit.verilog import TOPS, verilog, verilog_file, verilogs, write_verilog
@@ -126,6 +127,14 @@ def test_plain_text_is_equal_to_what_yosys_wrote(tmp_path):
     raw = write_verilog(library.text, [top])[top]
     proven = prove_equal(renamed(raw), plain(raw, {}, {}, top), tmp_path)
     assert proven == len(re.findall("^module ", raw, re.M)) > 20
+
+
+@pytest.mark.parametrize(("text", "context", "said"), [
+    ("~c ? 1'h1 : 1'h0", 1, "~c"), ("~c ? 1'h1 : 1'h0", None, "~c"),
+    ("~c ? 1'h1 : 1'h0", 8, "~c ? 1'h1 : 1'h0"),  # ~c of eight bits has seven more ones
+    ("1'h0 | ~c", 8, "1'h0 | ~c"), ("(c == c) ? 1'h1 : 1'h0", 8, "c == c")])
+def test_an_operand_is_not_widened(text, context, said):
+    assert render(simplified(parse(text), Names({"c": (1, False)}), context)) == said
 
 
 def test_a_changed_text_is_not_equal(tmp_path):

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Marks of tests that need a program which is no Python package: without it they are skipped, and
+pytest says so at its end. `.ci/run` installs all of them."""
+
+import shutil
+
+import pytest
+
+needs_icarus = pytest.mark.skipif(not shutil.which("iverilog"), reason="apt install iverilog")
