@@ -57,6 +57,9 @@ def manifest(config: Config, preset: str, style: str = "packed", prefix: str = "
         "tops": {prefix + name: {
             "file": f"{prefix}{name}.v",
             "latency": latency(block, config),
+            "latency_doc": latency_doc(block),
+            **({"latencies": {mode.name: cycles for mode, cycles in block.latencies.items()}}
+               if hasattr(block, "latencies") else {}),
             "contract": inspect.getdoc(block), **interface(block, config, style),
         } for name, block in TOPS.items()},
     }
@@ -66,6 +69,16 @@ def latency(block, config: Config) -> int | None:
     """Cycles; None for a combinational block."""
     found = getattr(block, "latency", None)
     return found(config) if callable(found) else found
+
+
+def latency_doc(block) -> str:
+    """From what to what a block's docstring counts its latency."""
+    text = re.sub(r"\s+", " ", inspect.getdoc(block) or "")
+    found = re.search(r"(Latency: |Combinational, no latency)(.*?)"
+                      r"(?= (?:Throughput|Backpressure|Arithmetic):|\. [A-Z]|$)", text)
+    if not found:
+        raise ValueError(f"the docstring of {block.__name__} says nothing of its latency")
+    return (found[2] or found[1]).replace("`latency(config)`", "`latency`")
 
 
 def members(block) -> dict[str, str]:

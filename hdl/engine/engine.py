@@ -44,7 +44,8 @@ class Engine(wiring.Component):
     clear : In(1), clears `flags` but those set in the same cycle.
     flags : Out(FLAGS_LAYOUT), sticky.
 
-    Latency: `latency(config)` cycles from the last operand beat of a block to its first result row.
+    Latency: `latency(config)` cycles from the one that takes the last operand beat of a block to
+    the one that offers its first result row.
     Throughput: one beat per cycle; a block's rows drain while the next block computes. The next
     job's operands are taken while the last block of the one before drains.
     Arithmetic: `golden.engine.GoldenBackend.run`.

@@ -41,9 +41,10 @@ class RescaleUnit(wiring.Component):
     outcome : Out(`outcome_layout`), of the row that `o` offers.
     clear : In(1), clears `saturated`. saturated : Out(1), sticky: some acc + bias left 32 bits.
 
-    Latency: `latency(config)` cycles. Throughput: one row per cycle, with `Config.serial` one in
-    `row_cycles`; parameters may change with every row, but a job's seed is that of all its rows.
-    A column that `tag.keep` leaves out counts as masked.
+    Latency: `latency(config)` cycles from the one that takes a row to the one that offers its
+    result. Throughput: one row per cycle, with `Config.serial` one in `row_cycles`; parameters may
+    change with every row, but a job's seed is that of all its rows. A column that `tag.keep` leaves
+    out counts as masked.
     Backpressure: all stages hold while a result waits.
     Arithmetic: `golden.rescale.rescale`.
     """

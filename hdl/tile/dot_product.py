@@ -107,7 +107,8 @@ class DotProduct(wiring.Component):
     enable : In(1), everything holds while 0.
     sum : Out(signed), exact: product width + log2(lanes).
 
-    Latency: `latency(config)` cycles, counted while `enable` is 1. Throughput: one per cycle.
+    Latency: `latency(config)` cycles from operands to their sum, counted while `enable` is 1.
+    Throughput: one per cycle.
     Arithmetic: `golden.gemm.gemm`.
     """
 

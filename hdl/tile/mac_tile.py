@@ -38,7 +38,8 @@ class MacTile(wiring.Component):
         long that nobody can tell. Up to K = `max_k` of its formats no block sets it, and rows and
         columns that do not exist never do, whatever their codes are.
 
-    Latency: `latency(config)` cycles from a block's last beat to its first result row.
+    Latency: `latency(config)` cycles from the one that takes a block's last beat to the one that
+    offers its first result row.
     Throughput: one beat per cycle; one result row per cycle, drained while the next block computes,
     so a block of at least `rows` beats never waits for draining.
     Backpressure: a stalled `o` stops `i` only when a second block is complete behind the first.

@@ -83,6 +83,9 @@ def test_every_field_says_what_it_means(exported):
         for name, payload in described["payloads"].items():
             assert payload["doc"], f"{top}.{name} has no meaning"
             check(payload, f"{top}.{name}")
+        assert (" from " in described["latency_doc"]) == (described["latency"] is not None)
+    solver = manifest["tops"]["tetra_scale_solver"]
+    assert max(solver["latencies"].values()) == solver["latency"]
     job = {f["name"]: f for f in manifest["tops"]["tetra_engine"]["payloads"]["job"]["fields"]}
     assert job["op"]["enum"] == {"GEMM": 0, "QUANTISE": 1, "TABLE": 2}
     assert job["k"]["read_by"] == "GEMM"
