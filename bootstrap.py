@@ -20,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements.lock"
+TORCH_LOCK = ROOT / "requirements-torch.lock"  # optional: what the PyTorch front end needs
 SEAL = VENV / "complete"
 PACKAGES = {  # command -> Debian package
     os.environ.get("CXX", "g++"): "g++",
@@ -83,7 +84,7 @@ def locked(path: Path):
 
 
 def wanted_seal() -> str:
-    text = LOCK.read_bytes() + f"{sys.version}\0{VENV}".encode()
+    text = LOCK.read_bytes() + TORCH_LOCK.read_bytes() + f"{sys.version}\0{VENV}".encode()
     return hashlib.sha256(text).hexdigest()
 
 
@@ -97,8 +98,13 @@ def complete() -> bool:
 def install(folder: Path, *arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True,
                    env=environment())
+    pip(folder, *arguments)
+
+
+def pip(folder: Path, *arguments: str, capture_output: bool = False) -> None:
     subprocess.run([str(folder / "bin" / "python"), "-m", "pip", "install",
-                    "--disable-pip-version-check", *arguments], check=True, env=environment())
+                    "--disable-pip-version-check", *arguments], check=True, env=environment(),
+                   capture_output=capture_output)
 
 
 def setup() -> None:
@@ -117,9 +123,23 @@ def setup() -> None:
             raise StoppedError(
                 f"pip installed {absent} elsewhere or not at all: remove what sends packages to "
                 "another place (target, prefix, dry-run) from its configuration (pip config list)")
+        install_torch()
         partial = SEAL.with_suffix(".partial")
         partial.write_text(wanted_seal())
         os.replace(partial, SEAL)
+
+
+def install_torch() -> None:
+    """The CPU build of PyTorch, if pip's indexes have it; the plain one brings gigabytes."""
+    try:
+        pip(VENV, "--quiet", "--no-deps", "-r", str(TORCH_LOCK), capture_output=True)
+    except subprocess.CalledProcessError:
+        wanted = next(line for line in TORCH_LOCK.read_text().splitlines()
+                      if line.startswith("torch=="))
+        print(f"setup: pip finds no {wanted}, the build for CPUs: everything works but the PyTorch "
+              "front end. To have that, give pip PyTorch's own index of CPU builds "
+              "(PIP_EXTRA_INDEX_URL) and run: rm .venv/complete; or, several GB with CUDA: "
+              f".venv/bin/pip install {wanted.partition('+')[0]}", flush=True)
 
 
 def not_installed(folder: Path) -> str:
@@ -147,12 +167,21 @@ def make_lock() -> None:
         install(folder, *wanted)
         subprocess.run([str(folder / "bin" / "pip"), "install", "--disable-pip-version-check",
                         "--no-deps", *groups["files"]], check=True, env=environment())
-        frozen = subprocess.run([str(folder / "bin" / "pip"), "freeze"], check=True, text=True,
-                                capture_output=True, env=environment()).stdout
+        frozen = freeze(folder)
+        pip(folder, *groups["torch"])
+        optional = sorted(set(freeze(folder).splitlines()) - set(frozen.splitlines()))
     for pin in wanted:  # a freeze does not know which pins are for one processor only
         name, _, marker = pin.partition("; ")
         frozen = frozen.replace(name, pin) if marker else frozen
     LOCK.write_text("# Every package of the environment, pinned. Made by `make lock`.\n" + frozen)
+    TORCH_LOCK.write_text("# What the PyTorch front end needs besides, pinned. Made by `make lock`."
+                          "\n" + "\n".join(optional) + "\n")
+
+
+def freeze(folder: Path) -> str:
+    """The packages of an environment, a pin per line."""
+    return subprocess.run([str(folder / "bin" / "pip"), "freeze"], check=True, text=True,
+                          capture_output=True, env=environment()).stdout
 
 
 def main() -> int:

@@ -30,7 +30,10 @@ def nothing_installed(tmp_path, monkeypatch):
 
     lock = tmp_path / "requirements.lock"
     lock.write_text("numpy==1\n")
+    torch_lock = tmp_path / "requirements-torch.lock"
+    torch_lock.write_text("torch==1+cpu\n")
     for name, value in {"ROOT": tmp_path, "VENV": tmp_path / ".venv", "LOCK": lock,
+                        "TORCH_LOCK": torch_lock,
                         "SEAL": tmp_path / ".venv" / "complete"}.items():
         monkeypatch.setattr(bootstrap, name, value)
     monkeypatch.setattr(bootstrap.subprocess, "run", record)
@@ -63,11 +66,27 @@ def test_pip_installs_into_the_environment_and_nowhere_else(nothing_installed, m
     for name, value in {**foreign, "PIP_INDEX_URL": "https://mirror"}.items():
         monkeypatch.setenv(name, value)
     assert bootstrap.main() == 0
-    assert [command[1:3] for command, _ in nothing_installed] == [["-m", "venv"], ["-m", "pip"]]
+    pip = ["-m", "pip"]
+    assert [command[1:3] for command, _ in nothing_installed] == [["-m", "venv"], pip, pip]
     for _, environment in nothing_installed:
         assert environment["PIP_USER"] == "0" and environment["PIP_INDEX_URL"] == "https://mirror"
         assert "/elsewhere" not in environment.values()
-    assert bootstrap.main() == 0 and len(nothing_installed) == 2  # complete
+    assert bootstrap.main() == 0 and len(nothing_installed) == 3  # complete
+
+
+def test_without_pytorch_all_else_is_there(nothing_installed, monkeypatch, capsys):
+    """Where no index has the build for CPUs: one line, with the ways to get it."""
+    run = bootstrap.subprocess.run
+
+    def without_torch(command, **options):
+        if str(bootstrap.TORCH_LOCK) in command:
+            raise subprocess.CalledProcessError(1, command)
+        return run(command, **options)
+
+    monkeypatch.setattr(bootstrap.subprocess, "run", without_torch)
+    assert bootstrap.main() == 0 and bootstrap.SEAL.exists()
+    told = capsys.readouterr().out
+    assert "pip finds no torch==1+cpu" in told and ".venv/bin/pip install torch==1\n" in told
 
 
 def test_no_locks_no_download(nothing_installed, monkeypatch, capsys):

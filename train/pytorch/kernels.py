@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The golden model's arithmetic as torch kernels: the same bits, on a CPU or a GPU.
+
+Every value here is an integer, or one times a power of two or a dyadic scale, that its dtype holds
+exactly, so that neither the order of sums nor a fused operation can change a bit. `golden.rescale`,
+`golden.gemm` and `golden.random_words` say what is computed.
+"""
+
+import torch
+
+from golden.formats import Format, IntFormat, LogFormat, Phase, max_product
+from golden.random_words import (
+    BLOCK_LANES,
+    COARSE_BITS,
+    ROTATIONS,
+    ROUNDS,
+    WIDTH,
+    WORD_BITS,
+    round_constant,
+)
+
+MANTISSA_BITS, BIAS = 52, 1023  # of float64
+EXACT_FLOAT32 = 2**24  # float32 holds every integer up to this
+
+
+def fixed(x: torch.Tensor, bits: int) -> torch.Tensor:
+    """`rne(x * 2**bits)`, float64 of the same shape: the integers that a job quantises."""
+    y = x.double()
+    for part in (bits // 2, bits - bits // 2):  # no power of two leaves float64
+        y = y * 2.0**part
+    return y.round_()
+
+
+def encode(y: torch.Tensor, fmt: Format, phase: Phase = Phase.EVEN,
+           words: torch.Tensor | None = None) -> torch.Tensor:
+    """Values of the codes of y, in MAC units, float32 of y's shape.
+
+    Parameters
+    ----------
+    y : float64, an integer of 32 bits times a dyadic scale.
+    words : int32 of y's shape to round stochastically; None rounds to nearest.
+    """
+    if isinstance(fmt, LogFormat):
+        return _encode_log(y, fmt, phase, words)
+    return _encode_int(y, fmt, words)
+
+
+def _encode_int(y, fmt: IntFormat, words) -> torch.Tensor:
+    if words is None:
+        return y.round().clamp_(fmt.lo, fmt.hi).float()
+    magnitude = y.abs()
+    floor = magnitude.floor()
+    up = _threshold(words, WORD_BITS) < magnitude.sub_(floor)
+    return floor.add_(up).mul_(y.sign()).clamp_(fmt.lo, fmt.hi).float()
+
+
+def _encode_log(y, fmt: LogFormat, phase: Phase, words) -> torch.Tensor:
+    k = fmt.log2_radix
+    lowest = 6 - (LogFormat.LEVELS - 1) * k - (k // 2 if phase == Phase.ODD else 0)  # log2 of it
+    bits = y.abs().view(torch.int64)
+    if words is None:
+        # the boundary below a level 2**l is (1 + 2**-k) 2**(l - 1): a carry into the exponent
+        c = bits + round((1 - 2.0**-k) * 2**MANTISSA_BITS)
+        c = (c >> MANTISSA_BITS).sub_(BIAS + lowest)
+        c = (c >> k - 1).add_(1).clamp_(0, LogFormat.LEVELS)
+    else:
+        lower = (bits >> MANTISSA_BITS).sub_(BIAS + lowest)
+        lower = (lower >> k - 1).add_(1).clamp_(0, LogFormat.LEVELS - 1)
+        zero = lower == 0
+        level = _power_of_two(lower.sub(1).mul_(k).add_(lowest)).masked_fill_(zero, 0)
+        gap = (level * (fmt.radix - 1)).masked_fill_(zero, 2.0**lowest)
+        # above the lowest level the top bits of a word decide; all bits below it
+        fine = torch.where(zero, words, words >> WORD_BITS - COARSE_BITS)
+        share = fine.double().mul_(2).add_(1)
+        share.mul_(torch.where(zero, 2.0 ** -(WORD_BITS + 1), 2.0 ** -(COARSE_BITS + 1)))
+        c = lower + (share.mul_(gap) < y.abs().sub_(level))
+    # +-radix**(c - 1), and 0 for c = 0
+    nothing = c == 0
+    value = (c.sub_(1).mul_(k).add_(127) << 23).int().view(torch.float32)
+    return value.masked_fill_(nothing, 0).mul_(y.sign())
+
+
+def _power_of_two(exponent: torch.Tensor) -> torch.Tensor:
+    """`2.0**exponent` of int64, float64."""
+    return (exponent.add(BIAS) << MANTISSA_BITS).view(torch.float64)
+
+
+def _threshold(words: torch.Tensor, bits: int) -> torch.Tensor:
+    """`(words + 1/2) / 2**bits`, float64."""
+    return words.double().add_(0.5).mul_(2.0**-bits)
+
+
+def random_words(seeds: torch.Tensor, turns: torch.Tensor, lanes: int) -> torch.Tensor:
+    """Words of every lane of rows with these seeds and numbers, int32 (rows, lanes).
+
+    Parameters
+    ----------
+    seeds, turns : int32 (rows,), the bit patterns of `golden.random_words`' 32-bit numbers.
+    """
+    found = torch.empty(len(turns), lanes, dtype=torch.int32, device=turns.device)
+    for group in range(-(-lanes // BLOCK_LANES)):
+        x, y = turns.clone(), seeds.clone()
+        constants = [_signed(round_constant(number, group)) for number in range(ROUNDS)]
+        for number in range(ROUNDS):
+            first, second, beside = (_rotated(x, places) for places in ROTATIONS)
+            y ^= first.bitwise_and_(second).bitwise_xor_(beside)
+            y ^= constants[number]
+            x, y = y, x
+        for half, lane in zip((x, y), range(BLOCK_LANES * group, lanes), strict=False):
+            found[:, lane] = (half >> WIDTH - WORD_BITS) & (1 << WORD_BITS) - 1
+    return found
+
+
+def _rotated(x: torch.Tensor, places: int) -> torch.Tensor:
+    """int32, rotated left; `>>` of int32 copies the sign, which the mask takes away."""
+    return (x << places).bitwise_or_((x >> WIDTH - places).bitwise_and_((1 << places) - 1))
+
+
+def _signed(pattern: int) -> int:
+    return pattern - 2**WIDTH if pattern >= 2 ** (WIDTH - 1) else pattern
+
+
+def as_int32(pattern: torch.Tensor) -> torch.Tensor:
+    """The 32-bit patterns of int64 numbers, int32."""
+    return (pattern + 2 ** (WIDTH - 1)).remainder(2**WIDTH).sub(2 ** (WIDTH - 1)).int()
+
+
+def multiply(a: torch.Tensor, a_fmt: IntFormat, b: torch.Tensor, b_fmt: Format) -> torch.Tensor:
+    """Exact `a @ b.T` of values in MAC units, float32 (G, M, K) and (G, N, K).
+
+    Returns float32 where it holds every sum, float64 otherwise: integers either way. float32 sums
+    are exact up to 2**24 in any order, on a GPU in TF32 as well, for the values have few bits.
+    """
+    depth = EXACT_FLOAT32 // max_product(a_fmt, b_fmt)
+    if a.shape[2] <= depth:
+        return _product(a, b)
+    total = torch.zeros(len(a), a.shape[1], b.shape[1], dtype=torch.float64, device=a.device)
+    for start in range(0, a.shape[2], depth):
+        total += _product(a[..., start:start + depth], b[..., start:start + depth])
+    return total
+
+
+def _product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return (a[0] @ b[0].T)[None] if len(a) == 1 else a @ b.transpose(1, 2)

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A `Quantiser` rounds one operand of a layer's GEMMs and keeps what its scale follows."""
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from golden.formats import INT4_SYM, UINT4, Format, IntFormat, LogFormat
+from golden.gradscale import GradScale
+from golden.solver import Request, SolveMode, solve
+from golden.statistics import Statistics
+from train.pytorch import kernels
+from train.pytorch.execution import Encoding, Execution, derived, dyadic
+from train.pytorch.policy import BF16, Axis, Clip, FloatFormat, Role, Rounding, When
+
+FIXED_BITS = 30  # of a tensor's largest magnitude as an integer: |x| <= 2**30
+ALPHA_FLOOR = 2.0**-20
+
+
+class Operand(NamedTuple):
+    """One side of a GEMM, (rows, columns): `unit * values`.
+
+    Members
+    -------
+    values : float32; of codes in MAC units, of a float format the numbers themselves.
+    fmt : of golden.formats, or a FloatFormat.
+    unit : float64 of shape (), or (rows,) where each row has its scale.
+    inside : where the gradient of the input passes, bool; None: everywhere.
+    """
+
+    values: torch.Tensor
+    fmt: Format | FloatFormat
+    unit: torch.Tensor
+    inside: torch.Tensor | None = None
+
+
+class Quantiser(nn.Module):
+    """Rounds one operand as its role says.
+
+    Parameters
+    ----------
+    role : Role. where : the layer's name and the operand's, for errors. rows : of the operand, if
+        each has a learned clip. signed : False for an input that may turn out to have no sign.
+
+    Members
+    -------
+    alpha : the learned clip, a parameter of shape () or (rows,); 0 until the first tensor sets it.
+    largest : of the step before, in hindsight. exponent : of GradScale. These and `started` are
+        buffers: a resumed run goes on with the same bits.
+    """
+
+    largest: torch.Tensor
+    exponent: torch.Tensor
+    started: torch.Tensor
+    unsigned: torch.Tensor
+
+    def __init__(self, role: Role, where: str, rows: int = 0, *, signed: bool = True):
+        super().__init__()
+        self.role, self.where = role, where
+        self.may_be_unsigned = not signed and role.fmt == INT4_SYM
+        self.alpha: nn.Parameter | None = None
+        if role.coded:
+            if role.clip == Clip.LEARNED:
+                self.alpha = nn.Parameter(torch.zeros(rows if role.axis == Axis.ROW else ()))
+            self.register_buffer("started", torch.tensor(False))
+            if self.may_be_unsigned:
+                self.register_buffer("unsigned", torch.tensor(False))
+            if role.when == When.HINDSIGHT:
+                self.register_buffer("largest", torch.tensor(0.0, dtype=torch.float64))
+            if role.clip == Clip.GRADSCALE:
+                self.register_buffer("exponent", torch.tensor(0))
+
+    @property
+    def fmt(self) -> Format:
+        """Of the codes that the operand becomes."""
+        assert not isinstance(self.role.fmt, FloatFormat)
+        return UINT4 if self.may_be_unsigned and self.unsigned else self.role.fmt
+
+    @torch.no_grad()
+    def forward(self, x: torch.Tensor, execution: Execution, key: tuple[int, ...], *,
+                frozen: bool) -> Operand:
+        """`x` (rows, columns) as an operand.
+
+        `key` names it among all of a run, for its random words. `frozen` leaves everything that is
+        kept as it is and rounds to nearest. FloatingPointError if a number is not finite.
+        """
+        role = self.role
+        if not role.coded:
+            values = x.bfloat16().float() if role.fmt == BF16 else x
+            return Operand(values, role.fmt, torch.ones((), dtype=torch.float64, device=x.device))
+        rows = x.abs().amax(1)
+        largest = rows.max().item()
+        if not largest < float("inf"):
+            raise FloatingPointError(f"{self.where} of key {key}: {largest} in a tensor of shape "
+                                     f"{tuple(x.shape)}")
+        self._start(x, rows, largest, frozen=frozen)
+        bits = FIXED_BITS - int(torch.frexp(torch.tensor(largest, dtype=torch.float64))[1]) if (
+            largest > 0) else 0
+        fmt = self.fmt
+        scale = self._scale(x, rows.double() if role.axis != Axis.TENSOR else torch.tensor(
+            largest, dtype=torch.float64, device=x.device), bits, fmt, frozen=frozen)
+        stochastic = role.rounding == Rounding.STOCHASTIC and not frozen
+        to = Encoding(fmt, bits, scale, derived(*key) if stochastic else None, role.phase)
+        values, inside = execution.quantise(x, to)
+        unit = 2.0**-bits / scale
+        if isinstance(fmt, LogFormat):
+            unit = unit * fmt.unit(role.phase)
+        return Operand(values, fmt, unit, inside if role.clip == Clip.LEARNED else None)
+
+    def _start(self, x, rows, largest: float, *, frozen: bool) -> None:
+        """What the first tensor decides."""
+        if self.started or (frozen and self.alpha is None):
+            return
+        self.started.fill_(True)
+        if self.may_be_unsigned:
+            self.unsigned.fill_(bool(x.min() >= 0))
+        if self.alpha is not None:  # twice the mean magnitude times sqrt(top): Esser et al., 2020
+            each = self.alpha.ndim == 1
+            mean = x.abs().mean(1) if each else x.abs().mean()
+            assert isinstance(self.fmt, IntFormat)
+            first = 2 * mean * self.fmt.hi**0.5
+            self.alpha.data.copy_(torch.minimum(first, rows if each else rows.max())
+                                  .clamp(min=ALPHA_FLOOR))
+        if self.role.when == When.HINDSIGHT:
+            self.largest.fill_(largest)
+        if self.role.clip == Clip.GRADSCALE and largest > 0:
+            # the exponent at which GradScale would rest: 32 < largest * 2**exponent <= 64
+            mantissa, exponent = torch.frexp(torch.tensor(largest, dtype=torch.float64))
+            self.exponent.fill_(min(GradScale.LIMIT, max(
+                -GradScale.LIMIT, 6 - int(exponent) + int(mantissa == 0.5))))
+
+    def _scale(self, x, largest, bits: int, fmt: Format, *, frozen: bool) -> torch.Tensor:
+        """Dyadic, float64, from integers to codes; `largest` of the tensor or of each row."""
+        clip, one = self.role.clip, torch.ones((), dtype=torch.float64, device=x.device)
+        if clip == Clip.GRADSCALE:
+            scale = one * 2.0 ** (int(self.exponent) - bits)
+            if not frozen:
+                follow = GradScale(int(self.exponent))
+                follow.update(float(largest) * follow.value)
+                self.exponent.fill_(follow.exponent)
+            return dyadic(scale)
+        if clip == Clip.SAWB:
+            return one * solve(Request(SolveMode.SAWB, _moments(x, bits))).scale.value
+        if clip == Clip.LEARNED:
+            assert self.alpha is not None
+            top = self.alpha.double().abs().clamp(min=ALPHA_FLOOR)
+        else:
+            top = largest
+            if self.role.when == When.HINDSIGHT:
+                top = self.largest.clone()
+                if not frozen:
+                    self.largest.copy_(largest)
+        integer = torch.ldexp(top, torch.tensor(bits, device=x.device))
+        if clip == Clip.MAX:
+            integer = integer.round()
+        hi = LogFormat.TOP if isinstance(fmt, LogFormat) else fmt.hi
+        return dyadic(torch.where(integer > 0, hi / integer, 1.0))
+
+
+def _moments(x: torch.Tensor, bits: int) -> Statistics:
+    """What SAWB reads of a tensor as integers: exact, in any order."""
+    fixed = kernels.fixed(x, bits).long().abs()
+    high, low = fixed >> 15, fixed & 0x7FFF
+    squares = (int((high * high).sum()) << 30) + (int((high * low).sum()) << 16) + int(
+        (low * low).sum())
+    return Statistics(count=fixed.numel(), largest=int(fixed.max()), high=int(fixed.max()),
+                      sum_abs=int(fixed.sum()), sum_squares=squares)
+

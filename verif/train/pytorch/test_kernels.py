@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The torch kernels against the golden model: every bit, and where tensors are cut into jobs."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: README, Training")
+
+from golden import random_words  # noqa: E402
+from golden.config import Config, preset  # noqa: E402
+from golden.dyadic import Dyadic  # noqa: E402
+from golden.engine import GoldenBackend  # noqa: E402
+from golden.formats import (  # noqa: E402
+    A_FORMATS,
+    B_FORMATS,
+    FP4_R2,
+    FP4_R4,
+    INT4,
+    INT4_SYM,
+    UINT4,
+    LogFormat,
+    Phase,
+)
+from golden.gemm import gemm, mac_values  # noqa: E402
+from golden.rescale import Rescale, rescale  # noqa: E402
+from train.pytorch import kernels  # noqa: E402
+from train.pytorch.execution import (  # noqa: E402
+    Encoding,
+    JobExecution,
+    TorchExecution,
+    dyadic,
+    pieces,
+)
+
+CODES = (INT4, INT4_SYM, UINT4, FP4_R2, FP4_R4)
+
+
+def magnitudes(rng, count: int) -> np.ndarray:
+    """Integers of every magnitude, those at the ends and powers of two among them."""
+    values = rng.integers(-2**31, 2**31, count) >> rng.integers(0, 32, count)
+    powers = 1 << np.arange(31)
+    corners = [0, 2**31 - 1, -2**31, *powers, *-powers, *(3 * powers[:30] // 2), *(powers - 1)]
+    return np.concatenate([values, corners]).clip(-2**31, 2**31 - 1)
+
+
+@pytest.mark.parametrize("stochastic", [False, True])
+@pytest.mark.parametrize("fmt", CODES, ids=lambda fmt: fmt.name)
+def test_encode_is_the_rescaling_unit(fmt, stochastic):
+    rng = np.random.default_rng(1)
+    reached = set()
+    for shift in range(0, 64, 3):
+        multiplier = int(rng.choice([32768, 40960, 65535, rng.integers(32768, 65536)]))
+        scale = Dyadic(multiplier, shift)
+        x = magnitudes(rng, 20_000)
+        words = rng.integers(0, 2**24, len(x)) if stochastic else None
+        wanted = rescale(x, Rescale(fmt, scale, seed=0 if stochastic else None), words=words)
+        y = torch.from_numpy(x).double() * scale.value
+        given = None if words is None else torch.from_numpy(words).int()
+        for phase, codes in ((Phase.EVEN, wanted.codes), (Phase.ODD, wanted.odd)):
+            if codes is not None:
+                found = kernels.encode(y, fmt, phase, given)
+                np.testing.assert_array_equal(found.numpy(), mac_values(codes, fmt))
+                reached |= set(found.tolist())
+    assert reached == set(mac_values(np.arange(fmt.lo, fmt.hi + 1), fmt).tolist())
+
+
+def test_random_words():
+    rng = np.random.default_rng(2)
+    for seed in (0, 1, 2**31, 2**32 - 1, int(rng.integers(2**32))):
+        rows = np.concatenate([np.arange(50), [2**31 - 1]])
+        found = kernels.random_words(
+            kernels.as_int32(torch.full((len(rows),), seed)), torch.from_numpy(rows).int(), 5)
+        np.testing.assert_array_equal(found.numpy(), random_words.words(seed, rows, 5))
+
+
+def test_dyadic_is_the_nearest():
+    rng = np.random.default_rng(3)
+    values = np.concatenate([np.exp2(rng.uniform(-48, 15.9, 2_000)), [1.0, 65535, 2.0**-48],
+                             7 / rng.integers(1, 2**30, 2_000), 64 / 2.0 ** np.arange(30)])
+    ties = (2 * rng.integers(32768, 65535, 200) + 1) * 2.0**-20  # between two multipliers
+    values = np.concatenate([values, ties])
+    found = dyadic(torch.from_numpy(values)).tolist()
+    assert found == [Dyadic.nearest(value).value for value in values]
+
+
+@pytest.mark.parametrize("by_row", [False, True])
+@pytest.mark.parametrize("seed", [None, 77, 2**32 - 3])
+def test_pieces_are_those_of_jobs(seed, by_row):
+    """Shapes that one job cannot hold, on a core whose jobs take 15 rows and columns at most."""
+    config = Config(4, 2, 4, dim_width=4)
+    fast, jobs = TorchExecution(config), JobExecution(GoldenBackend(config))
+    rng = torch.Generator().manual_seed(4)
+    for shape in ((1, 1), (5, 3), (8, 8), (9, 17), (20, 33), (3, 7)):
+        x = torch.randn(shape, generator=rng)
+        for fmt in CODES:
+            for phase in Phase if fmt == FP4_R4 else (Phase.EVEN,):
+                top = LogFormat.TOP if isinstance(fmt, LogFormat) else fmt.hi
+                largest = x.abs().amax(1) if by_row else x.abs().max()
+                to = Encoding(fmt, 28, dyadic(top / (largest.double() * 2**28)), seed, phase)
+                one, other = fast.quantise(x, to), jobs.quantise(x, to)
+                assert torch.equal(one.values, other.values), (shape, fmt)
+                if one.inside is not None:
+                    assert torch.equal(one.inside, other.inside)
+
+
+@pytest.mark.parametrize("scale", [torch.ones(()), torch.ones(100)], ids=["tensor", "rows"])
+def test_pieces_have_seeds_of_their_own(scale):
+    to = Encoding(FP4_R2, 20, scale.double(), 5)
+    seeds = [piece.seed for piece in pieces((100, 100), to, Config(4, 2, 4, dim_width=4))]
+    assert len(set(seeds)) == len(seeds) > 100
+
+
+@pytest.mark.parametrize("b_fmt", B_FORMATS, ids=lambda fmt: fmt.name)
+@pytest.mark.parametrize("a_fmt", A_FORMATS, ids=lambda fmt: fmt.name)
+def test_multiply_is_exact_for_any_depth(a_fmt, b_fmt):
+    rng = np.random.default_rng(5)
+    most = 2**24 // (a_fmt.magnitude * b_fmt.magnitude)
+    for k in (1, most, min(most, 20_000) + 1):
+        a = rng.integers(a_fmt.lo, a_fmt.hi + 1, (3, k))
+        b = rng.integers(b_fmt.lo, b_fmt.hi + 1, (2, k))
+        a[0], b[0] = a_fmt.hi, 7  # the largest sums
+        values = [torch.from_numpy(mac_values(codes, fmt, np.float32))[None]
+                  for codes, fmt in ((a, a_fmt), (b, b_fmt))]
+        wanted = gemm(a, a_fmt, b, b_fmt)
+        fast = kernels.multiply(values[0], a_fmt, values[1], b_fmt)
+        np.testing.assert_array_equal(fast[0].numpy(), wanted)
+        if k <= preset("base").max_dim:
+            jobs = JobExecution(GoldenBackend(preset("base")))
+            found = jobs.multiply(values[0], a_fmt, values[1], b_fmt)
+            np.testing.assert_array_equal(found[0].numpy(), wanted)
