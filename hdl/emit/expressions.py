@@ -209,9 +209,8 @@ class Names:
         own = self.width(node)
         if is_signed or self.signed(node):
             return False
-        if node.closed or context is None:
-            return own == width
-        return own <= width == context
+        # a narrower one would narrow what stands around it: the comparison in (a << 1) == b
+        return own == width and (node.closed or context in (None, width))
 
     def contexts(self, node: Node, context: int | None) -> list[int | None]:
         """The context of each part of an expression that stands in `context`."""
@@ -229,7 +228,7 @@ class Names:
 
 def simplified(node: Node, names: Names, context: int | None) -> Node:
     """The same, said more plainly: `x == 4'h0` for `!x`, `x == 4'h2` for `x == 2'h2`, `c` for
-    `c ? 1'h1 : 1'h0` and for `1'h0 | c`.
+    `c ? 1'h1 : 1'h0`, for `1'h0 | c` and for `c << 1'h0`, 0 for `c >> 1'h1`.
 
     An operand takes its operator's place only where `context`, in which that stands, is no wider
     than a bit or does not count: `~c` extended to eight bits is not what `~c` is as one."""
@@ -245,6 +244,16 @@ def simplified(node: Node, names: Names, context: int | None) -> Node:
         return parts[0]
     if node.op == "|" and len(parts) == 2 and parts[0].text == "1'h0" and bit(parts[1]):
         return parts[1]
+    if node.op in ("+", "|", "^") and len(parts) == 2 and value(parts[0]) == 0 and (
+            parts[1].closed and not names.signed(parts[1])
+            and names.width(parts[0]) <= names.width(parts[1])):
+        return parts[1]
+    if node.op in ("<<", ">>") and (places := value(parts[1])) is not None:
+        if places == 0:
+            return parts[0]
+        if node.op == ">>" and places >= (width := names.width(parts[0])) and (
+                not names.signed(parts[0])):
+            return number(0, width)
     if node.op in EQUALITIES and parts[1].op == "number" and "'h" in parts[1].text and (
             not names.signed(parts[0])):
         width, digits = names.width(parts[0]), parts[1].text.split("h")[1]
@@ -253,6 +262,12 @@ def simplified(node: Node, names: Names, context: int | None) -> Node:
     if node.op == "?" and [part.text for part in parts[1:]] == ["1'h1", "1'h0"] and bit(parts[0]):
         return parts[0]
     return node
+
+
+def value(node: Node) -> int | None:
+    """Of a constant in hexadecimal digits, unsigned; None of anything else."""
+    found = re.fullmatch(r"\d+'h([0-9a-f]+)", node.text) if node.op == "number" else None
+    return int(found[1], 16) if found else None
 
 
 def number(value: int, width: int) -> Node:

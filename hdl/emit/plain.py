@@ -85,6 +85,9 @@ def read_module(text: str) -> Body:
                 wire.direction = kind
             wire.register |= kind == "reg"
             wire.depth, wire.initial = depth or wire.depth, initial or wire.initial
+            if (initial and not re.fullmatch(r"\d+'s?[bdho][0-9a-fxz]+", initial)) or (
+                    wire.direction and _TEMPORARY.fullmatch(name)):
+                raise RuntimeError(f"{body.name}: a declaration that is not understood: {line}")
         elif re.match(r"  (input|output|wire|reg)\b", line):
             raise RuntimeError(f"{body.name}: a declaration that is not understood: {line}")
         elif re.match(r"  \S", line) and not re.match(r"  (end\b|\))", line):
