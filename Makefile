@@ -101,7 +101,7 @@ lint: setup ## ruff and mypy on the Python, Verilator -Wall on the generated Ver
 	@$(RUN) hdl.emit.export --preset tiny --quiet --lint
 
 verilog: setup ## write Verilog, manifest and examples to build/verilog: PRESET= or CONFIG= PREFIX= PORTS=
-	@$(RUN) hdl.emit.export --preset=$(call quoted,$(PRESET)) --config=$(call quoted,$(CONFIG)) \
+	@$(RUN) hdl.emit.export $(call given,PRESET,preset) $(call given,CONFIG,config) \
 	  --prefix=$(call quoted,$(PREFIX)) --ports=$(call quoted,$(PORTS))
 
 area: setup ## estimate what each block of PRESET= costs, to build/area/summary.json

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from driver.reproducer import describe, first_difference, save_job
 from golden.adaptive import Entry
-from golden.checks import shown
-from golden.config import Config, preset
+from golden.checks import as_choice, as_instance, as_integer, shown
+from golden.config import PRESETS, Config, preset
 from golden.engine import Backend, GoldenBackend, Job, Op
 from golden.rescale import Rescaled
 
@@ -65,9 +65,13 @@ class CheckedBackend:
     def __init__(self, device: Backend, policy: str, *, seed: int, preset_name: str, folder: Path):
         if not isinstance(policy, str) or policy not in POLICIES:
             raise ValueError(f"check {shown(policy)}: expected one of {', '.join(POLICIES)}")
+        if not callable(getattr(device, "run", None)):
+            raise ValueError(f"device = {shown(device)}: expected a Backend, as open_backend makes")
         self.device, self.policy = device, policy
         self.golden = GoldenBackend(device.config)
-        self.seed, self.preset_name, self.folder = seed, preset_name, folder
+        self.seed = as_integer("seed", seed, 0)
+        self.preset_name = as_choice("preset", preset_name, PRESETS)
+        self.folder = Path(folder)
         self.epoch = 0
         self.jobs = self.gemms = self.checked = self.mismatches = self.degenerate = 0
         self.macs: Counter[str] = Counter()
@@ -109,6 +113,7 @@ class CheckedBackend:
                     self.checked += 1
                     raise self._mismatch(job, self._entry(job), error) from error
                 raise
+            as_instance("result", result, Rescaled)
             self.gemms += job.op == Op.GEMM
             self.macs[job.phase] += job.macs
             self.degenerate += result.report is not None and result.report.degenerate
@@ -140,12 +145,15 @@ class CheckedBackend:
         """What is to be raised; the job is recorded."""
         self.mismatches += 1
         path = self.folder / f"mismatch-seed{self.seed}-job{self.jobs}.npz"
-        save_job(path, job, self.preset_name, entry)
+        repeat = (f"  repeat just this job: make replay FILE={shlex.quote(str(path))}\n"
+                  f"  and with its waveform: make replay FILE={shlex.quote(str(path))} TRACE=1")
+        try:
+            save_job(path, job, self.preset_name, entry)
+        except OSError as error:
+            repeat = f"  the job could not be recorded in {path} ({error.strerror})"
         return MismatchError(
             f"RTL and golden model differ in job {self.jobs}, epoch {self.epoch + 1}, "
             f"seed {self.seed}, preset {self.preset_name}\n"
             f"  {describe(job)}\n"
-            f"  {what}\n"
-            f"  repeat just this job: make replay FILE={shlex.quote(str(path))}\n"
-            f"  and with its waveform: make replay FILE={shlex.quote(str(path))} TRACE=1"
+            f"  {what}\n{repeat}"
         )

@@ -111,7 +111,8 @@ def words_layout(config: Config) -> data.ArrayLayout:
 
 DYADIC_MEMBERS = {
     "multiplier": Field(Dyadic.WIDTH, "a scale is multiplier * 2**-shift; 32768..65535, or 0. The "
-                                      "scale 1 is 32768 with shift 15"),
+                                      "scale 1 is 32768 with shift 15. Others are not refused, but "
+                                      "nothing verifies them"),
     "shift": Field(Dyadic.SHIFT_WIDTH, "see multiplier; 0..63"),
 }
 SCALE_MEMBERS = {
@@ -160,9 +161,10 @@ def result_layout(config: Config) -> Payload:
                       "32 bits per column, column 0 lowest. INT32: the signed word. 4-bit integers "
                       "and FP4_R2: the code in bits 3..0. FP4_R4: the code of the even phase in "
                       "bits 3..0, of the odd phase in bits 7..4. All bits above a code are 0"),
-        "mask": Field(config.cols, "clip mask, a bit per column: 1 where the value was within the "
-                                   "format's range, 0 where it was clamped (the gradient of the "
-                                   "clip)"),
+        "mask": Field(config.cols, "clip mask of INT4, INT4_SYM and UINT4, a bit per column: 1 "
+                                   "where the scaled value, before it was rounded, lay strictly "
+                                   "between the format's ends: there the gradient of the clip "
+                                   "passes. Other formats: 0"),
         "tag": Field(tag_layout(config), "of the row that came in"),
     })
 

@@ -26,6 +26,8 @@ class Parser(argparse.ArgumentParser):
             message = f"{setting.upper()} = {found[2]}"
             if isinstance(default, int) and "expected an integer" in message:
                 message += f", like {setting.upper()}={default}"
+        elif found := re.match(r"argument --(\w+): not allowed with argument --(\w+)", message):
+            message = f"{found[1].upper()} and {found[2].upper()} together: give one of them"
         self.exit(2, f"error: {message}\n")
 
 

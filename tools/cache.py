@@ -46,7 +46,7 @@ def cached(kind: str, key: str, products: list[str], make: Callable[[Path], None
     folder = CACHE / f"{kind}-{key}"
     if intact(folder, products):
         return folder
-    with _locked(folder.with_suffix(".lock")):
+    with locked(folder.with_suffix(".lock")):
         if intact(folder, products):  # another process made it meanwhile
             return folder
         work = folder.with_suffix(".partial")
@@ -78,7 +78,7 @@ def _file_digest(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     elsewhere = "make `build` a link to a folder on a local disk that you may write to"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ from hdl.layouts import BFormat, OutFormat, Payload
 from hdl.library import port_name
 
 ENUMS = {"b_format": BFormat, "format": OutFormat, "op": Op, "use": Use, "mode": SolveMode}
-DIRECTION = re.compile(r"^(In|Out)(\([^()]*\))?(, |: |\.$|$)")  # a port's, in its docstring
+DIRECTION = re.compile(r"^(In|Out)(\([^()]*\))?(, |: |\. |\.$|$)")  # a port's, in its docstring
 # what holds for the streams of every top
 RULES = (
     "A payload is taken in the cycle in which valid and ready are both 1. Once valid is 1, valid "

@@ -8,16 +8,17 @@ from golden.config import VERSION, Config
 from hdl.emit.manifest import ENUMS, meanings
 from hdl.emit.ports import leaves
 from hdl.engine.job import FLAGS_LAYOUT, job_layout
-from hdl.layouts import result_layout
+from hdl.layouts import WORD, result_layout
 from hdl.scales.layouts import REPORT_LAYOUT
 
 LICENCE = "SPDX-License-Identifier: Apache-2.0"
-PERIOD_NS = {"asic": 1.0, "fpga": 20.0}  # of the constraints: to be changed by whoever knows better
+PERIOD_NS = {"asic": 1.0, "fpga": 25.0}  # of the constraints: to be changed by whoever knows better
 
 
-def file_list(top: str, lint: str) -> str:
-    """For `verilator -f` and the like, relative to the folder of the list; waivers first."""
-    return f"{lint}\n{top}.v\n"
+def file_list(top: str) -> str:
+    """For `-f` in the folder itself, or from anywhere where a tool has `-F` (Verilator, slang). The
+    waivers are not in it: only Verilator could read them."""
+    return f"{top}.v\n"
 
 
 def fusesoc_core(top: str, prefix: str, lint: str) -> str:
@@ -35,32 +36,36 @@ filesets:
 
 targets:
   default: &default
-    filesets: [rtl]
+    filesets: [rtl, "tool_verilator ? (waivers)"]
     toplevel: {prefix}{top}
   lint:
     <<: *default
     description: "verilator --lint-only -Wall"
-    filesets: [rtl, "tool_verilator ? (waivers)"]
     default_tool: verilator
     tools: {{verilator: {{mode: lint-only, verilator_options: [-Wall]}}}}
   model:
     <<: *default
     description: "a Verilator model, as a library for a C++ bench of your own"
-    filesets: [rtl, "tool_verilator ? (waivers)"]
     default_tool: verilator
     tools: {{verilator: {{mode: cc, exe: false, make_options: [libV{prefix}{top}]}}}}
 """
 
 
-def constraints(config: Config, top: str) -> str:
-    """Clock and I/O assumptions of a clocked top, for whoever synthesises it alone."""
+def constraints(config: Config, top: str, inputs: list[str]) -> str:
+    """Clock and I/O assumptions of a clocked top with these inputs, for whoever synthesises it
+    alone: nothing but what every tool reads that takes SDC."""
     period = PERIOD_NS[config.target]
+    outside = f"{period * 0.3:g}"
+    listed = " \\\n".join(f"  {name}" for name in inputs)
     return f"""# {LICENCE}
-# {top}: one clock; every input comes, and every output is awaited, with {period * 0.3:g} of
-# {period:g} ns outside. Change the period to yours.
+# {top}: one clock, times in ns; every input comes, and every output is awaited, with
+# {outside} of {period:g} ns outside. Change the period to yours; uncertainty, transitions and
+# loads are those of your clock tree, your cells and what you connect, and not here.
 create_clock -name clk -period {period:g} [get_ports clk]
-set_input_delay {period * 0.3:g} -clock clk [remove_from_collection [all_inputs] [get_ports clk]]
-set_output_delay {period * 0.3:g} -clock clk [all_outputs]
+set_input_delay {outside} -clock clk [get_ports {{ \\
+{listed} \\
+}}]
+set_output_delay {outside} -clock clk [all_outputs]
 """
 
 
@@ -82,6 +87,10 @@ def constants(config: Config, prefix: str) -> list[tuple[str, int, str]]:
         ("ROWS", config.rows), ("COLS", config.cols), ("LANES", config.lanes),
         ("TENSORS", config.tensors), ("MAX_DIM", config.max_dim),
         ("ACCUMULATOR_WIDTH", config.accumulator_width))]
+    for stream, width in {
+            "A": 4 * config.lanes * config.rows, "B": 4 * config.lanes * config.cols,
+            "X": WORD * config.cols, "BIAS": WORD * config.cols, "MASK": config.cols}.items():
+        found.append((f"{prefix}{stream}_BITS", width, "of a beat of the stream"))
     for kind, members in ENUMS.items():
         found += [(f"{prefix}{kind}_{member.name}".upper(), member.value, "") for member in members]
     for name, layout in layouts(config).items():
@@ -107,7 +116,8 @@ def c_header(config: Config, prefix: str) -> str:
     for (unsigned i = 0; i < width; i++) {{
         const uint8_t bit = (uint8_t)(1u << (lsb + i) % 8);
         uint8_t *byte = payload + (lsb + i) / 8;
-        *byte = (uint8_t)(((uint64_t)value >> i & 1) ? *byte | bit : *byte & ~bit);
+        const int one = i < 64 ? (int)((uint64_t)value >> i & 1) : value < 0;
+        *byte = (uint8_t)(one ? *byte | bit : *byte & ~bit);
     }}
 }}
 
@@ -125,9 +135,9 @@ static inline uint64_t {prefix}tetra_get(const uint8_t *payload, unsigned lsb, u
 def python_module(config: Config, prefix: str) -> str:
     """Layouts and encodings for Python, needing nothing else: for a cocotb bench, for instance."""
     lines = [f"# {LICENCE}", f'"""Payloads of {prefix}tetra_engine, Tetra {VERSION}, with packed '
-             'ports, as integers."""', ""]
-    lines += [f"{name} = {value}" for name, value, doc in constants(config, "") if not doc
-              and not name.endswith(("_WIDTH",)) and "_LSB" not in name]
+             'ports, as integers."""', "", "import operator", ""]
+    lines += [f"{name} = {value}" for name, value, _ in constants(config, "")
+              if name == "ACCUMULATOR_WIDTH" or not name.endswith(("_WIDTH", "_LSB"))]
     lines += ["", "# payload -> field -> (lowest bit, width, signed)", "LAYOUTS = {"]
     for name, layout in layouts(config).items():
         lines.append(f'    "{name}": {{')
@@ -140,10 +150,11 @@ def python_module(config: Config, prefix: str) -> str:
     lines += ["}", "", '''
 def pack(payload, **values):
     """The payload as an integer; fields that are not named are 0. ValueError for a value that
-    does not fit its field, KeyError for an unknown field."""
+    does not fit its field, TypeError for what is no integer, KeyError for an unknown field."""
     word = 0
     for name, value in values.items():
         lsb, width, signed = LAYOUTS[payload][name]
+        value = operator.index(value)
         low, high = (-(1 << width - 1), (1 << width - 1) - 1) if signed else (0, (1 << width) - 1)
         if not low <= value <= high:
             raise ValueError(f"{payload}.{name} = {value} is out of range: expected {low}..{high}")
@@ -166,7 +177,7 @@ def verilog_header(config: Config, prefix: str) -> str:
     """Sizes, encodings and layouts for Verilog, as localparams to include in a module."""
     lines = [f"// {LICENCE}",
              f"// Of {prefix}tetra_engine, Tetra {VERSION}: `include it in a module"]
-    lines += [f"localparam {name} = {value};" for name, value, _ in
-              constants(config, "TETRA_")]
+    lines += [f"localparam integer {name} = {value};" for name, value, _ in
+              constants(config, f"{prefix}tetra_".upper())]
     return "\n".join([*lines, ""])
 

@@ -31,12 +31,16 @@ class Engine(wiring.Component):
         preset with data, a solve or an exponent beyond +-40, a use without data, a discard other
         than of a quantising job) is dropped: no results, no report, `flags.bad_job` set. Operands
         already offered for it stay and would go to the next job: withdraw them.
-    a, b : In(streams of `codes_layout`): per block, the beats of its rows and of its columns. What
-        lies beyond M, N or K is ignored.
-    x : In(stream of `words_layout`): the rows of each block, quantising jobs only.
-    bias : In(stream of `words_layout`): one beat per block, jobs with `bias` only.
-    mask : In(stream of `cols` bits): one beat per result row, jobs with `mask` only; 0 makes the
-        value count as zero.
+    a : In(stream of `codes_layout`): per block, ceil(K / lanes) beats of its rows of A, row 0 and
+        in it lane 0 lowest. What lies beyond M or K is ignored.
+    b : In(stream of `codes_layout`): likewise of its columns, which are rows of B; beyond N or K
+        ignored.
+    x : In(stream of `words_layout`): one beat per result row, quantising jobs only, column 0
+        lowest; beyond N ignored.
+    bias : In(stream of `words_layout`): one beat per block, jobs with `bias` only: what is added to
+        each column, in all rows of the block; beyond N ignored.
+    mask : In(stream of `cols` bits): one beat per result row, jobs with `mask` only, a bit per
+        column; 0 makes the value count as zero; beyond N ignored.
     result : Out(stream of `result_layout`): the rows of each block; `tag.keep` marks the columns
         that exist, `tag.last` the end of the job.
     report : Out(stream of `REPORT_LAYOUT`): one beat per job with `adapt.enable`; until it is taken

@@ -48,7 +48,13 @@ def statistics_signature(config: Config) -> wiring.Signature:
 ALPHA = Field(ALPHA_WIDTH, "PACT's clipping value: alpha * 2**-exponent, in units of the input's "
               "lowest bit, becomes code 15", "mode PACT")
 EXPONENT = "GradScale's e: a job with use EXPONENT multiplies its scale by 2**e"
-MODE = Field(SolveMode, "which rule finds the scale from the statistics", "solve = 1")
+MODE = Field(SolveMode, "which rule finds the scale from the statistics. RANGE: 15 / (high - low), "
+             "and the zero point that gives low the code -8; SYMMETRIC: 7 / largest; LUQ: 64 / "
+             "largest; PACT: 15 / (alpha * 2**-exponent); SAWB: 7 / (12.035 sqrt(sum_squares / "
+             "count) - 12.03 sum_abs / count), or 7 / largest where that divisor is below sum_abs "
+             "/ count; GRADSCALE: leaves the scale and moves the entry's exponent: with m = "
+             "largest * applied scale one up where 0 < m <= 32, one down where m > 64",
+             "solve = 1")
 
 REQUEST_LAYOUT = Payload({
     "mode": MODE._replace(read_by=""),
@@ -85,7 +91,7 @@ ADAPT_LAYOUT = Payload({  # how a job uses and updates the table
                        "read"),
     "tensor": Field(TENSOR_WIDTH, "the entry of the table, from 0"),
     "use": Field(Use, "NOTHING: params' scale and zero point apply; ENTRY: the entry's, if it is "
-                      "valid, else params'; EXPONENT: params', times 2**-exponent of the entry"),
+                      "valid, else params'; EXPONENT: params', times 2**exponent of the entry"),
     "solve": Field(1, "1: after the job its statistics give the entry's next scale"),
     "mode": MODE,
     "alpha": ALPHA,
@@ -102,7 +108,7 @@ APPLIED_LAYOUT = SCALE_LAYOUT  # the scale of the job that is about to start
 
 REPORT_LAYOUT = Payload({
     "statistics": Field(STATISTICS_LAYOUT, "of the job's inputs; TABLE: 0"),
-    "applied": Field(APPLIED_LAYOUT, "the scale that the job used"),
+    "applied": Field(APPLIED_LAYOUT, "the scale that the job used; TABLE: that of params"),
     "entry": Field(ENTRY_LAYOUT, "of the tensor, after the job"),
     "unset": Field(1, "1: use was ENTRY and the entry was not valid"),
     "clipped": Field(1, "1: use was EXPONENT and the shift left 0..63: the nearest end was taken"),

@@ -12,6 +12,7 @@ import pytest
 from golden import logfp4, random_words
 from golden.formats import FP4_R2, FP4_R4, Phase
 from golden.random_words import BLOCK_LANES, COARSE_BITS, WORD_BITS, words
+from tools.cache import ROOT
 from verif.golden.correlations import drawn, seeds, worst
 
 COUNT = 100_000
@@ -119,6 +120,12 @@ def test_a_linear_generator_would_be_noticed():
     first = drawn(SEEDS["random"], 0, 0)
     with pytest.raises(AssertionError, match="lanes: a correlation of 316"):
         check_independent(first, first ^ 0x5A5A5A, "lanes")
+
+
+def test_example_of_the_page():
+    page = (ROOT / "docs" / "formats.md").read_text().replace("\n", " ")
+    for row in words(1, np.arange(2), 4):
+        assert f"`{' '.join(f'{word:06x}' for word in row)}`" in page
 
 
 def test_words_are_those_of_their_block():

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random designs through `hdl.emit.plain`: the plain text does in Icarus what Yosys' text does.
 
-The proof in `test_verilog.py` takes the tiny engine as it is; here are widths, signs, shifts, slices
-that do not start at bit 0, initial values and names that no block of ours happens to have.
+The proof in `test_verilog.py` takes the tiny engine as it is; here are widths, signs, shifts,
+slices that do not start at bit 0, initial values and names that no block of ours happens to have.
 """
 
 import random
@@ -33,8 +33,9 @@ OPERATORS = {
     "right by": lambda a, b, c: a.shift_right(len(b) % 9),
     "slice": lambda a, b, c: a[len(a) // 2:], "bits": lambda a, b, c: a.bit_select(b[:4], 3),
     "repeat": lambda a, b, c: a[:9].replicate(3), "any": lambda a, b, c: a.any(),
-    "all": lambda a, b, c: a.all(), "xor": lambda a, b, c: a.xor(), "bool": lambda a, b, c: a.bool(),
-    "signed": lambda a, b, c: a.as_signed(), "unsigned": lambda a, b, c: a.as_unsigned(),
+    "all": lambda a, b, c: a.all(), "xor": lambda a, b, c: a.xor(),
+    "bool": lambda a, b, c: a.bool(), "signed": lambda a, b, c: a.as_signed(),
+    "unsigned": lambda a, b, c: a.as_unsigned(),
 }
 
 
@@ -100,8 +101,8 @@ def bench(cases: list, rng: random.Random) -> str:
                    f'$display("DIFFERS {number} {s.name} %0d %h %h", n, raw_{number}_{s.name}, '
                    f"plain_{number}_{s.name});" for s in outputs]
     lines.append(f"  initial begin\n    for (n = 0; n < {CYCLES}; n = n + 1) begin")
-    lines += [f"      i_{number}_{s.name} = {{$random(seed), $random(seed)}} >> ($random(seed) & 63)"
-              f" ^ -($random(seed) & 1);"
+    lines += [f"      i_{number}_{s.name} = {{$random(seed), $random(seed)}}"
+              f" >> ($random(seed) & 63) ^ -($random(seed) & 1);"
               for number, inputs, _, _ in cases for s in inputs]
     lines += ["      #1;", *checks, "      #1 clk = 1; #1 clk = 0;", "    end",
               '    $display("DONE"); $finish;', "  end",

@@ -225,7 +225,7 @@ def test_configurations_by_text():
     ("rows=4", "CONFIG lacks cols, lanes"),
     ("rows", "'rows' is not understood: expected field=value.*pipeline: .*1..3"),
     ("rows=4,cols=4,lanes=4,speed=9", "'speed=9' is not understood"),
-    ("rows=4,rows=4,cols=4,lanes=4", "'rows=4' is not understood.*each field once"),
+    ("rows=4,rows=4,cols=4,lanes=4", "'rows=4' comes second: rows = 4 was there"),
     ("rows=x,cols=4,lanes=4", "CONFIG: rows = 'x'"),
     ("rows=4,cols=4,lanes=4,radices=10", r"CONFIG: radices = \(10,\)"),
     ("rows=4,cols=4,lanes=4,serial=maybe", "CONFIG: serial = 'maybe'"),

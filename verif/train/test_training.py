@@ -120,6 +120,18 @@ def test_policies_check_what_they_say(tmp_path):
     assert counts == {"all": 6, "first": 3, "none": 0}
     with pytest.raises(ValueError, match="check 'some': expected one of all, first, none"):
         CheckedBackend(BACKEND, "some", seed=0, preset_name="base", folder=tmp_path)
+    with pytest.raises(ValueError, match="device = None: expected a Backend"):
+        CheckedBackend(None, "all", seed=0, preset_name="base", folder=tmp_path)
+    with pytest.raises(ValueError, match="unknown preset 'huge'"):
+        CheckedBackend(BACKEND, "all", seed=0, preset_name="huge", folder=tmp_path)
+
+
+def test_a_mismatch_is_told_where_it_cannot_be_recorded():
+    backend = CheckedBackend(Faulty(flip("codes", 0), 1), "all", seed=0, preset_name="tiny",
+                             folder="/proc/nowhere")
+    with pytest.raises(MismatchError, match="could not be recorded in /proc/nowhere"):
+        for job in jobs(0):
+            backend.run(job)
 
 
 def test_saved_jobs_load_as_they_were(tmp_path):

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # What cocotb's own makefiles want to know; `make cocotb` beside this calls it.
 
+ifneq ($(words $(CURDIR)),1)
+  $(error cocotb's makefiles do not take a path with a space: $(CURDIR). Copy the folder elsewhere)
+endif
 COCOTB_TOPLEVEL := @PREFIX@tetra_engine
 COCOTB_TEST_MODULES := test_gemm
 TOPLEVEL_LANG := verilog

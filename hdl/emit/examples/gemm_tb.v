@@ -8,9 +8,9 @@ module gemm_tb;
   `include "@PREFIX@tetra_config.vh"
 
   localparam M = 5, N = 7, K = 9;
-  localparam BLOCKS_DOWN = (M + TETRA_ROWS - 1) / TETRA_ROWS;
-  localparam BLOCKS_RIGHT = (N + TETRA_COLS - 1) / TETRA_COLS;
-  localparam BEATS = (K + TETRA_LANES - 1) / TETRA_LANES;  // of each operand, per block
+  localparam BLOCKS_DOWN = (M + @CONST@ROWS - 1) / @CONST@ROWS;
+  localparam BLOCKS_RIGHT = (N + @CONST@COLS - 1) / @CONST@COLS;
+  localparam BEATS = (K + @CONST@LANES - 1) / @CONST@LANES;  // of each operand, per block
   localparam ALL_BEATS = BLOCKS_DOWN * BLOCKS_RIGHT * BEATS;
   localparam ALL_RESULTS = M * BLOCKS_RIGHT;  // result rows of the job
   localparam TIMEOUT = 100000;
@@ -47,32 +47,32 @@ module gemm_tb;
       end
   end
 
-  // A beat: `TETRA_LANES` codes of every row (or column) of a block, lane 0 of row 0 lowest. What
+  // A beat: `LANES` codes of every row (or column) of a block, lane 0 of row 0 lowest. What
   // lies beyond M, N and K is ignored; here it is 4'h9.
-  function [TETRA_ROWS*TETRA_LANES*4-1:0] a_beat(input integer number);
+  function [@CONST@ROWS*@CONST@LANES*4-1:0] a_beat(input integer number);
     integer first, k, r, l;
     begin
-      a_beat = {TETRA_ROWS * TETRA_LANES{4'h9}};
-      first = number / BEATS / BLOCKS_RIGHT * TETRA_ROWS;
-      for (r = 0; r < TETRA_ROWS; r = r + 1)
-        for (l = 0; l < TETRA_LANES; l = l + 1) begin
-          k = number % BEATS * TETRA_LANES + l;
+      a_beat = {@CONST@ROWS * @CONST@LANES{4'h9}};
+      first = number / BEATS / BLOCKS_RIGHT * @CONST@ROWS;
+      for (r = 0; r < @CONST@ROWS; r = r + 1)
+        for (l = 0; l < @CONST@LANES; l = l + 1) begin
+          k = number % BEATS * @CONST@LANES + l;
           if (first + r < M && k < K)
-            a_beat[(r * TETRA_LANES + l) * 4 +: 4] = a[(first + r) * K + k];
+            a_beat[(r * @CONST@LANES + l) * 4 +: 4] = a[(first + r) * K + k];
         end
     end
   endfunction
 
-  function [TETRA_COLS*TETRA_LANES*4-1:0] b_beat(input integer number);
+  function [@CONST@COLS*@CONST@LANES*4-1:0] b_beat(input integer number);
     integer first, k, c, l;
     begin
-      b_beat = {TETRA_COLS * TETRA_LANES{4'h9}};
-      first = number / BEATS % BLOCKS_RIGHT * TETRA_COLS;
-      for (c = 0; c < TETRA_COLS; c = c + 1)
-        for (l = 0; l < TETRA_LANES; l = l + 1) begin
-          k = number % BEATS * TETRA_LANES + l;
+      b_beat = {@CONST@COLS * @CONST@LANES{4'h9}};
+      first = number / BEATS % BLOCKS_RIGHT * @CONST@COLS;
+      for (c = 0; c < @CONST@COLS; c = c + 1)
+        for (l = 0; l < @CONST@LANES; l = l + 1) begin
+          k = number % BEATS * @CONST@LANES + l;
           if (first + c < N && k < K)
-            b_beat[(c * TETRA_LANES + l) * 4 +: 4] = b[(first + c) * K + k];
+            b_beat[(c * @CONST@LANES + l) * 4 +: 4] = b[(first + c) * K + k];
         end
     end
   endfunction
@@ -80,39 +80,39 @@ module gemm_tb;
   // The engine, with a port per field or with payloads as vectors.
   reg job_valid = 0, a_valid = 0, b_valid = 0, result_ready = 0;
   wire job_ready, a_ready, b_ready, result_valid;
-  reg [TETRA_ROWS*TETRA_LANES*4-1:0] a_payload;
-  reg [TETRA_COLS*TETRA_LANES*4-1:0] b_payload;
-  wire [TETRA_COLS*32-1:0] data;
-  wire [TETRA_COLS-1:0] keep;
+  reg [@CONST@ROWS*@CONST@LANES*4-1:0] a_payload;
+  reg [@CONST@COLS*@CONST@LANES*4-1:0] b_payload;
+  wire [@CONST@COLS*32-1:0] data;
+  wire [@CONST@COLS-1:0] keep;
   wire last, overflow, bad_job;
 
 `ifdef PORTS_packed
-  reg [TETRA_JOB_BITS-1:0] job;
-  wire [TETRA_RESULT_BITS-1:0] result;
-  wire [TETRA_FLAGS_BITS-1:0] flags;
+  reg [@CONST@JOB_BITS-1:0] job;
+  wire [@CONST@RESULT_BITS-1:0] result;
+  wire [@CONST@FLAGS_BITS-1:0] flags;
   initial begin
     job = 0;  // no bias, no mask, no adaptive scale, rounding to nearest
-    job[TETRA_JOB_OP_LSB +: TETRA_JOB_OP_WIDTH] = TETRA_OP_GEMM;
-    job[TETRA_JOB_M_LSB +: TETRA_JOB_M_WIDTH] = M;
-    job[TETRA_JOB_N_LSB +: TETRA_JOB_N_WIDTH] = N;
-    job[TETRA_JOB_K_LSB +: TETRA_JOB_K_WIDTH] = K;
-    job[TETRA_JOB_A_SIGNED_LSB] = 1;
-    job[TETRA_JOB_B_FORMAT_LSB +: TETRA_JOB_B_FORMAT_WIDTH] = TETRA_B_FORMAT_INT4;
-    job[TETRA_JOB_PARAMS_FORMAT_LSB +: TETRA_JOB_PARAMS_FORMAT_WIDTH] = TETRA_FORMAT_INT32;
+    job[@CONST@JOB_OP_LSB +: @CONST@JOB_OP_WIDTH] = @CONST@OP_GEMM;
+    job[@CONST@JOB_M_LSB +: @CONST@JOB_M_WIDTH] = M;
+    job[@CONST@JOB_N_LSB +: @CONST@JOB_N_WIDTH] = N;
+    job[@CONST@JOB_K_LSB +: @CONST@JOB_K_WIDTH] = K;
+    job[@CONST@JOB_A_SIGNED_LSB] = 1;
+    job[@CONST@JOB_B_FORMAT_LSB +: @CONST@JOB_B_FORMAT_WIDTH] = @CONST@B_FORMAT_INT4;
+    job[@CONST@JOB_PARAMS_FORMAT_LSB +: @CONST@JOB_PARAMS_FORMAT_WIDTH] = @CONST@FORMAT_INT32;
     // the scale 1 is 32768 * 2**-15: INT32 results are the sums themselves
-    job[TETRA_JOB_PARAMS_MULTIPLIER_LSB +: TETRA_JOB_PARAMS_MULTIPLIER_WIDTH] = 32768;
-    job[TETRA_JOB_PARAMS_SHIFT_LSB +: TETRA_JOB_PARAMS_SHIFT_WIDTH] = 15;
+    job[@CONST@JOB_PARAMS_MULTIPLIER_LSB +: @CONST@JOB_PARAMS_MULTIPLIER_WIDTH] = 32768;
+    job[@CONST@JOB_PARAMS_SHIFT_LSB +: @CONST@JOB_PARAMS_SHIFT_WIDTH] = 15;
   end
-  assign data = result[TETRA_RESULT_DATA_LSB +: TETRA_RESULT_DATA_WIDTH];
-  assign keep = result[TETRA_RESULT_TAG_KEEP_LSB +: TETRA_RESULT_TAG_KEEP_WIDTH];
-  assign last = result[TETRA_RESULT_TAG_LAST_LSB];
-  assign overflow = flags[TETRA_FLAGS_OVERFLOW_LSB];
-  assign bad_job = flags[TETRA_FLAGS_BAD_JOB_LSB];
+  assign data = result[@CONST@RESULT_DATA_LSB +: @CONST@RESULT_DATA_WIDTH];
+  assign keep = result[@CONST@RESULT_TAG_KEEP_LSB +: @CONST@RESULT_TAG_KEEP_WIDTH];
+  assign last = result[@CONST@RESULT_TAG_LAST_LSB];
+  assign overflow = flags[@CONST@FLAGS_OVERFLOW_LSB];
+  assign bad_job = flags[@CONST@FLAGS_BAD_JOB_LSB];
 `else
-  wire [TETRA_JOB_OP_WIDTH-1:0] op = TETRA_OP_GEMM;
-  wire [TETRA_JOB_M_WIDTH-1:0] m = M, n = N, k = K;
-  wire [TETRA_JOB_B_FORMAT_WIDTH-1:0] b_format = TETRA_B_FORMAT_INT4;
-  wire [TETRA_JOB_PARAMS_FORMAT_WIDTH-1:0] format = TETRA_FORMAT_INT32;
+  wire [@CONST@JOB_OP_WIDTH-1:0] op = @CONST@OP_GEMM;
+  wire [@CONST@JOB_M_WIDTH-1:0] m = M, n = N, k = K;
+  wire [@CONST@JOB_B_FORMAT_WIDTH-1:0] b_format = @CONST@B_FORMAT_INT4;
+  wire [@CONST@JOB_PARAMS_FORMAT_WIDTH-1:0] format = @CONST@FORMAT_INT32;
 `endif
 
   @PREFIX@tetra_engine engine (
@@ -120,9 +120,9 @@ module gemm_tb;
     .job_valid(job_valid), .job_ready(job_ready),
     .a_valid(a_valid), .a_ready(a_ready), .a_payload(a_payload),
     .b_valid(b_valid), .b_ready(b_ready), .b_payload(b_payload),
-    .x_valid(1'b0), .x_payload({TETRA_COLS{32'd0}}),
-    .bias_valid(1'b0), .bias_payload({TETRA_COLS{32'd0}}),
-    .mask_valid(1'b0), .mask_payload({TETRA_COLS{1'b0}}),
+    .x_valid(1'b0), .x_payload({@CONST@COLS{32'd0}}),
+    .bias_valid(1'b0), .bias_payload({@CONST@COLS{32'd0}}),
+    .mask_valid(1'b0), .mask_payload({@CONST@COLS{1'b0}}),
     .result_valid(result_valid), .result_ready(result_ready), .report_ready(1'b1),
 `ifdef PORTS_packed
     .job_payload(job), .result_payload(result), .flags(flags)
@@ -167,7 +167,7 @@ module gemm_tb;
   integer m_at = 0, block_row = 0, block_col = 0, finished = 0, i;
   always @(posedge clk) begin
     if (!rst && result_valid && result_ready) begin
-      for (i = 0; i < TETRA_COLS; i = i + 1) begin
+      for (i = 0; i < @CONST@COLS; i = i + 1) begin
         if (keep[i] !== (block_col + i < N))
           fail("keep", m_at, block_col + i, keep[i], block_col + i < N);
         if (block_col + i < N && data[i*32 +: 32] !== expected[m_at * N + block_col + i])
@@ -177,14 +177,14 @@ module gemm_tb;
       if (last !== (results + 1 == ALL_RESULTS))
         fail("last", m_at, block_col, last, results + 1 == ALL_RESULTS);
       results <= results + 1;
-      if (m_at + 1 < M && m_at + 1 < block_row + TETRA_ROWS)
+      if (m_at + 1 < M && m_at + 1 < block_row + @CONST@ROWS)
         m_at <= m_at + 1;
-      else if (block_col + TETRA_COLS < N) begin
+      else if (block_col + @CONST@COLS < N) begin
         m_at <= block_row;
-        block_col <= block_col + TETRA_COLS;
+        block_col <= block_col + @CONST@COLS;
       end else begin
-        m_at <= block_row + TETRA_ROWS;
-        block_row <= block_row + TETRA_ROWS;
+        m_at <= block_row + @CONST@ROWS;
+        block_row <= block_row + @CONST@ROWS;
         block_col <= 0;
       end
     end
