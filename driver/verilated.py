@@ -119,7 +119,9 @@ def _options(config: Config, trace: bool, few_jobs: bool) -> list[str]:
     return [
         "--cc", "--lib-create", "engine_model", "--prefix", "Vmodel", "--top-module", TOP,
         *OPTIONS, "-MAKEFLAGS", f"{make_flags()} OPT_FAST={level} OPT_SLOW=-O0",
-        *(["--trace-fst"] if trace else []), "-CFLAGS",
+        *(["--trace-fst"] if trace else []),
+        # without optimising, to parse the headers anew takes longer than to compile most files
+        *(["--output-split", "0"] if few_jobs else []), "-CFLAGS",
         " ".join(["-fPIC", *(f"-D{name}={value}" for name, value in macros.items())]),
     ]
 

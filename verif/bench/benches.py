@@ -22,6 +22,9 @@ FPGA = Config(2, 2, 8, pipeline=3, target="fpga")  # as preset `small` has them
 SERIAL_LEAST = Config(1, 4, 1, dim_width=4, serial=True)  # a bench can fill its sums
 ONE = Config(1, 1, 1, accumulator_width=20, dim_width=4, tensors=1)  # every size at its least
 
+# nearly nothing but a rescaling unit: for what streams words by the million through an engine
+WORDS = Config(1, 8, 1, pipeline=1)
+
 BENCHES = {
     "multiplier": Bench("tetra_multiplier", (
         *(Config(2, 2, 8, radices=radices, target=target)

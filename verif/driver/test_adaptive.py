@@ -7,7 +7,6 @@ import pytest
 from driver.reproducer import first_difference
 from driver.verilated import RtlBackend
 from golden.adaptive import Adapt, Entry, Use
-from golden.config import preset
 from golden.dyadic import IDENTITY, Dyadic
 from golden.engine import GoldenBackend, Job
 from golden.formats import FP4_R2, FP4_R4, INT4, INT4_SYM, INT32, UINT4
@@ -16,6 +15,7 @@ from golden.solver import Request, SolveError, SolveMode, solve
 from hdl.engine.engine import Engine
 from hdl.scales.solver import ScaleSolver
 from hdl.scales.statistics import StatisticsUnit
+from verif.bench.benches import WORDS
 from verif.bench.stimuli import random_codes
 
 LO, HI = INT32.lo, INT32.hi
@@ -36,7 +36,7 @@ TARGET = {SolveMode.RANGE: INT4, SolveMode.SYMMETRIC: INT4_SYM, SolveMode.SAWB: 
 
 @pytest.fixture(scope="module")
 def pair():
-    with RtlBackend(preset("base")) as rtl:
+    with RtlBackend(WORDS) as rtl:
         yield rtl, GoldenBackend(rtl.config)
 
 

@@ -10,6 +10,7 @@ from golden.config import Config, preset
 from golden.engine import GoldenBackend, Job
 from golden.formats import FORMATS, FP4_R4, INT4, INT32, UINT4
 from golden.rescale import Rescale
+from verif.bench.benches import WORDS
 from verif.bench.stimuli import random_codes, random_data_job, random_rescale
 from verif.fuzz import fuzz_engine
 
@@ -27,6 +28,12 @@ def test_random_jobs(seed, stall):
     assert fuzz_engine(preset("base"), seed=seed, jobs=200, stall=stall) > 0
 
 
+@pytest.fixture(scope="module")
+def words():
+    with RtlBackend(WORDS) as rtl:
+        yield rtl
+
+
 def test_seeded_fault_is_found(base):
     """The comparison itself: one flipped bit of one result must be reported."""
     rng = np.random.default_rng(3)
@@ -38,17 +45,17 @@ def test_seeded_fault_is_found(base):
 
 
 @pytest.mark.parametrize("fmt", FORMATS.values(), ids=FORMATS)
-def test_a_million_words_per_rescale_mode(base, fmt):
+def test_a_million_words_per_rescale_mode(words, fmt):
     rng = np.random.default_rng(list(FORMATS).index(fmt.name))
-    golden, words = GoldenBackend(base.config), 0
-    while words < 2**20:
+    golden, count = GoldenBackend(words.config), 0
+    while count < 2**20:
         bits = int(rng.integers(1, 33))
         x = rng.integers(-(2**31), 2**31, (2048, 16)) >> (32 - bits)
         bias = rng.integers(-(2**31), 2**31, 16) >> int(rng.integers(0, 32))
-        job = Job.quantise(x, random_rescale(rng, base.config, fmt, 2 ** (bits - 1)), bias=bias)
-        difference = first_difference(golden.run(job), base.run(job))
+        job = Job.quantise(x, random_rescale(rng, words.config, fmt, 2 ** (bits - 1)), bias=bias)
+        difference = first_difference(golden.run(job), words.run(job))
         assert difference is None, f"{job.then}: {difference}"
-        words += x.size
+        count += x.size
 
 
 def test_utilisation_with_operands_always_ready(base):

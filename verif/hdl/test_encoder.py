@@ -7,12 +7,12 @@ import pytest
 from driver.reproducer import first_difference
 from driver.verilated import RtlBackend
 from golden.adaptive import Adapt
-from golden.config import preset
 from golden.dyadic import Dyadic
 from golden.engine import GoldenBackend, Job
 from golden.formats import FP4_R2, FP4_R4, INT4, UINT4
 from golden.random_words import COARSE_BITS, WORD_BITS, words
 from golden.rescale import Rescale
+from verif.bench.benches import WORDS
 
 INT16 = np.arange(-(2**15), 2**15).reshape(-1, 8)
 ONE = 15  # shift of the multiplier 2**15 at which a step of the input is worth 1
@@ -20,7 +20,7 @@ ONE = 15  # shift of the multiplier 2**15 at which a step of the input is worth 
 
 @pytest.fixture(scope="module")
 def rtl():
-    with RtlBackend(preset("base")) as backend:
+    with RtlBackend(WORDS) as backend:
         yield backend
 
 
