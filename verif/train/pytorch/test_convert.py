@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: README, Training")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: docs/training.md")
 
 from torch import nn  # noqa: E402
 

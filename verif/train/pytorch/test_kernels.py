@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: README, Training")
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: docs/training.md")
 
 from golden import random_words  # noqa: E402
 from golden.config import Config, preset  # noqa: E402
