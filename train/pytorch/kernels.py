@@ -26,7 +26,8 @@ EXACT_FLOAT32 = 2**24  # float32 holds every integer up to this
 def fixed(x: torch.Tensor, bits: int) -> torch.Tensor:
     """`rne(x * 2**bits)`, float64 of the same shape: the integers that a job quantises."""
     y = x.double()
-    for part in (bits // 2, bits - bits // 2):  # no power of two leaves float64
+    # of a float64 below 2**-1000 the factor would be no float64
+    for part in (bits,) if abs(bits) < 1000 else (bits // 2, bits - bits // 2):
         y = y * 2.0**part
     return y.round_()
 
@@ -55,34 +56,29 @@ def _encode_int(y, fmt: IntFormat, words) -> torch.Tensor:
 
 
 def _encode_log(y, fmt: LogFormat, phase: Phase, words) -> torch.Tensor:
-    k = fmt.log2_radix
-    lowest = 6 - (LogFormat.LEVELS - 1) * k - (k // 2 if phase == Phase.ODD else 0)  # log2 of it
-    bits = y.abs().view(torch.int64)
+    k, top = fmt.log2_radix, LogFormat.LEVELS
+    lowest = 6 - (top - 1) * k - (k // 2 if phase == Phase.ODD else 0)  # log2 of it
+    magnitude = y.abs()
+    bits = magnitude.view(torch.int64)
     if words is None:
         # the boundary below a level 2**l is (1 + 2**-k) 2**(l - 1): a carry into the exponent
         c = bits + round((1 - 2.0**-k) * 2**MANTISSA_BITS)
         c = (c >> MANTISSA_BITS).sub_(BIAS + lowest)
-        c = (c >> k - 1).add_(1).clamp_(0, LogFormat.LEVELS)
+        c = (c >> k - 1).add_(1).clamp_(0, top)
     else:
+        # the top bits of a word decide above the lowest level, all of them below it
+        coarse = _threshold(words >> WORD_BITS - COARSE_BITS, COARSE_BITS)
         lower = (bits >> MANTISSA_BITS).sub_(BIAS + lowest)
-        lower = (lower >> k - 1).add_(1).clamp_(0, LogFormat.LEVELS - 1)
-        zero = lower == 0
-        level = _power_of_two(lower.sub(1).mul_(k).add_(lowest)).masked_fill_(zero, 0)
-        gap = (level * (fmt.radix - 1)).masked_fill_(zero, 2.0**lowest)
-        # above the lowest level the top bits of a word decide; all bits below it
-        fine = torch.where(zero, words, words >> WORD_BITS - COARSE_BITS)
-        share = fine.double().mul_(2).add_(1)
-        share.mul_(torch.where(zero, 2.0 ** -(WORD_BITS + 1), 2.0 ** -(COARSE_BITS + 1)))
-        c = lower + (share.mul_(gap) < y.abs().sub_(level))
+        lower = (lower >> k - 1).add_(1).clamp_(1, top - 1)
+        level = lower.sub(1).mul_(k).add_(BIAS + lowest).bitwise_left_shift_(MANTISSA_BITS)
+        bound = coarse.mul_(fmt.radix - 1).add_(1).mul_(level.view(torch.float64))
+        c = lower.add_(bound < magnitude)
+        fine = _threshold(words, WORD_BITS).mul_(2.0**lowest) < magnitude
+        c = torch.where(magnitude < 2.0**lowest, fine, c)
     # +-radix**(c - 1), and 0 for c = 0
     nothing = c == 0
-    value = (c.sub_(1).mul_(k).add_(127) << 23).int().view(torch.float32)
+    value = c.sub_(1).mul_(k).add_(127).bitwise_left_shift_(23).int().view(torch.float32)
     return value.masked_fill_(nothing, 0).mul_(y.sign())
-
-
-def _power_of_two(exponent: torch.Tensor) -> torch.Tensor:
-    """`2.0**exponent` of int64, float64."""
-    return (exponent.add(BIAS) << MANTISSA_BITS).view(torch.float64)
 
 
 def _threshold(words: torch.Tensor, bits: int) -> torch.Tensor:
@@ -97,18 +93,16 @@ def random_words(seeds: torch.Tensor, turns: torch.Tensor, lanes: int) -> torch.
     ----------
     seeds, turns : int32 (rows,), the bit patterns of `golden.random_words`' 32-bit numbers.
     """
-    found = torch.empty(len(turns), lanes, dtype=torch.int32, device=turns.device)
-    for group in range(-(-lanes // BLOCK_LANES)):
-        x, y = turns.clone(), seeds.clone()
-        constants = [_signed(round_constant(number, group)) for number in range(ROUNDS)]
-        for number in range(ROUNDS):
-            first, second, beside = (_rotated(x, places) for places in ROTATIONS)
-            y ^= first.bitwise_and_(second).bitwise_xor_(beside)
-            y ^= constants[number]
-            x, y = y, x
-        for half, lane in zip((x, y), range(BLOCK_LANES * group, lanes), strict=False):
-            found[:, lane] = (half >> WIDTH - WORD_BITS) & (1 << WORD_BITS) - 1
-    return found
+    groups = -(-lanes // BLOCK_LANES)
+    constants = torch.tensor([[_signed(round_constant(number, group)) for group in range(groups)]
+                              for number in range(ROUNDS)], dtype=torch.int32, device=turns.device)
+    x, y = turns[:, None].repeat(1, groups), seeds[:, None].repeat(1, groups)
+    for constant in constants:
+        first, second, beside = (_rotated(x, places) for places in ROTATIONS)
+        y ^= first.bitwise_and_(second).bitwise_xor_(beside).bitwise_xor_(constant)
+        x, y = y, x
+    words = torch.stack([x, y], 2).reshape(len(turns), -1)[:, :lanes]
+    return (words >> WIDTH - WORD_BITS).bitwise_and_((1 << WORD_BITS) - 1)
 
 
 def _rotated(x: torch.Tensor, places: int) -> torch.Tensor:
