@@ -10,7 +10,7 @@ from driver.reproducer import describe, first_difference, save_job
 from golden.adaptive import Entry
 from golden.checks import as_choice, as_instance, as_integer, shown
 from golden.config import PRESETS, Config, preset
-from golden.engine import Backend, GoldenBackend, Job, Op
+from golden.engine import Backend, GoldenBackend, Job, Op, as_backend
 from golden.rescale import Rescaled
 
 BACKENDS = ("rtl", "golden")
@@ -65,9 +65,7 @@ class CheckedBackend:
     def __init__(self, device: Backend, policy: str, *, seed: int, preset_name: str, folder: Path):
         if not isinstance(policy, str) or policy not in POLICIES:
             raise ValueError(f"check {shown(policy)}: expected one of {', '.join(POLICIES)}")
-        if not callable(getattr(device, "run", None)):
-            raise ValueError(f"device = {shown(device)}: expected a Backend, as open_backend makes")
-        self.device, self.policy = device, policy
+        self.device, self.policy = as_backend(device), policy
         self.golden = GoldenBackend(device.config)
         self.seed = as_integer("seed", seed, 0)
         self.preset_name = as_choice("preset", preset_name, PRESETS)

@@ -8,7 +8,7 @@ RTL in `driver.verilated`, with the same bits.
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -216,6 +216,14 @@ class Backend(Protocol):
 
     def reset(self) -> None:
         """Make every entry of the table of scales what it was at the start, unset."""
+
+
+def as_backend(value: Any) -> Backend:
+    """`value` if it runs jobs, ValueError otherwise."""
+    if not callable(getattr(value, "run", None)) or not hasattr(value, "config"):
+        raise ValueError(f"backend = {checks.shown(value)}: expected a Backend, like GoldenBackend "
+                         "or RtlBackend")
+    return value
 
 
 class GoldenBackend:

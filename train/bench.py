@@ -6,6 +6,7 @@ slows both sides. The recipe of each figure is its function's docstring.
 """
 
 import ctypes
+import importlib.util
 import json
 import os
 import platform
@@ -41,7 +42,8 @@ PAIRS = 7
 SEEDS = range(5)
 GEMM_PAIRS = {512: 61, 1024: 31, 2048: 7}  # by M = N = K; short ones are noisier
 AIMS = {"golden_gemm_vs_numpy": ">= 0.8", "binding_vs_cpp": ">= 0.8", "utilization_256": ">= 0.95",
-        "model_build_s": "< 60", "accuracy_difference_points": "within 0.5"}
+        "model_build_s": "< 60", "accuracy_difference_points": "within 0.5",
+        "torch_linear_vs_fp32": "<= 3"}
 SQUARE = 256  # M = N = K of the figures on the RTL
 
 
@@ -120,6 +122,15 @@ def accuracy() -> dict:
             "difference_points": 100 * (four - full)}
 
 
+def torch_linear() -> dict[str, float]:
+    """`train.pytorch.speed.linear_vs_fp32`; empty without PyTorch, which is optional."""
+    if importlib.util.find_spec("torch") is None:
+        return {}
+    from train.pytorch.speed import linear_vs_fp32
+
+    return linear_vs_fp32()
+
+
 def main() -> int:
     Parser("make bench", __doc__).parse_args()
     console = open_console()
@@ -135,6 +146,7 @@ def main() -> int:
             gemms = shown("golden GEMM against numpy", golden_gemm_vs_numpy)
             rtl = shown("verilated engine", rtl_speed)
             build_s = shown("model build", model_build_s)
+            linear = shown("a linear layer in PyTorch", torch_linear)
             trained = shown("accuracy over seeds", accuracy)
     except ToolError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -148,7 +160,9 @@ def main() -> int:
         "utilization_256": min(mode["utilization"] for mode in rtl.values()),
         "model_build_s": build_s,
         "accuracy_difference_points": trained["difference_points"],
-        "golden_gemm": gemms, "rtl": rtl, "accuracy": trained, "preset": PRESET,
+        "torch_linear_vs_fp32": max(linear.values(), default=None),  # None: no PyTorch here
+        "torch_linear": linear, "golden_gemm": gemms, "rtl": rtl, "accuracy": trained,
+        "preset": PRESET,
         "pairs": {"gemm": GEMM_PAIRS, "rtl": PAIRS},
         "machine": {"cpus": len(os.sched_getaffinity(0)), "platform": platform.platform(),
                     "tools": tool_versions(), "numpy": np.__version__, "tetra": VERSION},
@@ -156,7 +170,8 @@ def main() -> int:
     path = ROOT / "build" / "bench" / "summary.json"
     write_atomically(path, (json.dumps(summary, indent=2) + "\n").encode())
     for name, aim in AIMS.items():
-        print(f"{name:28} {summary[name]:8.3f}   aim {aim}")
+        shown_as = "no PyTorch" if summary[name] is None else f"{summary[name]:8.3f}"
+        print(f"{name:28} {shown_as:>10}   aim {aim}")
     print(f"all figures: {path.relative_to(ROOT)}")
     return 0
 

@@ -20,7 +20,7 @@ import numpy as np
 from golden import checks
 from golden.adaptive import TENSOR_WIDTH, Adapt, Use
 from golden.dyadic import Dyadic
-from golden.engine import Backend, Job
+from golden.engine import Backend, Job, as_backend
 from golden.fixed_point import to_fixed
 from golden.formats import (
     FP4_R2,
@@ -105,7 +105,7 @@ class UnitInterval:
         fixed = Fixed.of(x, INPUT_FRACTION_BITS, name=name)
         scale = Dyadic.nearest(UINT4.hi * fixed.unit)
         then = Rescale(UINT4, scale, seed=draw_seed(self.rng, frozen))
-        codes = backend.run(Job.quantise(fixed.values, then)).codes
+        codes = as_backend(backend).run(Job.quantise(fixed.values, then)).codes
         return Quantised(codes, UINT4, fixed.unit / scale.value)
 
 
@@ -151,11 +151,12 @@ class SolvedScale:
             adapt = replace(adapt, solve=self.mode)
         elif not frozen:
             measure = Adapt(self.tensor, solve=self.mode, discard=True)
-            found = backend.run(Job.quantise(values, own, mask=mask, adapt=measure)).told
+            job = Job.quantise(values, own, mask=mask, adapt=measure)
+            found = as_backend(backend).run(job).told
             self._check(found)
             if found.degenerate:
                 adapt = Adapt(self.tensor)
-        result = backend.run(Job.quantise(values, own, mask=mask, adapt=adapt))
+        result = as_backend(backend).run(Job.quantise(values, own, mask=mask, adapt=adapt))
         self._check(result.told)
         return result
 
@@ -224,7 +225,8 @@ class Sawb:
         fixed = Fixed.of(w, WEIGHT_FRACTION_BITS, name=name)
         target = sawb(w, name=name)
         scale = Dyadic.nearest(fixed.unit / target.scale)
-        codes = backend.run(Job.quantise(fixed.values, Rescale(target.fmt, scale))).codes
+        job = Job.quantise(fixed.values, Rescale(target.fmt, scale))
+        codes = as_backend(backend).run(job).codes
         return Quantised(codes, target.fmt, fixed.unit / scale.value)
 
 
@@ -274,7 +276,7 @@ class GradScaled:
         checks.as_instance("g", g, Fixed)
         then = Rescale(FP4_R4, Dyadic.nearest(g.unit), seed=draw_seed(self.rng))
         adapt = Adapt(self.tensor, Use.EXPONENT, SolveMode.GRADSCALE)
-        result = backend.run(Job.quantise(g.values, then, mask=mask, adapt=adapt))
+        result = as_backend(backend).run(Job.quantise(g.values, then, mask=mask, adapt=adapt))
         self.log2_scale = result.told.entry.exponent
         return GradientCodes.of(result, FP4_R4, g.unit / result.told.scale.value)
 
@@ -332,6 +334,6 @@ class LogGradient:
         job = Job.quantise(g.values, Rescale(FP4_R4, scale), mask=mask)
         kept = g.values if job.mask is None else np.where(job.mask, g.values, 0)
         largest = float(np.abs(kept.astype(np.int64)).max()) * g.unit * self.scale.value
-        result = backend.run(job)
+        result = as_backend(backend).run(job)
         self.scale.update(largest)
         return GradientCodes.of(result, FP4_R4, g.unit / scale.value)

@@ -21,7 +21,7 @@ even phase of dY and wgrad the odd one.
 import numpy as np
 
 from golden.adaptive import Adapt
-from golden.engine import Backend, Job
+from golden.engine import Backend, Job, as_backend
 from golden.fixed_point import to_fixed
 from golden.formats import INT32
 from golden.rescale import RAW, Rescale, Rescaled
@@ -71,7 +71,7 @@ class QuantisedDense:
     def __init__(self, backend: Backend, weight: Parameter, bias: Parameter,
                  quantise_weight: WeightQuantiser, quantise_gradient: GradientQuantiser,
                  activation: Activation | None):
-        self.backend, self.weight, self.bias = backend, weight, bias
+        self.backend, self.weight, self.bias = as_backend(backend), weight, bias
         self.quantise_weight, self.quantise_gradient = quantise_weight, quantise_gradient
         self.activation = activation
         self.codes: dict[str, Quantised] = {}

@@ -15,7 +15,7 @@ import torch
 from golden import checks, random_words
 from golden.config import Config, preset
 from golden.dyadic import Dyadic
-from golden.engine import Backend, Job
+from golden.engine import Backend, Job, as_backend
 from golden.formats import Format, IntFormat, LogFormat, Phase
 from golden.gemm import mac_values
 from golden.rescale import Rescale
@@ -176,7 +176,7 @@ class JobExecution:
     """
 
     def __init__(self, backend: Backend):
-        self.backend, self.config = backend, backend.config
+        self.backend, self.config = as_backend(backend), backend.config
 
     def quantise(self, x: torch.Tensor, to: Encoding) -> Rounded:
         fixed = kernels.fixed(x, to.bits).cpu().numpy().astype(np.int64)

@@ -120,7 +120,7 @@ def test_policies_check_what_they_say(tmp_path):
     assert counts == {"all": 6, "first": 3, "none": 0}
     with pytest.raises(ValueError, match="check 'some': expected one of all, first, none"):
         CheckedBackend(BACKEND, "some", seed=0, preset_name="base", folder=tmp_path)
-    with pytest.raises(ValueError, match="device = None: expected a Backend"):
+    with pytest.raises(ValueError, match="backend = None: expected a Backend"):
         CheckedBackend(None, "all", seed=0, preset_name="base", folder=tmp_path)
     with pytest.raises(ValueError, match="unknown preset 'huge'"):
         CheckedBackend(BACKEND, "all", seed=0, preset_name="huge", folder=tmp_path)
