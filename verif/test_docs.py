@@ -86,6 +86,9 @@ def test_lock_has_every_pin():
     assert set(pins) <= set(locked)
     pin = r"[\w.-]+==[\w.]+(; platform_machine == 'x86_64')?"
     assert all(re.fullmatch(pin, line) for line in locked[1:])
+    optional = (ROOT / "requirements-torch.lock").read_text().splitlines()
+    assert set(groups["torch"]) <= set(optional)
+    assert all(re.fullmatch(r"[\w.-]+==[\w.+]+", line) for line in optional[1:])
 
 
 def test_files_stay_short():

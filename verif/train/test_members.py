@@ -116,3 +116,14 @@ def test_sizes_are_integers():
         for make in (lambda s=sizes: Schedule(sizes=s), lambda s=sizes: float_mlp(s, 0)):
             with pytest.raises(ValueError, match=f"^{re.escape(text)}"):
                 make()
+
+
+def test_what_is_no_backend():
+    g = Fixed(np.ones((1, 2), np.int64), 1.0)
+    for quantise in (lambda backend: UnitInterval()(backend, np.ones((1, 2))),
+                     lambda backend: Sawb()(backend, np.ones((1, 2))),
+                     lambda backend: GradScaled(0)(backend, g),
+                     lambda backend: LogGradient()(backend, g)):
+        for wrong in (None, "rtl"):
+            with pytest.raises(ValueError, match=r"backend = .*: expected a Backend"):
+                quantise(wrong)

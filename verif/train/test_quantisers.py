@@ -28,8 +28,6 @@ from train.network.optimizer import Parameter
 from train.network.schemes import SCHEMES
 from train.quantisers import (
     Fixed,
-    GradScaled,
-    LogGradient,
     Luq,
     Policy,
     RangedInputs,
@@ -390,14 +388,3 @@ def test_every_scheme_trains_on_the_rtl(batch, rtl, tmp_path, quant):
     network.predict(batch[0])
     network.backpropagate(*batch)
     assert backend.checked == backend.jobs > 30 and backend.mismatches == 0
-
-
-def test_what_is_no_backend():
-    g = Fixed(np.ones((1, 2), np.int64), 1.0)
-    for quantise in (lambda backend: UnitInterval()(backend, np.ones((1, 2))),
-                     lambda backend: Sawb()(backend, np.ones((1, 2))),
-                     lambda backend: GradScaled(0)(backend, g),
-                     lambda backend: LogGradient()(backend, g)):
-        for wrong in (None, "rtl"):
-            with pytest.raises(ValueError, match=r"backend = .*: expected a Backend"):
-                quantise(wrong)
