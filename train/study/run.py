@@ -61,6 +61,9 @@ class Run:
         checks.integer(self, "seed", 0, 2**32 - 1)
         checks.integer(self, "epochs", 1, 10_000)
         checks.integer(self, "share", 1, 100)
+        for name in ("edges", "attention"):
+            if getattr(self, name) is not None:
+                checks.flag(self, name)
 
     @property
     def folder(self) -> Path:

@@ -56,11 +56,11 @@ def check_members(case: Case) -> int:
     return taken
 
 
-def public_dataclasses(package: str) -> set[type]:
-    """The dataclasses that a package defines under public names."""
+def public_dataclasses(package: str, without: tuple[str, ...] = ()) -> set[type]:
+    """The dataclasses that a package defines under public names, but for some of its packages."""
     root = importlib.import_module(package)
     names = [info.name for info in pkgutil.walk_packages(root.__path__, f"{package}.")
-             if not info.name.endswith("__main__")]
+             if not info.name.endswith("__main__") and not info.name.startswith(without)]
     return {kind for name in names for label, kind in vars(importlib.import_module(name)).items()
             if isinstance(kind, type) and dataclasses.is_dataclass(kind)
             and kind.__module__ == name and not label.startswith("_")}
