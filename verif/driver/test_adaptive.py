@@ -7,6 +7,7 @@ import pytest
 from driver.reproducer import first_difference
 from driver.verilated import RtlBackend
 from golden.adaptive import Adapt, Entry, Use
+from golden.config import Config
 from golden.dyadic import IDENTITY, Dyadic
 from golden.engine import GoldenBackend, Job
 from golden.formats import FP4_R2, FP4_R4, INT4, INT4_SYM, INT32, UINT4
@@ -37,6 +38,13 @@ TARGET = {SolveMode.RANGE: INT4, SolveMode.SYMMETRIC: INT4_SYM, SolveMode.SAWB: 
 @pytest.fixture(scope="module")
 def pair():
     with RtlBackend(WORDS) as rtl:
+        yield rtl, GoldenBackend(rtl.config)
+
+
+@pytest.fixture(scope="module")
+def grid():
+    """With rows that drain one after the other."""
+    with RtlBackend(Config(8, 4, 4), few_jobs=True) as rtl:
         yield rtl, GoldenBackend(rtl.config)
 
 
@@ -147,16 +155,16 @@ def test_formats_without_a_zero_point_ignore_the_entrys(pair):
 
 
 @pytest.mark.parametrize("fmt", [INT32, UINT4, FP4_R4, FP4_R2], ids=lambda f: f.name)
-def test_measuring_never_stalls_the_tile(pair, fmt):
+def test_measuring_never_stalls_the_tile(grid, fmt):
     """At K = rows x lanes every format streams one row per cycle, statistics included."""
-    rtl, _ = pair
+    rtl, _ = grid
     config, rng = rtl.config, np.random.default_rng(1)
     k = config.rows * config.lanes
     job = Job.gemm(
         random_codes(rng, UINT4, (128, k)), UINT4, random_codes(rng, FP4_R4, (128, k)), FP4_R4,
         Rescale(fmt, Dyadic(2**15, 30)), phase=f"full speed {fmt.name}",
         adapt=Adapt(0, solve=SolveMode.GRADSCALE))
-    both(pair, job)
+    both(grid, job)
     busy = job.macs // config.macs_per_cycle
     epilogue = StatisticsUnit.latency(config) + ScaleSolver.latencies[SolveMode.GRADSCALE] + 8
     assert rtl.cycles[job.phase] <= busy + Engine.latency(config) + config.rows + epilogue
