@@ -72,10 +72,12 @@ class MultiheadAttention4(nn.MultiheadAttention):
         q = q * self.head_dim**-0.5
         scores = q @ k.transpose(1, 2) if self.scores is None else self.scores(q, k)
         scores = scores + self._bias(scores, key_padding_mask, attn_mask, is_causal)
-        weights = (scores - scores.amax(2, keepdim=True).detach()).exp()
-        total = weights.sum(2, keepdim=True)
-        y = functional.dropout(weights, self.dropout, self.training)
-        y = y @ v if self.values is None else self.values(y, v.transpose(1, 2))
+        largest = scores.amax(2, keepdim=True).detach()
+        # of a row that may look at nothing, all weights are 0 and so is the result
+        weights = (scores - largest.masked_fill(largest == float("-inf"), 0)).exp()
+        total = weights.sum(2, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
+        weights = functional.dropout(weights, self.dropout, self.training)
+        y = weights @ v if self.values is None else self.values(weights, v.transpose(1, 2))
         batch, length = given[0].shape[:2]
         y = (y / total).reshape(batch, self.num_heads, length, self.head_dim).transpose(1, 2)
         y = self.output(y.reshape(1, batch * length, -1), self.out_proj.weight[None])
@@ -103,6 +105,9 @@ class MultiheadAttention4(nn.MultiheadAttention):
 
 
 def _additive(mask: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-    if mask.dtype != torch.bool:
+    if mask.is_floating_point():
         return mask
+    if mask.dtype != torch.bool:
+        raise ValueError(f"a mask of {mask.dtype}: expected bool, True where nobody may look, or "
+                         "floats, which are added to the scores")
     return torch.zeros(mask.shape, device=scores.device).masked_fill_(mask, float("-inf"))

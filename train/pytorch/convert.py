@@ -46,66 +46,103 @@ def convert(model: nn.Module, how: Policy | str = "tetra", *, filter: Filter | N
     how : a Policy, or the name of one.
     filter : called with each layer's name and module; False leaves it. Without one the first and
         the last layer stay as they are unless the policy converts its edges.
-    seed : of all random words, 0..2**32 - 1.
+    seed : of all random words, 0..2**32 - 1, with the layers' names; parts of a model that are
+        converted by calls of their own want seeds of their own.
     execution : whoever computes; torch kernels with the bits of the `base` core unless given.
 
-    Returns what became of every layer with weights; print it. ValueError for an unknown policy and
-    for a model without a layer to convert.
+    Returns what became of every layer with weights; print it. ValueError for an unknown policy, for
+    a model without a layer to convert, and for a layer that has no four-bit form in all that it
+    does; the model is then as it was.
     """
     how = policy(how) if isinstance(how, str) else checks.as_instance("how", how, Policy)
     checks.as_instance("model", model, nn.Module)
     seed = checks.as_integer("seed", seed, 0, 2**32 - 1)
-    execution = execution or TorchExecution()
+    execution = TorchExecution() if execution is None else as_execution(execution)
     able = [name for name, layer in model.named_modules() if type(layer) in LAYERS]
+    if type(model) in LAYERS:
+        raise ValueError(f"the model is a single {type(model).__name__}: put it into an "
+                         "nn.Sequential, so that it can be swapped in place")
     edges = {able[0], able[-1]} if able and not how.edges and filter is None else set()
     told: list[tuple[str, str, str]] = []
-    chosen: list[tuple[int, str, nn.Module]] = []
+    chosen: dict[nn.Module, nn.Module] = {}
     for name, layer in model.named_modules():
-        parent = name.rpartition(".")[0]
-        if not any(True for _ in layer.parameters(recurse=False)) or (
-                name and isinstance(model.get_submodule(parent), nn.MultiheadAttention)):
-            continue  # attention's own projection is converted with it
+        if not _has_weights(model, name, layer):
+            continue
         what = "converted"
-        if type(layer) not in LAYERS:
+        if type(layer) in LAYERS.values():
+            what = "left: it is converted already"
+        elif type(layer) not in LAYERS:
             what = "left: it has no four-bit form"
+        elif how.name == "fp32":
+            what = "left: the policy rounds nothing"
         elif name in edges:
             what = "left: the policy keeps the first and the last layer"
         elif filter is not None and not filter(name, layer):
             what = "left: the filter says so"
         else:
-            chosen.append((able.index(name), name, layer))
+            chosen[layer] = _converted(layer, name, how, seed, execution)
         told.append((name, type(layer).__name__, what))
-    if not able:
+    if not able and not any(what.endswith("already") for _, _, what in told):
         raise ValueError(f"a {type(model).__name__} without a layer to convert: expected one of "
                          f"{', '.join(kind.__name__ for kind in LAYERS)}")
-    if type(model) in LAYERS:
-        raise ValueError(f"the model is a single {type(model).__name__}: put it into an "
-                         "nn.Sequential, so that it can be swapped in place")
-    for number, name, layer in chosen if how.name != "fp32" else ():
-        def make(part: str, rows: int, kind=Product, policy: Policy = how,
-                 name=name, layer=layer, number=number) -> Product:
-            where = f"{name}.{part}".strip(".")
-            product = kind(policy, where, derived(seed, number, *part.encode()), rows, execution)
-            return product.to(next(layer.parameters()).device)
-
-        converted = LAYERS[type(layer)].of(layer, make)
-        converted.train(layer.training)
-        _put(model, name, converted)
+    _swap(model, chosen)
     return Conversion(how, tuple(told))
 
 
-def _put(model: nn.Module, name: str, layer: nn.Module) -> None:
-    parent, _, last = name.rpartition(".")
-    setattr(model.get_submodule(parent), last, layer)
+def _has_weights(model: nn.Module, name: str, layer: nn.Module) -> bool:
+    """Whether a layer is one to be told of: it has parameters, and is no part of another that is
+    converted as a whole."""
+    parents = [model.get_submodule(name[:end]) for end in range(len(name)) if name[end] == "."]
+    return any(True for _ in layer.parameters(recurse=False)) and not any(
+        isinstance(parent, nn.MultiheadAttention) or type(parent) in LAYERS.values()
+        for parent in parents)
+
+
+def _converted(layer: nn.Module, name: str, how: Policy, seed: int,
+               execution: Execution) -> nn.Module:
+    """The four-bit twin of a layer, with its parameters; the layer itself stays as it is."""
+    def make(part: str, rows: int, kind=Product, policy: Policy = how) -> Product:
+        where = f"{name}.{part}".strip(".")
+        product = kind(policy, where, derived(seed, *where.encode()), rows, execution)
+        return product.to(next(layer.parameters()).device)
+
+    return LAYERS[type(layer)].of(layer, make).train(layer.training)
+
+
+def _swap(model: nn.Module, chosen: dict[nn.Module, nn.Module]) -> None:
+    """Put the twins in the places of the layers, under every name that they have, and keep torch's
+    fused inference, which would compute around them, out of the encoders that hold them."""
+    for parent in list(model.modules()):
+        for name, child in parent._modules.items():  # named_children has one name of each
+            if child is not None and child in chosen:
+                parent._modules[name] = chosen[child]
+    for module in model.modules():
+        if any(isinstance(part, Product) for part in module.modules()):
+            if isinstance(module, nn.TransformerEncoderLayer):
+                module.activation_relu_or_gelu = 0
+            elif isinstance(module, nn.TransformerEncoder):
+                module.enable_nested_tensor = module.use_nested_tensor = False
+
+
+def as_execution(value: Any) -> Execution:
+    """`value` if it rounds and multiplies, ValueError otherwise."""
+    if not all(callable(getattr(value, name, None)) for name in ("quantise", "multiply")):
+        raise ValueError(f"execution = {checks.shown(value)}: expected a TorchExecution or a "
+                         "JobExecution")
+    return value
 
 
 def products(model: nn.Module) -> dict[str, Product]:
-    """The products of a converted model, by name."""
-    return {module.where: module for module in model.modules() if isinstance(module, Product)}
+    """The products of a converted model, by where they lie in it."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, Product)}
 
 
 def compute_with(model: nn.Module, execution: Execution) -> None:
-    """Let another execution compute; the bits stay the same."""
-    for product in products(model).values():
+    """Let another execution compute; the bits stay the same. ValueError for a model of which
+    nothing is converted."""
+    as_execution(execution)
+    found = products(model)
+    if not found:
+        raise ValueError(f"a {type(model).__name__} of which nothing is converted: call convert")
+    for product in found.values():
         product.execution = execution
-

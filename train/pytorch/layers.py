@@ -26,6 +26,9 @@ class Linear4(nn.Linear):
         return found
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[-1] != self.in_features:
+            raise ValueError(f"an input of shape {tuple(x.shape)}: expected (..., "
+                             f"{self.in_features})")
         y = self.product(x.reshape(1, -1, self.in_features), self.weight[None])
         y = y.reshape(*x.shape[:-1], self.out_features)
         return y if self.bias is None else y + self.bias
@@ -46,6 +49,8 @@ class Conv2d4(nn.Conv2d):
         return found
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not x.numel():
+            return super().forward(x)
         single = x.ndim == 3
         x = x[None] if single else x
         if self.padding_mode != "zeros" or isinstance(self.padding, str):

@@ -12,7 +12,6 @@ from golden.formats import (
     INT4,
     INT4_SYM,
     UINT4,
-    IntFormat,
     LogFormat,
     Phase,
 )
@@ -191,7 +190,3 @@ def policy(name: str) -> Policy:
     """The policy called `name`; ValueError that lists the names otherwise."""
     return POLICIES[checks.as_choice("policy", name, POLICIES)]
 
-
-def is_integer(role: Role) -> bool:
-    """Whether the operand is integers, that a multiplier takes on its side a."""
-    return isinstance(role.fmt, IntFormat)

@@ -13,18 +13,17 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
 
 from golden.formats import IntFormat, LogFormat
 from train.pytorch.execution import Execution
 from train.pytorch.policy import Axis, Policy
-from train.pytorch.quantiser import Operand, Quantiser
+from train.pytorch.quantiser import ALPHA_FLOOR, Operand, Optional, Quantiser
 
 ROLES = ("input", "weight", "dgrad", "wgrad")
 Reshape = Callable[[torch.Tensor], torch.Tensor]
 
 
-class Product(nn.Module):
+class Product(Optional):
     """The three GEMMs of a layer.
 
     Parameters
@@ -35,24 +34,28 @@ class Product(nn.Module):
 
     Members
     -------
-    steps : how often it has been applied in training, a buffer: random words follow from it.
+    steps : how often it has been applied in training; random words follow from it and from `seed`.
+        Both are buffers.
     """
 
     steps: torch.Tensor
+    seed: torch.Tensor
+    signed_input = False  # whether no input can be without a sign
 
     def __init__(self, policy: Policy, where: str, seed: int, outputs: int,
                  execution: Execution):
         super().__init__()
-        self.policy, self.where, self.seed, self.execution = policy, where, seed, execution
-        self.input = Quantiser(policy.input, f"{where}.input", signed=False)
+        self.policy, self.where, self.execution = policy, where, execution
+        self.input = Quantiser(policy.input, f"{where}.input", signed=self.signed_input)
         self.weight = Quantiser(policy.weight, f"{where}.weight", outputs)
         self.dgrad = Quantiser(policy.dgrad, f"{where}.dgrad")
         self.wgrad = Quantiser(policy.wgrad, f"{where}.wgrad")
         self.register_buffer("steps", torch.tensor(0))
+        self.register_buffer("seed", torch.tensor(seed))
 
     def forward(self, x: torch.Tensor, w: torch.Tensor, expand: Reshape | None = None,
                 collapse: Reshape | None = None) -> torch.Tensor:
-        """`x @ w.T`, float32 (G, M, N), of w (G, N, K).
+        """`x @ w.T` (G, M, N), of w (G, N, K), in x's dtype.
 
         x is (G, M, K), or whatever `expand` makes that of; `collapse` adds the gradient of what it
         has made to that of x.
@@ -61,21 +64,28 @@ class Product(nn.Module):
 
     @torch.compiler.disable  # a compiler would fuse what is counted on to round here and there
     def _apply_product(self, x, w, expand, collapse) -> torch.Tensor:
-        if self.training:
-            self.steps += 1
-        return _Product.apply(x, w, self.input.alpha, self.weight.alpha, self, expand, collapse)
+        if not x.numel() or not w.numel():
+            return x @ w.transpose(1, 2)  # nothing to round
+        with exactly(x):
+            if self.training:
+                self.steps += 1
+            y = _Product.apply(x.float(), w.float(), self.input.alpha, self.weight.alpha, self,
+                               expand, collapse)
+            return y.to(x.dtype)
 
-    def encode(self, role: str, x: torch.Tensor, step: int) -> Operand:
-        """Operand of a tensor, of its shape, whose last axis are the columns."""
+    def encode(self, role: str, x: torch.Tensor, step: int, *time: int) -> Operand:
+        """Operand of a tensor, of its shape, whose last axis are the columns, in the `step`th
+        application, there in the step `time` of a sequence."""
         quantise: Quantiser = getattr(self, role)
-        key = (self.seed, ROLES.index(role), step)
+        key = (int(self.seed), ROLES.index(role), step, *time)
         try:
             found = quantise(x.reshape(-1, x.shape[-1]), self.execution, key,
                              frozen=not self.training)
         except FloatingPointError as error:
             raise FloatingPointError(
-                f"step {step}, {error}: training stops here; the weights are those of the last "
-                "step, go on from the last checkpoint with a smaller learning rate") from None
+                f"{error}, when the layer was applied for the {step}. time in training: training "
+                "stops here, before the optimizer moves anything; go on from the last checkpoint "
+                "with a smaller learning rate") from None
         return shaped(found, x.shape)
 
     def multiply(self, a: Operand, b: Operand) -> torch.Tensor:
@@ -111,6 +121,11 @@ def turned(operand: Operand) -> Operand:
     return operand._replace(values=operand.values.transpose(-1, -2))
 
 
+def exactly(x: torch.Tensor) -> torch.autocast:
+    """Where autocast may not choose a narrower dtype: integers would not be exact."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
 class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x, w, x_alpha, w_alpha, product: Product, expand, collapse):
@@ -122,51 +137,58 @@ class _Product(torch.autograd.Function):
         wide = xq if expand is None or by_row else xq._replace(values=expand(xq.values))
         ctx.product, ctx.step, ctx.collapse, ctx.by_row = product, step, collapse, by_row
         ctx.wide, ctx.xq, ctx.wq = wide, xq, wq
-        ctx.save_for_backward(*((x if product.input.alpha is not None else None),
-                                (w if product.weight.alpha is not None else None),
-                                product.input.alpha, product.weight.alpha))
+        # what is not rounded is the tensor itself: saved, it may not change in between
+        ctx.save_for_backward(x, w, product.input.alpha, product.weight.alpha)
         return product.multiply(wide, wq)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, dy):
-        product, wide, wq, step = ctx.product, ctx.wide, ctx.wq, ctx.step
-        x, w, x_alpha, w_alpha = ctx.saved_tensors
-        dx = dw = dx_alpha = dw_alpha = None
-        dy = dy.contiguous()
-        roles = product.policy.dgrad, product.policy.wgrad
-        shared = None  # the codes of dgrad, where wgrad takes the same
-        if ctx.needs_input_grad[0] or x_alpha is not None:
-            # a scale per output would lie along the sum: the gradient takes it with it
-            folded = dy if not wq.unit.ndim else dy * wq.unit.float().reshape(len(dy), 1, -1)
-            g = product.encode("dgrad", folded, step)
-            shared = g if folded is dy and roles[0] == roles[1] else None
-            one = torch.ones_like(wq.unit[0]) if wq.unit.ndim else wq.unit
-            dx = product.multiply(turned(wq._replace(unit=one)), g).transpose(1, 2)
-            if ctx.collapse is not None and not ctx.by_row:
-                dx = ctx.collapse(dx)
-            dx, dx_alpha = through(dx, ctx.xq, x, x_alpha)
-            if ctx.collapse is not None and ctx.by_row:
-                dx = ctx.collapse(dx)
-        if ctx.needs_input_grad[1]:
-            folded = dy if not wide.unit.ndim else dy * wide.unit.float().reshape(len(dy), -1, 1)
-            one = torch.ones_like(wide.unit[0]) if wide.unit.ndim else wide.unit
-            if product.policy.wgrad.axis == Axis.COLUMN:
-                g = product.encode("wgrad", folded.transpose(1, 2).contiguous(), step)
-            else:
-                g = turned(shared if shared is not None and folded is dy else product.encode(
-                    "wgrad", folded, step))
-            dw = product.multiply(turned(wide._replace(unit=one)), g).transpose(1, 2)
-            dw, dw_alpha = through(dw, wq, w, w_alpha)
-        return dx, dw, dx_alpha, dw_alpha, None, None, None
+        with exactly(dy):
+            return _gradients(ctx, dy)
 
 
-def through(gradient: torch.Tensor, q: Operand, x, alpha):
+def _gradients(ctx: Any, dy):
+    """Of x, w and their clips."""
+    product, wide, wq, step = ctx.product, ctx.wide, ctx.wq, ctx.step
+    x, w, x_alpha, w_alpha = ctx.saved_tensors
+    dx = dw = dx_alpha = dw_alpha = None
+    dy = dy.contiguous()
+    roles = product.policy.dgrad, product.policy.wgrad
+    shared = None  # the codes of dgrad, where wgrad takes the same
+    if ctx.needs_input_grad[0] or x_alpha is not None:
+        # a scale per output would lie along the sum: the gradient takes it with it
+        folded = dy if not wq.unit.ndim else dy * wq.unit.float().reshape(len(dy), 1, -1)
+        g = product.encode("dgrad", folded, step)
+        shared = g if folded is dy and roles[0] == roles[1] else None
+        one = torch.ones_like(wq.unit[0]) if wq.unit.ndim else wq.unit
+        dx = product.multiply(turned(wq._replace(unit=one)), g).transpose(1, 2)
+        if ctx.collapse is not None and not ctx.by_row:
+            dx = ctx.collapse(dx)
+        dx, dx_alpha = through(dx, ctx.xq, x, x_alpha, features=x[0, 0].numel() if (
+            x.ndim == 3) else x[0].numel())
+        if ctx.collapse is not None and ctx.by_row:
+            dx = ctx.collapse(dx)
+    if ctx.needs_input_grad[1]:
+        folded = dy if not wide.unit.ndim else dy * wide.unit.float().reshape(len(dy), -1, 1)
+        one = torch.ones_like(wide.unit[0]) if wide.unit.ndim else wide.unit
+        if product.policy.wgrad.axis == Axis.COLUMN:
+            g = product.encode("wgrad", folded.transpose(1, 2).contiguous(), step)
+        else:
+            g = turned(shared if shared is not None and folded is dy else product.encode(
+                "wgrad", folded, step))
+        dw = product.multiply(turned(wide._replace(unit=one)), g).transpose(1, 2)
+        dw, dw_alpha = through(dw, wq, w, w_alpha)
+    return dx, dw, dx_alpha, dw_alpha, None, None, None
+
+
+def through(gradient: torch.Tensor, q: Operand, x, alpha, *, features: int = 0):
     """The gradient of an operand as that of what was rounded, and of its learned clip.
 
     Straight through where nothing was clipped; the clip's is that of Esser et al., "Learned step
     size quantization", ICLR 2020, for `alpha = top * step`: the rounding error in steps where
-    nothing was clipped, the sign (or 1) where it was.
+    nothing was clipped, the sign (or 1) where it was, over the root of top times the number of
+    weights, or of `features` of an input.
     """
     if alpha is None or q.inside is None:
         return gradient, None
@@ -175,5 +197,6 @@ def through(gradient: torch.Tensor, q: Operand, x, alpha):
     error = rows * q.unit.float().reshape(-1, 1) - torch.where(
         q.inside, x, 0.0).reshape(rows.shape)
     part = (gradient.reshape(rows.shape) * error).sum(1 if alpha.ndim else None)
-    count = rows.shape[1] if alpha.ndim else rows.numel()
-    return gradient * q.inside, part / (alpha.abs() * (count * q.fmt.hi) ** 0.5)
+    count = features or (rows.shape[1] if alpha.ndim else rows.numel())
+    clip = torch.where(alpha < 0, -1.0, 1.0) * alpha.abs().clamp(min=ALPHA_FLOOR)
+    return gradient * q.inside, part / (clip * (count * q.fmt.hi) ** 0.5)

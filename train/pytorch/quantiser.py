@@ -35,7 +35,16 @@ class Operand(NamedTuple):
     inside: torch.Tensor | None = None
 
 
-class Quantiser(nn.Module):
+class Optional(nn.Module):
+    """A module whose state may be absent from a `state_dict`, that of the float model: then it
+    stays as it is, and loading is strict about everything else."""
+
+    def _load_from_state_dict(self, state_dict, prefix, *rest):
+        if any(name.startswith(prefix) for name in state_dict):
+            super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+class Quantiser(Optional):
     """Rounds one operand as its role says.
 
     Parameters
@@ -45,9 +54,10 @@ class Quantiser(nn.Module):
 
     Members
     -------
-    alpha : the learned clip, a parameter of shape () or (rows,); 0 until the first tensor sets it.
-    largest : of the step before, in hindsight. exponent : of GradScale. These and `started` are
-        buffers: a resumed run goes on with the same bits.
+    alpha : the learned clip, a parameter of shape () or (rows,); 0 until the first tensor that is
+        not zero everywhere sets it, in training.
+    largest : of the latest step that had any, in hindsight. exponent : of GradScale. These and
+        `started` are buffers: a resumed run goes on with the same bits.
     """
 
     largest: torch.Tensor
@@ -92,9 +102,10 @@ class Quantiser(nn.Module):
         rows = x.abs().amax(1)
         largest = rows.max().item()
         if not largest < float("inf"):
-            raise FloatingPointError(f"{self.where} of key {key}: {largest} in a tensor of shape "
+            raise FloatingPointError(f"{largest} in {self.where}, a tensor of shape "
                                      f"{tuple(x.shape)}")
-        self._start(x, rows, largest, frozen=frozen)
+        if largest > 0 and not frozen and not self.started:
+            self._start(x, largest)
         bits = FIXED_BITS - int(torch.frexp(torch.tensor(largest, dtype=torch.float64))[1]) if (
             largest > 0) else 0
         fmt = self.fmt
@@ -108,27 +119,27 @@ class Quantiser(nn.Module):
             unit = unit * fmt.unit(role.phase)
         return Operand(values, fmt, unit, inside if role.clip == Clip.LEARNED else None)
 
-    def _start(self, x, rows, largest: float, *, frozen: bool) -> None:
-        """What the first tensor decides."""
-        if self.started or (frozen and self.alpha is None):
-            return
+    def _start(self, x, largest: float) -> None:
+        """What the first tensor decides that is not zero everywhere."""
         self.started.fill_(True)
         if self.may_be_unsigned:
             self.unsigned.fill_(bool(x.min() >= 0))
-        if self.alpha is not None:  # twice the mean magnitude times sqrt(top): Esser et al., 2020
-            each = self.alpha.ndim == 1
-            mean = x.abs().mean(1) if each else x.abs().mean()
-            assert isinstance(self.fmt, IntFormat)
-            first = 2 * mean * self.fmt.hi**0.5
-            self.alpha.data.copy_(torch.minimum(first, rows if each else rows.max())
-                                  .clamp(min=ALPHA_FLOOR))
+        if self.alpha is not None:
+            self.alpha.data.copy_(self._first_clip(x))
         if self.role.when == When.HINDSIGHT:
             self.largest.fill_(largest)
-        if self.role.clip == Clip.GRADSCALE and largest > 0:
+        if self.role.clip == Clip.GRADSCALE:
             # the exponent at which GradScale would rest: 32 < largest * 2**exponent <= 64
             mantissa, exponent = torch.frexp(torch.tensor(largest, dtype=torch.float64))
             self.exponent.fill_(min(GradScale.LIMIT, max(
                 -GradScale.LIMIT, 6 - int(exponent) + int(mantissa == 0.5))))
+
+    def _first_clip(self, x) -> torch.Tensor:
+        """Where a learned clip starts: twice the mean magnitude times sqrt(top), as the steps of
+        Esser et al., "Learned step size quantization", ICLR 2020."""
+        assert self.alpha is not None and isinstance(self.fmt, IntFormat)
+        mean = x.abs().mean(1) if self.alpha.ndim else x.abs().mean()
+        return (2 * mean * self.fmt.hi**0.5).clamp(min=ALPHA_FLOOR)
 
     def _scale(self, x, largest, bits: int, fmt: Format, *, frozen: bool) -> torch.Tensor:
         """Dyadic, float64, from integers to codes; `largest` of the tensor or of each row."""
@@ -144,12 +155,14 @@ class Quantiser(nn.Module):
             return one * solve(Request(SolveMode.SAWB, _moments(x, bits))).scale.value
         if clip == Clip.LEARNED:
             assert self.alpha is not None
-            top = self.alpha.double().abs().clamp(min=ALPHA_FLOOR)
+            # to infer before there was anything to learn from: as if this were the first tensor
+            clip_at = self.alpha if self.started else self._first_clip(x)
+            top = clip_at.double().abs().clamp(min=ALPHA_FLOOR)
         else:
             top = largest
             if self.role.when == When.HINDSIGHT:
                 top = self.largest.clone()
-                if not frozen:
+                if not frozen and largest > 0:
                     self.largest.copy_(largest)
         integer = torch.ldexp(top, torch.tensor(bits, device=x.device))
         if clip == Clip.MAX:

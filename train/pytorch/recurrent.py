@@ -13,12 +13,18 @@ from torch import nn
 from train.pytorch.execution import Execution
 from train.pytorch.layers import MakeProduct, adopted
 from train.pytorch.policy import Axis, Policy
-from train.pytorch.product import Product, through, turned
+from train.pytorch.product import Product, exactly, through, turned
 from train.pytorch.quantiser import Operand
 
 
 class StateProduct(Product):
-    """`h_t @ w.T` for the steps t of a pass: `begin`, a call per step, then backward as ever."""
+    """`h_t @ w.T` for the steps t of a pass: `begin`, a call per step, then backward as ever.
+
+    All states of a pass share a scale, whatever axis the policy has, for they are one operand of
+    the weights' gradient; and they have signs, although the first one is often zero.
+    """
+
+    signed_input = True
 
     def __init__(self, policy: Policy, where: str, seed: int, outputs: int,
                  execution: Execution):
@@ -40,17 +46,16 @@ class Pass:
     def __init__(self, product: StateProduct, w: torch.Tensor):
         self.product, self.step = product, int(product.steps)
         self.states: list[Operand] = []
-        self.gradients: list[tuple[int, torch.Tensor]] = []
+        self.gradients: dict[int, torch.Tensor] = {}  # of the steps, in a backward pass
         self.wq: Operand
-        self.token = _Weights.apply(w, product.weight.alpha, self)
+        with exactly(w):
+            self.token = _Weights.apply(w.float(), product.weight.alpha, self)
 
     def __call__(self, h: torch.Tensor) -> torch.Tensor:
         """`h @ w.T` of the next step's state (batch, K)."""
-        return _Step.apply(h, self.token, self.product.input.alpha, self)
-
-    def key(self, time: int) -> int:
-        """A step of training and one of the sequence, in one number."""
-        return self.step << 16 ^ time
+        with exactly(h):
+            y = _Step.apply(h.float(), self.token, self.product.input.alpha, self)
+            return y.to(h.dtype)
 
 
 class _Weights(torch.autograd.Function):
@@ -60,18 +65,24 @@ class _Weights(torch.autograd.Function):
     def forward(ctx: Any, w, alpha, run: Pass):
         run.wq = run.product.encode("weight", w[None], run.step)
         ctx.run = run
-        ctx.save_for_backward(w if alpha is not None else None, alpha)
+        ctx.save_for_backward(w, alpha)
         return w.new_zeros(())
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, _):
+        with exactly(ctx.run.wq.values):
+            return _Weights.gradients(ctx)
+
+    @staticmethod
+    def gradients(ctx: Any):
+        """Of the weights and of their clip."""
         run: Pass = ctx.run
         w, alpha = ctx.saved_tensors
         product = run.product
-        run.gradients.sort(key=lambda found: found[0])
-        dy = torch.cat([g for _, g in run.gradients])[None]
-        states = [run.states[time] for time, _ in run.gradients]
+        times = sorted(run.gradients)
+        dy = torch.cat([run.gradients[time] for time in times])[None]
+        states = [run.states[time] for time in times]
         run.gradients.clear()
         h = states[0]._replace(values=torch.cat([s.values for s in states], 1))
         if product.policy.wgrad.axis == Axis.COLUMN:
@@ -87,24 +98,31 @@ class _Step(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, h, token, alpha, run: Pass):
         ctx.time = len(run.states)
-        hq = run.product.encode("input", h[None], run.key(ctx.time))
+        hq = run.product.encode("input", h[None], run.step, ctx.time)
         run.states.append(hq)
         ctx.run, ctx.hq = run, hq
-        ctx.save_for_backward(h if alpha is not None else None, alpha)
+        ctx.save_for_backward(h, alpha)
         return run.product.multiply(hq, run.wq)[0]
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, dy):
+        with exactly(dy):
+            return _Step.gradients(ctx, dy)
+
+    @staticmethod
+    def gradients(ctx: Any, dy):
+        """Of the state and of its clip; that of the weights waits for the other steps."""
         run: Pass = ctx.run
         h, alpha = ctx.saved_tensors
-        run.gradients.append((ctx.time, dy))
+        if ctx.needs_input_grad[1]:
+            run.gradients[ctx.time] = dy
         wq = run.wq
         folded = dy if not wq.unit.ndim else dy * wq.unit.float()
         one = torch.ones_like(wq.unit[0]) if wq.unit.ndim else wq.unit
-        g = run.product.encode("dgrad", folded[None], run.key(ctx.time))
+        g = run.product.encode("dgrad", folded[None], run.step, ctx.time)
         dh = run.product.multiply(turned(wq._replace(unit=one)), g).transpose(1, 2)
-        dh, d_alpha = through(dh, ctx.hq, h, alpha)
+        dh, d_alpha = through(dh, ctx.hq, h, alpha, features=h.shape[1])
         return dh[0], dy.new_zeros(()), d_alpha, None
 
 
@@ -133,6 +151,17 @@ class Recurrent4:
 
     def flatten_parameters(self) -> None:
         """Nothing: this is of cuDNN's copies."""
+
+    def check(self: Any, x: torch.Tensor, states: list[torch.Tensor] | None) -> None:
+        """ValueError unless the shapes are those that torch's own layer takes."""
+        if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
+            raise ValueError(f"an input of shape {tuple(x.shape)}: expected two or three axes, the "
+                             f"last of {self.input_size}")
+        batch = () if x.ndim == 2 else (x.shape[0 if self.batch_first else 1],)
+        wanted = (len(self.suffixes()), *batch, self.hidden_size)
+        for state in states or []:
+            if tuple(state.shape) != wanted:
+                raise ValueError(f"a first state of shape {tuple(state.shape)}: expected {wanted}")
 
     def run(self: Any, x: torch.Tensor, first: list[torch.Tensor]):
         """Outputs (time, batch, features) and the last states, each (layers, batch, hidden)."""
@@ -165,8 +194,11 @@ class Recurrent4:
             return y, run, y.new_zeros(())
         return y + getattr(self, f"bias_ih{suffix}"), run, getattr(self, f"bias_hh{suffix}")
 
+    @torch.compiler.disable  # steps that wait for each other: nothing to gain, see `Product`
     def call(self: Any, x, states: list[torch.Tensor] | None, count: int):
         """As torch's: any of its shapes of input in, the same out."""
+        if isinstance(x, torch.Tensor):
+            self.check(x, states)
         single = isinstance(x, torch.Tensor) and x.ndim == 2
         if single:
             x = x[:, None]

@@ -234,7 +234,7 @@ def test_what_is_not_finite_stops_and_names_the_layer(bad):
     x = torch.ones(2, 4)
     model(x).sum().backward()
     x[1, 2] = bad
-    with pytest.raises(FloatingPointError, match=r"step 2, 1\.input .*: training stops here"):
+    with pytest.raises(FloatingPointError, match=r" in 1\.input, .* applied for the 2\. time"):
         model(x)
 
 
@@ -263,7 +263,7 @@ def test_a_policy_that_the_core_cannot_run_says_which_field():
     compute_with(model, JobExecution(GoldenBackend(config)))
     with pytest.raises(ValueError, match=r"FP4_R2 needs radix 2: this configuration has radices"):
         model(torch.randn(2, 1, 8, 8)).sum().backward()
-    assert set(products(model)) == {"0", "2", "5", "7"}
+    assert [product.where for product in products(model).values()] == ["0", "2", "5", "7"]
 
 
 @pytest.mark.parametrize("changes, message", [
