@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a proof is about: a block with free inputs, assumptions, assertions and ghost registers."""
 
+from functools import cached_property
+
+from amaranth.back import rtlil
 from amaranth.hdl import Assert, Assume, Elaboratable, Fragment, Module, Signal, Value
 from amaranth.lib.wiring import In
 
@@ -41,6 +44,11 @@ class Harness(Elaboratable):
 
     def elaborate(self, platform):
         return self.m
+
+    @cached_property
+    def rtlil(self) -> str:
+        """The netlist, module `top`: to be read when nothing more is said about the harness."""
+        return rtlil.convert(self, name="top", ports=self.ports)
 
     def net(self, path: str, shape=1):
         """A net inside the block, `dut.` left out."""

@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from golden.config import Config
@@ -35,10 +35,17 @@ class Property:
     faults: tuple[dict[str, str], ...] = field(hash=False)
 
     def check(self, fault: dict[str, str] | None = None, trace: Path | None = None) -> Verdict:
-        made = self.harness()
+        made = _made(self.harness)
         if isinstance(made, Harness):
             return prove(made, 1, fault, trace=trace)
         return independent(made, fault)
+
+
+@lru_cache(maxsize=4)
+def _made(make: Callable):
+    """What a property is about: one for all its faults, since it takes Amaranth longer to write
+    than a proof to fail."""
+    return make()
 
 
 def _of(block, fault: dict[str, str], harness=None):

@@ -14,8 +14,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from amaranth.back import rtlil
-
 from tools.yosys import yosys
 from verif.formal.harness import Harness
 
@@ -52,7 +50,7 @@ def netlist(harness: Harness, faults: dict[str, str], folder: Path) -> list[str]
     `faults` puts constants (`1'b0`) or other nets in the place of nets of the block.
     """
     source = folder / "top.il"
-    text = rtlil.convert(harness, name="top", ports=harness.ports)
+    text = harness.rtlil
     source.write_text(text)
     commands = [f"read_rtlil {source}", "hierarchy -check -top top", "proc", "flatten", "cd top"]
     drivers = {f"dut.{net}": value if value[0].isdigit() else f"dut.{value}"
