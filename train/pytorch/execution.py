@@ -21,7 +21,7 @@ from golden.gemm import mac_values
 from golden.rescale import Rescale
 from train.pytorch import kernels
 
-CHUNK = 1 << 16  # elements that are rounded at once: their temporaries stay in the cache
+CHUNK = 1 << 17  # elements that are rounded at once: enough for two threads, few enough for a cache
 
 
 class Rounded(NamedTuple):
