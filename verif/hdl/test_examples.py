@@ -101,6 +101,31 @@ def test_fusesoc_lints(bare, tmp_path):
     assert done.returncode and "%Warning-WIDTHTRUNC" in done.stdout
 
 
+def test_a_core_that_depends_on_one_has_its_waivers(bare, tmp_path):
+    """FuseSoC takes the default target of a dependency."""
+    folder = bare(TINY)
+    (folder / "mine.v").write_text("""
+module mine (input wire [3:0] a, input wire [3:0] b, output wire signed [16:0] y);
+  tetra_multiplier one (.a(a), .a_signed(1'b1), .b(b), .b_format(2'd0), .product(y));
+endmodule
+""")
+    (folder / "mine.core").write_text("""CAPI=2:
+name: "tetra::mine:0"
+filesets:
+  rtl:
+    files: [mine.v: {file_type: verilogSource}]
+    depend: ["tetra::tetra_multiplier"]
+targets:
+  lint:
+    filesets: [rtl]
+    toplevel: mine
+    default_tool: verilator
+    tools: {verilator: {mode: lint-only, verilator_options: [-Wall]}}
+""")
+    done = fusesoc(tmp_path, folder, "lint", "mine")
+    assert not done.returncode and "%Warning" not in done.stdout, done.stdout
+
+
 def test_fusesoc_builds_a_model(bare, tmp_path):
     done = fusesoc(tmp_path, bare(TINY), "model", "tetra_dot_product")
     assert not done.returncode, done.stdout

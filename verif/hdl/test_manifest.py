@@ -5,7 +5,6 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -15,11 +14,12 @@ from golden.config import Config, preset
 from golden.engine import Op
 from golden.formats import A_FORMATS, B_FORMATS, FORMATS, max_product
 from golden.solver import SolveMode
-from hdl.emit.export import MANIFEST, export, lint
+from hdl.emit.export import MANIFEST, export
 from hdl.emit.verilog import TOPS
 from synth.cells.libraries import NANGATE45
 from tools.cache import ROOT
 from tools.verilator import verilator_bin
+from verif.needs import needs_sta
 
 ODD = Config(2, 8, 4, accumulator_width=24, dim_width=7, radices=(2,), tensors=5, pipeline=1)
 CASES = {"tiny": (preset("tiny"), "packed", ""), "odd": (ODD, "fields", "mine_")}
@@ -133,7 +133,7 @@ def test_file_lists(exported):
                     str(folder / "verilator.vlt"), "-F", listed], check=True, cwd=ROOT)
 
 
-@pytest.mark.skipif(not shutil.which("sta"), reason="apt install opensta")
+@needs_sta
 def test_constraints(exported, tmp_path):
     """OpenSTA takes them, and no input or output is left without a delay."""
     config, prefix, folder, manifest = exported
@@ -186,12 +186,3 @@ def test_an_export_that_fails_leaves_no_manifest(tmp_path, monkeypatch):
     with pytest.raises(OSError):
         export(tiny, "tiny", tmp_path, "fields")
     assert not (tmp_path / MANIFEST).exists()
-
-
-def test_a_core_that_depends_on_one_has_its_waivers(exported):
-    """FuseSoC takes the default target of a dependency."""
-    _, prefix, folder, _ = exported
-    text = (folder / f"{prefix}tetra_engine.core").read_text()
-    default = text[text.index("  default:"):text.index("  lint:")]
-    assert 'filesets: [rtl, "tool_verilator ? (waivers)"]' in default
-    lint(folder / f"{prefix}tetra_engine.v", f"{prefix}tetra_engine")

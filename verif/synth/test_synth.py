@@ -4,7 +4,6 @@
 import collections
 import json
 import re
-import shutil
 from dataclasses import replace
 
 import pytest
@@ -37,9 +36,8 @@ from synth.energy.energy import Energies
 from synth.report import render
 from tools import cache
 from tools.yosys import yosys
+from verif.needs import needs_sta
 from verif.pages import check_page
-
-needs_sta = pytest.mark.skipif(not shutil.which("sta"), reason="OpenSTA: apt install opensta")
 
 
 class Counter(wiring.Component):

@@ -31,6 +31,7 @@ from train.pytorch.execution import (  # noqa: E402
     dyadic,
     pieces,
 )
+from verif.hdl.test_encoder import near_ties  # noqa: E402
 
 CODES = (INT4, INT4_SYM, UINT4, FP4_R2, FP4_R4)
 
@@ -62,6 +63,20 @@ def test_encode_is_the_rescaling_unit(fmt, stochastic):
                 np.testing.assert_array_equal(found.numpy(), mac_values(codes, fmt))
                 reached |= set(found.tolist())
     assert reached == set(mac_values(np.arange(fmt.lo, fmt.hi + 1), fmt).tolist())
+
+
+@pytest.mark.parametrize("exponent", [None, 0, 2, 4])
+@pytest.mark.parametrize("fmt", [FP4_R2, FP4_R4], ids=lambda fmt: fmt.name)
+def test_encode_beside_the_ties_of_words(fmt, exponent):
+    """A unit below, on and above the value at which a word ties, which random values never meet."""
+    rng = np.random.default_rng(7)
+    drawn = rng.integers(0, 2**24, 3_000)
+    x, shift = near_ties(fmt, exponent, drawn, rng.integers(-1, 2, len(drawn)))
+    scale = Dyadic(2**15, shift)
+    wanted = rescale(x, Rescale(fmt, scale, seed=0), words=drawn)
+    found = kernels.encode(torch.from_numpy(x).double() * scale.value, fmt, Phase.EVEN,
+                           torch.from_numpy(drawn).int())
+    np.testing.assert_array_equal(found.numpy(), mac_values(wanted.codes, fmt))
 
 
 def test_random_words():

@@ -11,15 +11,21 @@ from tools import cache
 from tools.errors import ToolError
 from train.study import packages
 from train.study.datasets import DATASETS, dataset
-from train.study.packages import JAPANESE_VOWELS, PACKAGES, files_of
+from train.study.packages import JAPANESE_VOWELS, PACKAGES, AbsentError, files_of
+
+
+def had(load, what):
+    """What is loaded; without the network that it comes by, the test is skipped and says so. A file
+    that came and is another fails it."""
+    try:
+        return load(what)
+    except AbsentError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module", params=DATASETS)
 def loaded(request):
-    try:
-        return dataset(request.param)
-    except ToolError as error:
-        pytest.skip(str(error))
+    return had(dataset, request.param)
 
 
 SHAPES = {
@@ -50,10 +56,7 @@ def test_classes_are_balanced(loaded):
 
 
 def test_text_reads_on():
-    try:
-        text = dataset("king_james")
-    except ToolError as error:
-        pytest.skip(str(error))
+    text = had(dataset, "king_james")
     start = "".join(text.alphabet[code] for code in text.train.inputs[:41])
     assert start == "In the beginning God created the heaven a"
     end = "".join(text.alphabet[code] for code in text.test.inputs[-5:])
@@ -68,11 +71,7 @@ def test_unknown_name():
 
 @pytest.fixture
 def vowels(tmp_path):
-    try:
-        files = files_of(JAPANESE_VOWELS)
-    except ToolError as error:
-        pytest.skip(str(error))
-    for path in files.values():
+    for path in had(files_of, JAPANESE_VOWELS).values():
         shutil.copy(path, tmp_path)
     return tmp_path
 
@@ -98,7 +97,7 @@ def test_a_damaged_file_is_named(vowels):
 def test_a_package_that_cannot_be_had(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "CACHE", tmp_path)
     absent = replace(JAPANESE_VOWELS, name="tetra-has-no-such-package==1.0")
-    with pytest.raises(ToolError, match=r"tetra-has-no-such-package==1\.0 cannot be had .* name "
+    with pytest.raises(AbsentError, match=r"tetra-has-no-such-package==1\.0 cannot be had .* name "
                                         "the folder, or go on without"):
         files_of(absent)
     monkeypatch.setenv("PATH", str(tmp_path))
