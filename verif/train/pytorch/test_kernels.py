@@ -118,6 +118,17 @@ def test_pieces_are_those_of_jobs(seed, by_row):
                     assert torch.equal(one.inside, other.inside)
 
 
+@pytest.mark.parametrize("fmt", A_FORMATS, ids=lambda fmt: fmt.name)
+def test_the_clip_mask_leaves_out_the_ends(fmt):
+    """Values that are exactly the lowest and the highest code."""
+    x = torch.arange(fmt.lo - 1, fmt.hi + 2)[None].float()
+    to = Encoding(fmt, 20, dyadic(torch.tensor(2.0**-20)))
+    one, other = (execution.quantise(x, to) for execution in (
+        TorchExecution(), JobExecution(GoldenBackend(preset("base")))))
+    assert torch.equal(one.inside, other.inside)
+    assert x[one.inside].tolist() == list(range(fmt.lo + 1, fmt.hi))
+
+
 @pytest.mark.parametrize("scale", [torch.ones(()), torch.ones(100)], ids=["tensor", "rows"])
 def test_pieces_have_seeds_of_their_own(scale):
     to = Encoding(FP4_R2, 20, scale.double(), 5)
