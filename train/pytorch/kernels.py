@@ -18,6 +18,7 @@ from golden.random_words import (
     WORD_BITS,
     round_constant,
 )
+from golden.statistics import Statistics
 
 MANTISSA_BITS, BIAS = 52, 1023  # of float64
 EXACT_FLOAT32 = 2**24  # float32 holds every integer up to this
@@ -57,7 +58,7 @@ def _encode_int(y, fmt: IntFormat, words) -> torch.Tensor:
 
 def _encode_log(y, fmt: LogFormat, phase: Phase, words) -> torch.Tensor:
     k, top = fmt.log2_radix, LogFormat.LEVELS
-    lowest = 6 - (top - 1) * k - (k // 2 if phase == Phase.ODD else 0)  # log2 of it
+    lowest = lowest_level(fmt, phase)
     magnitude = y.abs()
     bits = magnitude.view(torch.int64)
     if words is None:
@@ -79,6 +80,12 @@ def _encode_log(y, fmt: LogFormat, phase: Phase, words) -> torch.Tensor:
     nothing = c == 0
     value = c.sub_(1).mul_(k).add_(127).bitwise_left_shift_(23).int().view(torch.float32)
     return value.masked_fill_(nothing, 0).mul_(y.sign())
+
+
+def lowest_level(fmt: LogFormat, phase: Phase) -> int:
+    """log2 of the lowest level, in MAC units of the even phase."""
+    k = fmt.log2_radix
+    return 6 - (LogFormat.LEVELS - 1) * k - (k // 2 if phase == Phase.ODD else 0)
 
 
 def _threshold(words: torch.Tensor, bits: int) -> torch.Tensor:
@@ -117,6 +124,18 @@ def _signed(pattern: int) -> int:
 def as_int32(pattern: torch.Tensor) -> torch.Tensor:
     """The 32-bit patterns of int64 numbers, int32."""
     return (pattern + 2 ** (WIDTH - 1)).remainder(2**WIDTH).sub(2 ** (WIDTH - 1)).int()
+
+
+def moments(x: torch.Tensor, bits: int) -> Statistics:
+    """Of `fixed(x, bits)`, whose magnitudes are at most 2**30: what SAWB looks at."""
+    integers = fixed(x, bits).long()
+    magnitude = integers.abs()
+    high, low = magnitude >> 15, magnitude & 2**15 - 1  # so that no sum of squares leaves int64
+    least, greatest, largest, total, *squares = torch.stack([
+        integers.min(), integers.max(), magnitude.max(), magnitude.sum(), (high * high).sum(),
+        (high * low).sum(), (low * low).sum()]).tolist()
+    return Statistics(x.numel(), least, greatest, largest, total,
+                      (squares[0] << 30) + (squares[1] << 16) + squares[2])
 
 
 def multiply(a: torch.Tensor, a_fmt: IntFormat, b: torch.Tensor, b_fmt: Format) -> torch.Tensor:

@@ -10,7 +10,6 @@ from torch import nn
 from golden.formats import INT4_SYM, UINT4, Format, IntFormat, LogFormat
 from golden.gradscale import GradScale
 from golden.solver import Request, SolveMode, solve
-from golden.statistics import measure
 from train.pytorch import kernels
 from train.pytorch.execution import Encoding, Execution, derived, dyadic
 from train.pytorch.policy import BF16, Axis, Clip, FloatFormat, Role, Rounding, When
@@ -152,8 +151,7 @@ class Quantiser(OptionalState):
                 self.exponent.fill_(follow.exponent)
             return dyadic(scale)
         if clip == Clip.SAWB:
-            return one * solve(Request(SolveMode.SAWB, measure(
-                kernels.fixed(x, bits).long().cpu().numpy()))).scale.value
+            return one * solve(Request(SolveMode.SAWB, kernels.moments(x, bits))).scale.value
         if clip == Clip.LEARNED:
             assert self.alpha is not None
             # to infer before there was anything to learn from: as if this were the first tensor
