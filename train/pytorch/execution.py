@@ -117,7 +117,7 @@ class TorchExecution:
         self.native = checks.as_flag("native", native)
 
     def quantise(self, x: torch.Tensor, to: Encoding) -> Rounded:
-        if self.native and native.library(x.device.type) is not None:
+        if self.native and native.has(to.fmt) and native.library(x.device.type) is not None:
             return self._quantise_natively(x, to)
         values = torch.empty(x.shape, dtype=torch.float32, device=x.device)
         integer = isinstance(to.fmt, IntFormat)

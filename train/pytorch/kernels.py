@@ -8,6 +8,7 @@ exactly, so that neither the order of sums nor a fused operation can change a bi
 
 import torch
 
+from golden import logfp4
 from golden.formats import Format, IntFormat, LogFormat, Phase, max_product
 from golden.random_words import (
     BLOCK_LANES,
@@ -19,6 +20,7 @@ from golden.random_words import (
     round_constant,
 )
 from golden.statistics import Statistics
+from train.pytorch.policy import EmulatedLog
 
 MANTISSA_BITS, BIAS = 52, 1023  # of float64
 EXACT_FLOAT32 = 2**24  # float32 holds every integer up to this
@@ -33,7 +35,7 @@ def fixed(x: torch.Tensor, bits: int) -> torch.Tensor:
     return y.round_()
 
 
-def encode(y: torch.Tensor, fmt: Format, phase: Phase = Phase.EVEN,
+def encode(y: torch.Tensor, fmt: Format | EmulatedLog, phase: Phase = Phase.EVEN,
            words: torch.Tensor | None = None) -> torch.Tensor:
     """Values of the codes of y, in MAC units, float32 of y's shape.
 
@@ -44,6 +46,8 @@ def encode(y: torch.Tensor, fmt: Format, phase: Phase = Phase.EVEN,
     """
     if isinstance(fmt, LogFormat):
         return _encode_log(y, fmt, phase, words)
+    if isinstance(fmt, EmulatedLog):
+        return _encode_any_log(y, fmt, words)
     return _encode_int(y, fmt, words)
 
 
@@ -86,6 +90,27 @@ def lowest_level(fmt: LogFormat, phase: Phase) -> int:
     """log2 of the lowest level, in MAC units of the even phase."""
     k = fmt.log2_radix
     return 6 - (LogFormat.LEVELS - 1) * k - (k // 2 if phase == Phase.ODD else 0)
+
+
+def _encode_any_log(y, fmt: EmulatedLog, words) -> torch.Tensor:
+    """By comparison with the levels, which a radix that is no power of two takes."""
+    magnitude = y.abs()
+    if words is None:
+        c = torch.bucketize(magnitude, _like(y, logfp4.boundaries(fmt.radix)), right=True)
+    else:
+        level = _like(y, logfp4.levels(fmt.radix))
+        lower = torch.bucketize(magnitude, level, right=True).sub_(1).clamp_(max=level.numel() - 2)
+        gap = level.diff()[lower]
+        above = (magnitude - level[lower]).minimum(gap)
+        coarse = _threshold(words >> WORD_BITS - COARSE_BITS, COARSE_BITS)
+        word = torch.where(lower == 0, _threshold(words, WORD_BITS), coarse)
+        c = lower + (word * gap < above)
+    values = [0.0] + [float(fmt.radix) ** n for n in range(LogFormat.LEVELS)]
+    return torch.tensor(values, device=y.device)[c].mul_(y.sign())
+
+
+def _like(y: torch.Tensor, values) -> torch.Tensor:
+    return torch.from_numpy(values).to(y)
 
 
 def _threshold(words: torch.Tensor, bits: int) -> torch.Tensor:

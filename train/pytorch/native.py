@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from golden.config import Config
-from golden.formats import Format, LogFormat, Phase
+from golden.formats import Format, IntFormat, LogFormat, Phase
 from golden.random_words import COARSE_BITS, CONSTANT, ROTATIONS, ROUNDS, WORD_BITS
 from tools.cache import cached, digest
 from tools.errors import ToolError
@@ -56,6 +56,11 @@ def library(device: str) -> ctypes.CDLL | None:
     except ToolError:
         return None
     return ctypes.CDLL(str(folder / LIBRARY))
+
+
+def has(fmt: object) -> bool:
+    """Whether `round_piece` takes this format."""
+    return isinstance(fmt, IntFormat | LogFormat)
 
 
 def round_piece(x: torch.Tensor, fmt: Format, phase: Phase, bits: int, scale: torch.Tensor,
