@@ -55,9 +55,9 @@ class DigitNet(nn.Module):
 
 class Denoiser(nn.Module):
     """Convolutions that tell the noise, which is subtracted (DnCNN of Zhang et al., 2017, without
-    its batch normalisation); pictures (n, 1, height, width) of any size."""
+    its batch normalisation); pictures (n, 1, height, width) of any size, which have no classes."""
 
-    def __init__(self, width: int = 32, layers: int = 5):
+    def __init__(self, _classes: int = 0, width: int = 32, layers: int = 5):
         super().__init__()
         sizes = [1, *[width] * (layers - 1)]
         hidden = [layer for pair in pairwise(sizes)

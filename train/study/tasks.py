@@ -74,14 +74,15 @@ class Task:
 
     Members
     -------
-    data : name of its data set. model : makes the model from the number of classes.
+    data : name of its data set. model : makes the model from the number of classes, maybe its
+        width and its number of layers.
     tensors : inputs and labels of examples, ready for the model. batch, rate : of Adam.
     epochs : of the full study, and of the quick one. goal : its loss and its metric.
     context : characters of an example; 0 where the data has examples of its own.
     """
 
     data: str
-    model: Callable[[int], nn.Module]
+    model: Callable[..., nn.Module]
     tensors: Callable[[Part, np.ndarray, int], tuple[torch.Tensor, torch.Tensor]]
     batch: int
     rate: float
@@ -97,10 +98,12 @@ class Task:
         """How many examples a part has: of a text stretches that do not overlap."""
         return (len(part) - 1) // self.context if self.context else len(part)
 
-    def batches(self, part: Part, order: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def batches(self, part: Part, order: np.ndarray, device: Any = "cpu",
+                ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """The examples in this order, batch by batch."""
         for start in range(0, len(order), self.batch):
-            yield self.tensors(part, order[start:start + self.batch], self.context)
+            inputs, labels = self.tensors(part, order[start:start + self.batch], self.context)
+            yield inputs.to(device), labels.to(device)
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module, part: Part) -> float:
@@ -108,7 +111,8 @@ class Task:
         training = model.training
         model.eval()
         total, count = 0.0, 0
-        for inputs, labels in self.batches(part, np.arange(self.examples(part))):
+        device = next(model.parameters()).device
+        for inputs, labels in self.batches(part, np.arange(self.examples(part)), device):
             scores = self.goal.score(model(inputs), labels)
             total += scores.sum(dtype=torch.float64).item()
             count += scores.numel()
@@ -149,7 +153,7 @@ def stretches(part: Part, chosen: np.ndarray, context: int):
 TASKS = {
     "fashion": Task("fashion_mnist", VisionNet, images, 128, 2e-3, (8, 1), ACCURACY),
     "digits": Task("digits", DigitNet, digits, 32, 1e-3, (30, 8), ACCURACY),
-    "denoise": Task("photographs", lambda _: Denoiser(), pictures, 16, 2e-3, (4, 1), PSNR),
+    "denoise": Task("photographs", Denoiser, pictures, 16, 2e-3, (4, 1), PSNR),
     "vowels": Task("japanese_vowels", SpeechNet, frames, 27, 3e-3, (60, 20), ACCURACY),
     "bible": Task("king_james", LanguageNet, stretches, 32, 1e-3, (4, 1), BITS, context=128),
     "bible_lstm": Task("king_james", RecurrentNet, stretches, 32, 2e-3, (4, 1), BITS, context=128),
