@@ -77,8 +77,13 @@ def derived(*numbers: int) -> int:
     """A seed for what these numbers name, such as (run, layer, role, step)."""
     seed = 0
     for number in numbers:
-        seed = int(random_words.block(seed, int(number) % 2**random_words.WIDTH)[0])
+        seed = _next_seed(seed, int(number) % 2**random_words.WIDTH)
     return seed
+
+
+@lru_cache(1 << 12)  # names begin alike
+def _next_seed(seed: int, number: int) -> int:
+    return int(random_words.block(seed, number)[0])
 
 
 class Piece(NamedTuple):

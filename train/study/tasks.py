@@ -77,7 +77,7 @@ class Task:
     data : name of its data set. model : makes the model from the number of classes, maybe its
         width and its number of layers.
     tensors : inputs and labels of examples, ready for the model. batch, rate : of Adam.
-    epochs : of the full study, and of the quick one. goal : its loss and its metric.
+    epochs, shares : of the full study and of the quick one; of the data to train, in percent. goal : its loss and its metric.
     context : characters of an example; 0 where the data has examples of its own.
     """
 
@@ -89,6 +89,7 @@ class Task:
     epochs: tuple[int, int]
     goal: Goal
     context: int = 0
+    shares: tuple[int, int] = (100, 100)
 
     def load(self, folder: Any = None) -> Dataset:
         """The data; ToolError if it cannot be had."""
