@@ -20,6 +20,8 @@ from train.study.models import (
     RecurrentNet,
     SpeechNet,
     VisionNet,
+    WordLSTM,
+    WordNet,
 )
 
 
@@ -139,6 +141,12 @@ def frames(part: Part, chosen: np.ndarray, _: int):
     return torch.from_numpy(part.inputs[chosen]), torch.from_numpy(part.labels[chosen])
 
 
+def spectra(part: Part, chosen: np.ndarray, _: int):
+    """Half dB about 0, of deviation 1."""
+    return ((torch.from_numpy(part.inputs[chosen]).float() - 91) / 18,
+            torch.from_numpy(part.labels[chosen]))
+
+
 def stretches(part: Part, chosen: np.ndarray, context: int):
     """Characters, and for each the next one."""
     places = chosen[:, None] * context + np.arange(context + 1)
@@ -151,6 +159,8 @@ TASKS = {
     "digits": Task("digits", DigitNet, digits, 32, 1e-3, (30, 8), ACCURACY),
     "denoise": Task("photographs", lambda _: Denoiser(), pictures, 16, 2e-3, (4, 1), PSNR),
     "vowels": Task("japanese_vowels", SpeechNet, frames, 27, 3e-3, (60, 20), ACCURACY),
+    "words_cnn": Task("words", WordNet, spectra, 32, 2e-3, (15, 4), ACCURACY),
+    "words_lstm": Task("words", WordLSTM, spectra, 32, 3e-3, (15, 4), ACCURACY),
     "bible": Task("king_james", LanguageNet, stretches, 32, 1e-3, (4, 1), BITS, context=128),
     "bible_lstm": Task("king_james", RecurrentNet, stretches, 32, 2e-3, (4, 1), BITS, context=128),
 }
