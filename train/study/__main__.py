@@ -5,7 +5,6 @@ What is done is not done again: the study takes as many invocations as it takes,
 stopped goes on behind its last epoch with the same bits.
 """
 
-import json
 import sys
 import time
 
@@ -15,12 +14,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tools.arguments import Parser, add_switch, add_workers, integer, one_of
 from tools.console import open_console
 from tools.errors import ToolError
-from tools.files import write_atomically
 from tools.jobs import Job, open_pool
 from tools.pool import Pool
 from train.study import plan
 from train.study.results import done, record
-from train.study.run import DEVICES, FOLDER, Run, train
+from train.study.run import DEVICES, Run, train
 from train.study.tasks import TASKS
 
 

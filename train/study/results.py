@@ -3,9 +3,6 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from tools.files import write_atomically

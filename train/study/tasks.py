@@ -20,6 +20,8 @@ from train.study.models import (
     RecurrentNet,
     SpeechNet,
     VisionNet,
+    WordLSTM,
+    WordNet,
 )
 
 
@@ -77,7 +79,8 @@ class Task:
     data : name of its data set. model : makes the model from the number of classes, maybe its
         width and its number of layers.
     tensors : inputs and labels of examples, ready for the model. batch, rate : of Adam.
-    epochs, shares : of the full study and of the quick one; of the data to train, in percent. goal : its loss and its metric.
+    epochs, shares : of the full study and of the quick one; shares of the data, in percent.
+    goal : its loss and its metric.
     context : characters of an example; 0 where the data has examples of its own.
     """
 
@@ -144,6 +147,12 @@ def frames(part: Part, chosen: np.ndarray, _: int):
     return torch.from_numpy(part.inputs[chosen]), torch.from_numpy(part.labels[chosen])
 
 
+def spectra(part: Part, chosen: np.ndarray, _: int):
+    """Half dB about 0, of deviation 1."""
+    return ((torch.from_numpy(part.inputs[chosen]).float() - 91) / 18,
+            torch.from_numpy(part.labels[chosen]))
+
+
 def stretches(part: Part, chosen: np.ndarray, context: int):
     """Characters, and for each the next one."""
     places = chosen[:, None] * context + np.arange(context + 1)
@@ -156,6 +165,8 @@ TASKS = {
     "digits": Task("digits", DigitNet, digits, 32, 1e-3, (30, 8), ACCURACY),
     "denoise": Task("photographs", Denoiser, pictures, 16, 2e-3, (4, 1), PSNR),
     "vowels": Task("japanese_vowels", SpeechNet, frames, 27, 3e-3, (60, 20), ACCURACY),
+    "words_cnn": Task("words", WordNet, spectra, 32, 2e-3, (15, 4), ACCURACY),
+    "words_lstm": Task("words", WordLSTM, spectra, 32, 3e-3, (15, 4), ACCURACY),
     "bible": Task("king_james", LanguageNet, stretches, 32, 1e-3, (4, 1), BITS, context=128),
     "bible_lstm": Task("king_james", RecurrentNet, stretches, 32, 2e-3, (4, 1), BITS, context=128),
 }

@@ -8,12 +8,13 @@ from train.study.datasets.denoising import photographs
 from train.study.datasets.images import digits, fashion_mnist
 from train.study.datasets.parts import Dataset, Part
 from train.study.datasets.speech import japanese_vowels
+from train.study.datasets.spoken import words
 from train.study.datasets.text import king_james
 
 __all__ = ["DATASETS", "Dataset", "Part", "dataset"]
 
 DATASETS = {"fashion_mnist": fashion_mnist, "digits": digits, "photographs": photographs,
-            "japanese_vowels": japanese_vowels, "king_james": king_james}
+            "japanese_vowels": japanese_vowels, "words": words, "king_james": king_james}
 
 
 def dataset(name: str, folder: Path | None = None) -> Dataset:

@@ -34,6 +34,7 @@ SHAPES = {
     "JapaneseVowels": (9, (216, 29, 12), 54, 370),
     "digits": (10, (1_078, 8, 8), 359, 360),
     "photographs": (0, (2_048, 40, 40), 21, 34),
+    "words": (20, (2_400, 60, 40), 640, 800),
     "King James": (66, (3_725_079,), 206_949, 206_949),
 }
 
@@ -118,6 +119,7 @@ def test_a_missing_file_is_named(vowels):
 
 @pytest.mark.parametrize("name, message", [
     ("digits", r"no digits\.csv\.gz in .*: expected the files of scikit-learn==1\.9\.1; pip"),
+    ("words", r"no libespeak-ng\.so in .*: expected the files of espeakng-loader==0\.2\.4; pip"),
     ("photographs", r"no astronaut\.png in .*: expected the files of scikit-image==0\.26\.0; pip")])
 def test_an_empty_folder(name, message, tmp_path):
     with pytest.raises(ToolError, match=message):

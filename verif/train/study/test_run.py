@@ -17,7 +17,7 @@ from train.study.run import Run, train  # noqa: E402
 from train.study.tasks import ACCURACY, BITS, PSNR, TASKS, Task, task  # noqa: E402
 
 SHAPES = {"fashion_mnist": (28, 28), "digits": (8, 8), "photographs": (12, 12),
-          "japanese_vowels": (29, 12)}
+          "japanese_vowels": (29, 12), "words": (60, 40)}
 SMALL = Run("vowels", "luq", seed=3, epochs=3, share=10)
 
 
