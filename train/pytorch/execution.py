@@ -7,6 +7,7 @@ with a scale per row is a job per row, and row r takes the seed r places behind 
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
