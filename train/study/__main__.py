@@ -72,7 +72,8 @@ def attempt(run: Run, device: str) -> dict:
     try:
         return train(run, device=device)
     except FloatingPointError as error:
-        return {**vars(run), "test": None, "diverged": str(error), "device": device}
+        return {**vars(run), "roles": roles(run.policy), "recipe": RECIPE, "device": device,
+                "test": None, "diverged": str(error)}
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ from typing import Any
 
 from tools.files import write_atomically
 from train.study.run import FOLDER, RECIPE, Run
+from train.study.variants import roles
 
-FIELDS = tuple(field.name for field in dataclasses.fields(Run))
+FIELDS = tuple(field.name for field in dataclasses.fields(Run) if field.name != "policy")
 
 
 def record(run: Run, result: dict[str, Any], device: str) -> None:
@@ -20,14 +21,16 @@ def record(run: Run, result: dict[str, Any], device: str) -> None:
 
 
 def done(run: Run) -> dict[str, Any] | None:
-    """The result of a run on any device with any version of torch, if there is one: its metric does
-    not depend on them, but its bits do."""
-    return next(iter(found(run)), None)
+    """The result of a run, if there is one: of any device and version of torch, on which its bits
+    depend and its metric hardly does, and under any name of its policy."""
+    for path in sorted(FOLDER.glob(f"{run.task}-*-{run.seed}-*/result.json")):
+        result = json.loads(path.read_text())
+        if matches(result, run):
+            return result
+    return None
 
 
-def found(run: Run) -> list[dict[str, Any]]:
-    name = run.policy.replace(":", "-")
-    results = [json.loads(path.read_text()) for path in sorted(
-        FOLDER.glob(f"{run.task}-{name}-{run.seed}-*/result.json"))]
-    return [result for result in results if result.get("recipe") == RECIPE
-            and all(result.get(field) == getattr(run, field) for field in FIELDS)]
+def matches(result: dict[str, Any], run: Run) -> bool:
+    """Whether this is what the run would give, but for floats of another device."""
+    return (result["recipe"], result["roles"]) == (RECIPE, roles(run.policy)) and all(
+        result[field] == getattr(run, field) for field in FIELDS)

@@ -31,7 +31,7 @@ from train.pytorch.convert import convert
 from train.pytorch.policy import Clip
 from train.pytorch.quantiser import Quantiser
 from train.study.tasks import TASKS, task
-from train.study.variants import ONE_SCALE, VARIANTS, variant
+from train.study.variants import ONE_SCALE, VARIANTS, roles, variant
 
 FOLDER = ROOT / "build" / "study"
 DEVICES = ("cpu", "cuda")
@@ -129,7 +129,7 @@ def _train(run: Run, folder: Path, progress: Progress | None, device: str) -> di
         save(folder, model, optimizer, epoch, history)
     return {**dataclasses.asdict(run), "metric": what.goal.metric, "unit": what.goal.unit,
             "parameters": sum(p.numel() for p in model.parameters()), "steps": run.epochs * steps,
-            "torch": torch.__version__, "device": device, "recipe": RECIPE,
+            "roles": roles(run.policy), "torch": torch.__version__, "device": device, "recipe": RECIPE,
             "history": history, "test": what.evaluate(model, data.test)}
 
 

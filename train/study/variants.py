@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from golden import checks
 from golden.formats import FP4_R2, FP4_R4, INT4_SYM, Phase
+from tools.cache import digest
 from train.pytorch.policy import FP4_R10, LUQ_GRADIENT, POLICIES, Axis, Clip, Policy, Role, Rounding
 
 SUN, LUQ = POLICIES["sun2020"], POLICIES["luq"]
@@ -43,6 +44,7 @@ ABLATIONS: dict[str, Policy] = {
     "luq:pact": LUQ.but(input=Role(INT4_SYM, Clip.PACT)),
     "luq:learned": LUQ.but(weight=Role(INT4_SYM, Clip.LEARNED)),
     "luq:learned-channels": LUQ.but(weight=Role(INT4_SYM, Clip.LEARNED, Axis.ROW)),
+    "luq:rows-channels": LUQ.but(dgrad=_ROWS, weight=Role(INT4_SYM, Clip.LEARNED, Axis.ROW)),
     "luq:max-channels": LUQ.but(weight=replace(_MAX, axis=Axis.ROW)),
     "luq:max-tokens": LUQ.but(input=replace(_MAX, axis=Axis.ROW),
                               weight=replace(_MAX, axis=Axis.ROW)),
@@ -60,3 +62,9 @@ ONE_SCALE = {"sun2020:one-scale"}
 def variant(name: str) -> Policy:
     """The policy called `name`; ValueError that lists the names otherwise."""
     return VARIANTS[checks.as_choice("policy", name, VARIANTS)]
+
+
+def roles(name: str) -> str:
+    """What a policy does, whatever it is called: equal where the bits are."""
+    how = repr(replace(variant(name), name=""))
+    return digest(how, *({name} & ONE_SCALE))
