@@ -73,9 +73,10 @@ def mxfp4(x: torch.Tensor, seed: int | None = None) -> torch.Tensor:
     """
     blocks = _padded(x, -1, MX_BLOCK).unflatten(-1, (-1, MX_BLOCK))
     largest = blocks.abs().amax(-1, keepdim=True)
-    # 2**(floor(log2(largest)) - 2): the top power of two in E2M1 is 4
+    # 2**(floor(log2(largest)) - 2): the top power of two in E2M1 is 4; Inf of what is not finite,
+    # which times a code of 0 is NaN
     power = largest.view(torch.int32).bitwise_and(EXPONENT).view(torch.float32)
-    scale = power.mul_(0.25).clamp_(min=E8M0_LOWEST).add_(largest.mul_(0))  # Inf times 0 is NaN
+    scale = power.mul_(0.25).clamp_(min=E8M0_LOWEST)
     codes = e2m1_(blocks * ((1.0 if seed is None else UNBIASED) / scale), seed)
     return codes.mul_(scale).flatten(-2)[..., :x.shape[-1]]
 
@@ -83,11 +84,9 @@ def mxfp4(x: torch.Tensor, seed: int | None = None) -> torch.Tensor:
 def nvfp4(x: torch.Tensor, seed: int | None = None, *, square: bool = False) -> torch.Tensor:
     """`x` (..., K) in NVFP4, float32 (..., K); in squares of (..., N, K) if `square`, for both
     directions at once. A seed rounds stochastically."""
-    wide, axes = _padded(x, -1, NV_BLOCK), [-1]
-    blocks = wide.unflatten(-1, (-1, NV_BLOCK))
+    blocks, axes = _padded(x, -1, NV_BLOCK).unflatten(-1, (-1, NV_BLOCK)), [-1]
     if square:
-        blocks = _padded(wide, -2, NV_BLOCK).unflatten(-1, (-1, NV_BLOCK))
-        blocks, axes = blocks.unflatten(-3, (-1, NV_BLOCK)), [-3, -1]
+        blocks, axes = _padded(blocks, -3, NV_BLOCK).unflatten(-3, (-1, NV_BLOCK)), [-3, -1]
     finite = torch.finfo(torch.float32).max
     largest = blocks.abs().amax(axes, keepdim=True)
     tensor = largest.amax()
@@ -97,8 +96,9 @@ def nvfp4(x: torch.Tensor, seed: int | None = None, *, square: bool = False) -> 
     scale.mul_(encode.reciprocal())
     # a block far below the largest has the scale 0, and so have its elements
     codes = e2m1_(blocks * (1 / scale).clamp_(max=finite), seed).mul_(scale)
-    return (codes.flatten(-4, -3) if square else codes).flatten(-2)[
-        ..., :x.shape[-2], :x.shape[-1]]
+    if square:
+        codes = codes.flatten(-4, -3)[..., :x.shape[-2], :, :]
+    return codes.flatten(-2)[..., :x.shape[-1]]
 
 
 def _padded(x: torch.Tensor, axis: int, multiple: int) -> torch.Tensor:

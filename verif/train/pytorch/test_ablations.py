@@ -30,11 +30,24 @@ def around_levels(rng) -> np.ndarray:
     return np.concatenate([spread, special, -spread, -special])
 
 
+def near_ties(words: np.ndarray) -> np.ndarray:
+    """Magnitudes right below and right above where these words tie: by all their bits below the
+    lowest level, by the top half between two."""
+    levels = logfp4.levels(10.0)
+    lower = np.arange(len(words)) % 7
+    drawn = np.where(lower == 0, (words + 0.5) / 2**24, ((words >> 12) + 0.5) / 2**12)
+    beside = np.where(np.arange(len(words)) % 2, 0.25, -0.25) / np.where(lower == 0, 2**24, 2**12)
+    return levels[lower] + np.diff(levels)[lower] * (drawn + beside)
+
+
 @pytest.mark.parametrize("stochastic", [False, True])
 def test_radix_10_is_the_golden_models(stochastic):
     rng = np.random.default_rng(0)
     y = around_levels(rng)
-    words = rng.integers(0, 2**24, len(y)) if stochastic else None
+    words = None
+    if stochastic:
+        words = rng.integers(0, 2**24, len(y) + 7_000)
+        y = np.concatenate([y, near_ties(words[len(y):])])
     codes = logfp4.encode(y, 10.0, words=words, bits=24)
     found = kernels.encode(torch.from_numpy(y), FP4_R10, words=None if words is None else (
         torch.from_numpy(words).int()))

@@ -11,6 +11,7 @@ from torch import nn  # noqa: E402
 
 from golden.config import preset  # noqa: E402
 from golden.engine import GoldenBackend  # noqa: E402
+from train.pytorch import rivals  # noqa: E402
 from train.pytorch.blocks import mxfp4, nvfp4, rotated, rotation  # noqa: E402
 from train.pytorch.convert import compute_with, convert, products  # noqa: E402
 from train.pytorch.execution import JobExecution, TorchExecution  # noqa: E402
@@ -97,10 +98,15 @@ def test_mean_of_gradients(name):
 
 
 @pytest.mark.parametrize("name", RIVALS)
-def test_random_words_follow_from_seed_layer_step_and_gemm(name):
-    """Square operands that are all the same tensor: only the words can differ."""
+def test_random_words_follow_from_seed_layer_step_and_gemm(name, monkeypatch):
+    """Operands that are all the same symmetric tensor, and signs that are always the same: only
+    the words of rounding can differ."""
+    signs: list[tuple[int, int]] = []
+    monkeypatch.setattr(rivals, "rotation", lambda size, seed, device: (
+        signs.append((size, seed)), rotation(size, 0, device))[1])
     torch.manual_seed(0)
     x = torch.randn(32, 32)
+    x += x.T.clone()
     found = []
     for seed in (0, 0, 1):
         model = nn.Sequential(nn.Linear(32, 32, bias=False), nn.Linear(32, 32, bias=False))
@@ -113,7 +119,15 @@ def test_random_words_follow_from_seed_layer_step_and_gemm(name):
     assert same(found[0], found[2]) and same(found[1], found[3])
     for one, other in ((found[0], found[1]), (found[0], found[4]), (found[0][:2], found[0][2:])):
         assert not any(torch.equal(a, b) for a, b in zip(one, other, strict=True))
-    assert name == "nvfp4" or not torch.equal(found[0][0], found[0][1])  # dgrad's and wgrad's
+    for dx, dw in zip(found[0][::2], found[0][1::2], strict=True):
+        assert (dx - dx.T).abs().max() > 0.1  # not both operands with the same words
+        assert not torch.equal(dx, dw)
+    gemms = len(found) * 4
+    if name == "mxfp4":
+        assert len(signs) == gemms and len(set(signs)) == gemms * 2 // 3  # of seeds 0, 0, 1
+        assert all(size == 64 for size, _ in signs)
+    else:
+        assert signs == [(16, 0)] * (gemms // 2)
 
 
 @pytest.mark.parametrize("kind", LAYERS)
