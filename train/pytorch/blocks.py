@@ -16,7 +16,7 @@ import torch
 from torch.nn import functional
 
 from golden.random_words import WIDTH, WORD_BITS
-from train.pytorch import kernels
+from train.pytorch import native
 
 MX_BLOCK, NV_BLOCK = 32, 16
 E2M1_TOP, E4M3_TOP = 6.0, 448.0
@@ -58,9 +58,7 @@ def e2m1_(x: torch.Tensor, seed: int | None = None) -> torch.Tensor:
 def uniform(seed: int, start: int, count: int, device: torch.device) -> torch.Tensor:
     """Draws number `start`, a multiple of 2 * LANES, and its successors, float32 in 0..1."""
     first, rows = start // (2 * LANES), -(-count // (2 * LANES))
-    turns = torch.arange(first, first + rows, device=device)
-    seeds = kernels.as_int32(torch.full_like(turns, seed))
-    words = kernels.random_words(seeds, kernels.as_int32(turns), LANES)
+    words = native.random_words(seed, first, rows, LANES, device)
     draws = torch.stack([words >> DRAW_BITS, words & (1 << DRAW_BITS) - 1], 2)
     return draws.view(-1)[:count].float().add_(0.5).mul_(2.0**-DRAW_BITS)
 

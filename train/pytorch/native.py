@@ -18,7 +18,7 @@ from golden.random_words import COARSE_BITS, CONSTANT, ROTATIONS, ROUNDS, WORD_B
 from tools.cache import cached, digest
 from tools.errors import ToolError
 from tools.verilator import compiler
-from train.pytorch.kernels import lowest_level
+from train.pytorch import kernels
 
 SOURCE = Path(__file__).with_name("rounding.cpp")
 LIBRARY = "rounding.so"
@@ -75,17 +75,37 @@ def round_piece(x: torch.Tensor, fmt: Format, phase: Phase, bits: int, scale: to
     bits, scale, phase, seed : as of an Encoding; the seed is row 0's. config : of the core.
     """
     assert x.stride() == values.stride() and x.stride(1) == 1
-    log = (fmt.log2_radix, lowest_level(fmt, phase)) if isinstance(fmt, LogFormat) else (0, 0)
+    log = (0, 0)
+    if isinstance(fmt, LogFormat):
+        log = fmt.log2_radix, kernels.lowest_level(fmt, phase)
     how = _How(*x.shape, x.stride(0), seed or 0, config.rows, config.cols.bit_length() - 1,
                fmt.lo, fmt.hi, *log, 2.0**bits)
     scale = scale.contiguous()
-    stream = torch.cuda.current_stream(x.device).cuda_stream if x.is_cuda else 0
     loaded = library(x.device.type)
     assert loaded is not None
     loaded.tetra_round(
         ctypes.byref(how), *(ctypes.c_void_p(None if each is None else each.data_ptr())
                              for each in (x, scale, values, inside)),
-        int(seed is not None), scale.ndim, torch.get_num_threads(), ctypes.c_void_p(stream))
+        int(seed is not None), scale.ndim, torch.get_num_threads(), _stream(x.device))
+
+
+def random_words(seed: int, first: int, rows: int, lanes: int, device: torch.device,
+                 ) -> torch.Tensor:
+    """Words of all lanes, an even number, of so many rows from `first`, int32 (rows, lanes)."""
+    loaded = library(device.type)
+    if loaded is None:
+        turns = torch.arange(first, first + rows, device=device)
+        seeds = kernels.as_int32(torch.full_like(turns, seed))
+        return kernels.random_words(seeds, kernels.as_int32(turns), lanes)
+    words = torch.empty(rows, lanes, dtype=torch.int32, device=device)
+    loaded.tetra_words(*(ctypes.c_uint32(number) for number in (seed, first, rows, lanes)),
+                       ctypes.c_void_p(words.data_ptr()), _stream(device))
+    return words
+
+
+def _stream(device: torch.device) -> ctypes.c_void_p:
+    on_gpu = device.type == "cuda"
+    return ctypes.c_void_p(torch.cuda.current_stream(device).cuda_stream if on_gpu else 0)
 
 
 def _target(program: str, device: str) -> str:

@@ -197,6 +197,39 @@ static void run(const How &how, const float *x, const double *scale, float *valu
 }
 #endif
 
+#ifdef __CUDACC__
+__global__ void each_pair(uint32_t seed, uint32_t first, uint32_t rows, uint32_t lanes,
+                          int32_t *words) {
+    uint32_t pairs = rows * (lanes / 2);
+    for (uint32_t i = blockIdx.x * blockDim.x + threadIdx.x; i < pairs; i += gridDim.x * blockDim.x) {
+        uint32_t even, odd;
+        two_words(seed, first + i / (lanes / 2), 2 * (i % (lanes / 2)), even, odd);
+        words[2 * i] = (int32_t)even;
+        words[2 * i + 1] = (int32_t)odd;
+    }
+}
+#endif
+
+// Words of all lanes, an even number, of rows `first` and following: `kernels.random_words`.
+extern "C" void tetra_words(uint32_t seed, uint32_t first, uint32_t rows, uint32_t lanes,
+                            int32_t *words, void *stream) {
+#ifdef __CUDACC__
+    uint32_t blocks = (rows * (lanes / 2) + 255) / 256;
+    each_pair<<<blocks < 65535 ? blocks : 65535, 256, 0, (cudaStream_t)stream>>>(
+        seed, first, rows, lanes, words);
+#else
+    (void)stream;
+    for (uint32_t row = 0; row < rows; ++row)
+#pragma GCC ivdep
+        for (uint32_t lane = 0; lane < lanes; lane += 2) {
+            uint32_t even, odd;
+            two_words(seed, first + row, lane, even, odd);
+            words[row * lanes + lane] = (int32_t)even;
+            words[row * lanes + lane + 1] = (int32_t)odd;
+        }
+#endif
+}
+
 template <bool STOCHASTIC, bool BY_ROW>
 static void choose(const How &how, const float *x, const double *scale, float *values, bool *inside,
                    int threads, void *stream) {

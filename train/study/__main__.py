@@ -18,8 +18,9 @@ from tools.jobs import Job, open_pool
 from tools.pool import Pool
 from train.study import plan
 from train.study.results import done, record
-from train.study.run import DEVICES, Run, train
+from train.study.run import DEVICES, RECIPE, Run, train
 from train.study.tasks import TASKS
+from train.study.variants import roles
 
 
 def main() -> int:
@@ -59,6 +60,7 @@ def run_all(runs: list[Run], pool: Pool, device: str, minutes: int | None, conso
                                  for run in todo if time.monotonic() < end):
             progress.advance(bar)
             run = finished.job.key
+            assert isinstance(run, Run)
             if finished.error is not None:
                 failed += 1
                 console.print(f"{run}: {finished.error}", style="red", markup=False)

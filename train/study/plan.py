@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from train.study.run import Run
 from train.study.tasks import TASKS
@@ -13,10 +14,11 @@ POLICIES = (REFERENCE, "int4_forward", "sun2020", "luq", "tetra", "nvfp4", "mxfp
 SEEDS, FEWER_SEEDS = range(5), range(3)
 ABLATED = ("bible", "fashion")
 SWEPT = (REFERENCE, "int4_forward", "sun2020", "luq")
-SIZES = {"bible": [{"width": 32}, {"width": 64}, {"width": 256}, {"layers": 2}, {"layers": 8},
-                   {"batch": 8}, {"batch": 128}],
-         "fashion": [{"width": 8}, {"width": 32}, {"batch": 32}, {"batch": 512}]}
-LENGTHS = {"bible": (1, 4), "fashion": (1, 6)}  # epochs beside those of the task
+SIZES: dict[str, list[dict[str, Any]]] = {
+    "bible": [{"width": 32}, {"width": 64}, {"width": 256}, {"layers": 2}, {"layers": 8},
+              {"batch": 8}, {"batch": 128}],
+    "fashion": [{"width": 8}, {"width": 32}, {"batch": 32}, {"batch": 512}]}
+LENGTHS = {"bible": (2, 4), "fashion": (1, 6)}  # epochs beside those of the task
 QUICK_TASKS = ("digits", "vowels", "denoise")
 QUICK_POLICIES = (REFERENCE, "int4_forward", "sun2020", "tetra")
 

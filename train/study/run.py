@@ -129,7 +129,8 @@ def _train(run: Run, folder: Path, progress: Progress | None, device: str) -> di
         save(folder, model, optimizer, epoch, history)
     return {**dataclasses.asdict(run), "metric": what.goal.metric, "unit": what.goal.unit,
             "parameters": sum(p.numel() for p in model.parameters()), "steps": run.epochs * steps,
-            "roles": roles(run.policy), "torch": torch.__version__, "device": device, "recipe": RECIPE,
+            "roles": roles(run.policy), "recipe": RECIPE, "torch": torch.__version__,
+            "device": device,
             "history": history, "test": what.evaluate(model, data.test)}
 
 

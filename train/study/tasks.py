@@ -161,14 +161,15 @@ def stretches(part: Part, chosen: np.ndarray, context: int):
 
 
 TASKS = {
-    "fashion": Task("fashion_mnist", VisionNet, images, 128, 2e-3, (8, 1), ACCURACY),
     "digits": Task("digits", DigitNet, digits, 32, 1e-3, (30, 8), ACCURACY),
+    "fashion": Task("fashion_mnist", VisionNet, images, 128, 2e-3, (2, 1), ACCURACY),
     "denoise": Task("photographs", Denoiser, pictures, 16, 2e-3, (4, 1), PSNR),
     "vowels": Task("japanese_vowels", SpeechNet, frames, 27, 3e-3, (60, 20), ACCURACY),
-    "words_cnn": Task("words", WordNet, spectra, 32, 2e-3, (15, 4), ACCURACY),
-    "words_lstm": Task("words", WordLSTM, spectra, 32, 3e-3, (15, 4), ACCURACY),
-    "bible": Task("king_james", LanguageNet, stretches, 32, 1e-3, (4, 1), BITS, context=128),
-    "bible_lstm": Task("king_james", RecurrentNet, stretches, 32, 2e-3, (4, 1), BITS, context=128),
+    "words_cnn": Task("words", WordNet, spectra, 32, 2e-3, (6, 4), ACCURACY),
+    "words_lstm": Task("words", WordLSTM, spectra, 32, 3e-3, (5, 4), ACCURACY),
+    "bible": Task("king_james", LanguageNet, stretches, 32, 1e-3, (1, 1), BITS, context=128),
+    "bible_lstm": Task("king_james", RecurrentNet, stretches, 64, 2e-3, (1, 1), BITS, context=64,
+                       shares=(50, 10)),
 }
 
 

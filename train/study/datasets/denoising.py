@@ -29,7 +29,8 @@ def photographs(folder: Path | None = None) -> Dataset:
     patches = [patch(train[number % len(train)], rng) for number in range(PATCHES)]
     parts = [patches, *([crop for picture in held for crop in tiles(picture)]
                         for held in (validation, test))]
-    return Dataset("photographs", 0, *(noisy(np.stack(part), rng) for part in parts))
+    first, second, third = (noisy(np.stack(part), rng) for part in parts)
+    return Dataset("photographs", 0, first, second, third)
 
 
 def grey(path: Path) -> np.ndarray:
@@ -40,7 +41,7 @@ def grey(path: Path) -> np.ndarray:
 def patch(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A square of a picture in one of its eight orientations."""
     top, left = (rng.integers(0, size - PATCH + 1) for size in picture.shape)
-    square = np.rot90(picture[top:top + PATCH, left:left + PATCH], rng.integers(4))
+    square = np.rot90(picture[top:top + PATCH, left:left + PATCH], int(rng.integers(4)))
     return square[:, ::-1] if rng.integers(2) else square
 
 

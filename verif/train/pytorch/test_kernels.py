@@ -88,6 +88,16 @@ def test_random_words():
         np.testing.assert_array_equal(found.numpy(), random_words.words(seed, rows, 5))
 
 
+@pytest.mark.parametrize("compiled", [False, True], ids=["torch", "native"])
+def test_words_without_a_tensor(compiled, monkeypatch):
+    if not compiled:
+        monkeypatch.setattr(native, "library", lambda device: None)
+    for seed, first in ((0, 0), (2**32 - 1, 5), (77, 2**32 - 100)):
+        found = native.random_words(seed, first, 100, 16, torch.device("cpu"))
+        wanted = random_words.words(seed, np.arange(first, first + 100), 16)
+        np.testing.assert_array_equal(found.numpy(), wanted)
+
+
 def test_dyadic_is_the_nearest():
     rng = np.random.default_rng(3)
     values = np.concatenate([np.exp2(rng.uniform(-48, 15.9, 2_000)), [1.0, 65535, 2.0**-48],
