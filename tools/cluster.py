@@ -5,6 +5,7 @@ Scheduler and workers run in checkouts like this one, without a shared disk.
 """
 
 import contextlib
+import logging
 import zlib
 from collections.abc import Iterable, Iterator
 
@@ -32,6 +33,8 @@ class DaskPool(Pool):
         except ImportError as error:
             raise ToolError(f"SCHEDULER = {scheduler!r} needs the package distributed: `make "
                             "setup` brings it") from error
+        # it logs the tracebacks of what is raised here in one line
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         self.distributed, self.scheduler = distributed, scheduler
         try:
             self.client = distributed.Client(scheduler, timeout=PATIENCE, set_as_default=False)
@@ -78,6 +81,7 @@ class DaskPool(Pool):
         except self.distributed.KilledWorker as error:
             return Done(job, None, LostError(f"workers died of job {job.key}: {error}"))
         except Exception as error:  # of Dask itself: a job's own is in the answer
-            raise ToolError(f"SCHEDULER = {self.scheduler!r} could not run a job "
-                            f"({type(error).__name__}: {error}): do scheduler and workers run in "
-                            "a checkout like this one?") from error
+            what = (str(error) or type(error).__name__).splitlines()[0]
+            raise ToolError(f"SCHEDULER = {self.scheduler!r} could not run a job ({what}): do "
+                            "scheduler and workers still run, in a checkout like this one?"
+                            ) from error

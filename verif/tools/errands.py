@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from functools import cached_property
 from pathlib import Path
 
 from tools.cache import digest
@@ -62,7 +63,7 @@ class Squares(Task):
     def __init__(self, number: int, tool: str = "1"):
         self.number, self.tool = number, tool
 
-    @property
+    @cached_property
     def key(self) -> str:
         return digest(str(self.number), self.tool)
 

@@ -60,7 +60,7 @@ def dask(monkeypatch) -> Iterator[Dask]:
         process.wait()
 
 
-def test_two_workers_without_a_shared_disk(dask, tmp_path, monkeypatch):
+def test_two_workers_without_a_shared_disk(dask, tmp_path, monkeypatch, capfd):
     clones = [clone(tmp_path / name) for name in "ab"]
     workers = {dask.worker(folder).pid for folder in clones}
     monkeypatch.setattr(cache, "CACHE", tmp_path / "cache")
@@ -92,6 +92,14 @@ def test_two_workers_without_a_shared_disk(dask, tmp_path, monkeypatch):
         assert {key: done.value for key, done in found.items()} == {n: n for n in range(10)}
         ended = [process.pid for process in dask.started if process.poll() is not None]
         assert len(ended) == 1 and ended[0] in workers
+
+        # the scheduler is killed
+        todo = pool.run([Job(0, after, (0.0, 1)), Job(1, after, (600.0, 2))])
+        assert next(todo).value == 1
+        dask.started[0].kill()
+        with pytest.raises(ToolError, match=r"could not run a job \(.*\): do scheduler and "):
+            next(todo)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_workers_that_are_refused(dask, tmp_path):

@@ -2,6 +2,8 @@
 """Jobs on processes of this machine: order, failures, workers that die, and the end of it all."""
 
 import os
+import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import pytest
 
 from tools import cache, jobs, tasks
 from tools.cache import ROOT
+from tools.checkout import FOLDERS
 from tools.errors import LostError, ToolError, UnfitError
 from tools.jobs import Job, open_pool
 from tools.tasks import run_all
@@ -164,6 +167,18 @@ def test_products_of_workers_come_into_the_callers_cache(own_cache):
 def test_products_of_other_tools_are_refused(own_cache):
     with pytest.raises(UnfitError, match="another version of a tool that Squares runs: install"):
         tasks.contents(Squares(2), Squares(2, tool="2").key)
+    task = Squares(2)
+    assert task.key and "key" in vars(task)
+    assert "key" not in vars(pickle.loads(pickle.dumps(task)))  # a worker computes its own
+
+
+def test_there_is_no_other_pool():
+    """Whoever runs many things at once does it by `tools.jobs`."""
+    found = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")
+             if not path.name.startswith("test_")
+             and re.search(r"^\s*(from|import) (concurrent\b|joblib\b|multiprocessing (?!conn))",
+                           path.read_text(), re.M)]
+    assert found == [ROOT / "tools" / "jobs.py"]  # which has its pipes from there
 
 
 def test_a_task_that_cannot_be_read_is_a_failure(own_cache, monkeypatch):
