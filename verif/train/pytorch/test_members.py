@@ -7,6 +7,7 @@ pytest.importorskip("torch", reason="PyTorch is not installed: docs/training.md"
 
 from train.pytorch.convert import Conversion
 from train.pytorch.policy import FloatFormat, Policy, Role
+from train.study.costs import Cost, Estimate
 from train.study.datasets import Dataset, Part
 from train.study.packages import Package
 from train.study.run import Run
@@ -19,7 +20,7 @@ CASES = [
     Case(Run, {"task": "vowels", "policy": "luq"}),
 ]
 # what a call made, and what is written down once in the source
-RESULTS = {Conversion, Dataset, Part, FloatFormat, Package, Task}
+RESULTS = {Conversion, Cost, Dataset, Estimate, Part, FloatFormat, Package, Task}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.kind.__name__)
