@@ -139,8 +139,12 @@ class Estimate:
 
 
 def estimate(jobs: Iterable[Work], config: Config) -> Estimate:
-    """What these jobs cost, at least one, by layer in the order of their coming, and phase."""
+    """What these jobs cost, by layer in the order of their coming, and phase. ValueError for none.
+    """
     jobs = list(jobs)
+    if not jobs:
+        raise ValueError("no jobs to estimate: nothing of the model is rounded to four bits; use a "
+                         "policy whose operands are codes, such as tetra")
     costs: dict[tuple[str, str], Cost] = defaultdict(Cost)
     known: dict[Work, Cost] = {}
     for work in jobs:

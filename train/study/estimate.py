@@ -47,9 +47,10 @@ class Step:
 
     def __init__(self, name: str, how: str, batch: int | None = None):
         what = task(name)
-        what = dataclasses.replace(what, batch=batch or what.batch)
+        what = dataclasses.replace(what, batch=what.batch if batch is None else batch)
         data = what.load()
-        if what.batch > (most := what.examples(data.train)):
+        most = what.examples(data.train)
+        if not 1 <= what.batch <= most:
             raise ToolError(f"BATCH = {what.batch} is out of range: {name} has 1..{most} examples "
                             "to train")
         self.batch = what.batch
@@ -69,7 +70,8 @@ class Step:
         model(self.inputs).square().mean().backward()
 
     def estimate(self, config: Config) -> Estimate:
-        """What the step costs on a core of this configuration."""
+        """What the step costs on a core of this configuration; ValueError if the policy has no
+        codes, so that nothing runs there."""
         model = self.model()
         return estimate(record(model, config, lambda: self.run(model)), config)
 

@@ -17,6 +17,7 @@ from driver.verilated import RtlBackend  # noqa: E402
 from golden.config import Config, preset  # noqa: E402
 from golden.engine import GoldenBackend, Job  # noqa: E402
 from golden.formats import FP4_R2, FP4_R4, INT4_SYM, INT32, UINT4  # noqa: E402
+from tools.errors import ToolError  # noqa: E402
 from train.pytorch.convert import compute_with, convert, products  # noqa: E402
 from train.pytorch.execution import JobExecution  # noqa: E402
 from train.pytorch.policy import policy  # noqa: E402
@@ -85,6 +86,32 @@ def test_what_is_recorded_is_what_a_backend_gets(name):
     assert any(w.by_row for w in recorded) == (name == "tetra")
     grads = [[p.grad for p in each.parameters()] for each in (model, again)]
     assert all(torch.equal(*pair) for pair in zip(*grads, strict=True))
+
+
+def recorded_sizes(layer: nn.Module, x: torch.Tensor) -> dict[str, list[tuple[str, tuple]]]:
+    """Phase and size of the products of a layer, by part."""
+    model = nn.ModuleList([layer])
+    convert(model, policy("luq").but(edges=True))
+    found: dict[str, list] = {}
+
+    def run():
+        y = model[0](x)
+        (y if isinstance(y, torch.Tensor) else y[0]).sum().backward()
+
+    for each in record(model, preset("base"), run):
+        if each.phase != "quantise":
+            found.setdefault(each.layer, []).append((each.phase, tuple(each.size)))
+    return found
+
+
+def test_sizes_and_phases():
+    """Of 7 tokens, and of 2 steps of a batch of 7."""
+    assert recorded_sizes(nn.Linear(5, 6), torch.randn(7, 5)) == {
+        "0.product": [("fprop", (7, 6, 5)), ("dgrad", (5, 7, 6)), ("wgrad", (5, 6, 7))]}
+    assert recorded_sizes(nn.LSTM(3, 4), torch.randn(2, 7, 3)) == {
+        "0.inputs.0": [("fprop", (14, 16, 3)), ("dgrad", (3, 14, 16)), ("wgrad", (3, 16, 14))],
+        "0.states.0": [("fprop", (7, 16, 4))] * 2 + [("dgrad", (4, 7, 16))] * 2 + [
+            ("wgrad", (4, 16, 14))]}
 
 
 def test_recording_leaves_the_model_as_it_was():
@@ -226,23 +253,30 @@ def test_the_command(small, monkeypatch, capsys):
 
 
 def test_a_batch_that_is_not_there(small, monkeypatch, capsys):
+    with pytest.raises(ToolError, match=r"^BATCH = 0 is out of range: vowels has 1\.\.3 examples"):
+        Step("vowels", "tetra", 0)
     assert run(monkeypatch, "--task", "vowels", "--batch", "4") == 2
     assert capsys.readouterr().err == (
         "error: BATCH = 4 is out of range: vowels has 1..3 examples to train\n")
 
 
-def test_a_policy_without_codes_is_refused(monkeypatch, capsys):
+@pytest.mark.parametrize("name", ["fp32", "bf16"])
+def test_a_policy_without_codes_is_refused(small, monkeypatch, capsys, name):
     with pytest.raises(SystemExit) as exit:
-        run(monkeypatch, "--task", "vowels", "--policy", "bf16")
-    assert exit.value.code == 2 and "POLICY = 'bf16' is unknown" in capsys.readouterr().err
+        run(monkeypatch, "--task", "vowels", "--policy", name)
+    assert exit.value.code == 2 and f"POLICY = {name!r} is unknown" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"^no jobs to estimate: nothing of the model is rounded"):
+        Step("vowels", name, 2).estimate(preset("base"))
 
 
-@pytest.mark.parametrize("factor, code", [(1.0, 0), (1.03, 1)])
-def test_check_fails_beyond_two_percent(small, monkeypatch, capsys, factor, code):
+@pytest.mark.parametrize("factor, code", [(1.0, 0), (1.019, 0), (1.021, 1)])
+def test_check_fails_beyond_two_percent_in_one_phase(small, monkeypatch, capsys, factor, code):
     monkeypatch.setattr(program, "RtlBackend",
                         lambda config: RtlBackend(config, few_jobs=True))
     before = costs.alone
-    monkeypatch.setattr(costs, "alone", lambda config, size: round(factor * before(config, size)))
+    monkeypatch.setattr(costs, "alone", lambda config, size: before(config, size) * (
+        1 if size.k else factor))
     arguments = ("--task", "vowels", "--batch", "1", "--preset", "tiny", "--policy", "luq")
     assert run(monkeypatch, *arguments, "--check") == code
-    assert f"total: {factor - 1:+.2%}" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"quantise: {factor - 1:+.2%}" in out and "fprop: +0.00%" in out
