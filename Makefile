@@ -49,6 +49,8 @@ BLOCK ?=
 CASE ?=
 #: JOBS=1..1024: processes at once (regress, synth, synth-check, synth-verify, fpga)
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+#: SCHEDULER=tcp://host:port: a Dask scheduler whose workers do it (regress, synth, synth-check, synth-verify, fpga)
+SCHEDULER ?=
 #: QUICK=1: a subset (synth, fpga, random-check)
 QUICK ?=
 #: TESTS=paths, like verif/train, and WORKERS=1..1024 processes (test)
@@ -81,8 +83,8 @@ test: setup ## lint, then the whole test suite (TESTS=path for a part of it)
 
 regress: setup ## the long regression: BLOCK= CASE= SEEDS= SEED= JOBS= LENGTH=
 	@$(RUN) verif.regress --block=$(call quoted,$(BLOCK)) --seeds=$(call quoted,$(SEEDS)) \
-	  --jobs=$(call quoted,$(JOBS)) $(call given,CASE,case) $(call given,LENGTH,length) \
-	  $(call given,SEED,seed)
+	  --jobs=$(call quoted,$(JOBS)) --scheduler=$(call quoted,$(SCHEDULER)) $(call given,CASE,case) \
+	  $(call given,LENGTH,length) $(call given,SEED,seed)
 
 formal: setup ## prove stream rules, progress and absence of overflow: BLOCK=
 	@$(RUN) verif.formal --block=$(call quoted,$(BLOCK))
@@ -110,16 +112,19 @@ area: setup ## estimate what each block of PRESET= costs, to build/area/summary.
 	@$(RUN) synth.area --preset=$(call quoted,$(PRESET))
 
 synth: setup ## map every design to cells, time it, compare: to build/synth (QUICK=1: a subset)
-	@$(RUN) synth --jobs=$(call quoted,$(JOBS)) --quick=$(call quoted,$(QUICK))
+	@$(RUN) synth --jobs=$(call quoted,$(JOBS)) --scheduler=$(call quoted,$(SCHEDULER)) \
+	  --quick=$(call quoted,$(QUICK))
 
 synth-check: setup ## make synth QUICK=1, and fail if a density fell by more than 3 %
-	@$(RUN) synth --jobs=$(call quoted,$(JOBS)) --quick --check
+	@$(RUN) synth --jobs=$(call quoted,$(JOBS)) --scheduler=$(call quoted,$(SCHEDULER)) --quick --check
 
 synth-verify: setup ## prove mapped blocks equal to their RTL, run benches on gates: BLOCK=
-	@$(RUN) verif.gates --block=$(call quoted,$(BLOCK)) --jobs=$(call quoted,$(JOBS))
+	@$(RUN) verif.gates --block=$(call quoted,$(BLOCK)) --jobs=$(call quoted,$(JOBS)) \
+	  --scheduler=$(call quoted,$(SCHEDULER))
 
 fpga: setup ## the FPGA part of make synth alone: map, place and route, five seeds each (QUICK=1)
-	@$(RUN) synth --fpga --jobs=$(call quoted,$(JOBS)) --quick=$(call quoted,$(QUICK))
+	@$(RUN) synth --fpga --jobs=$(call quoted,$(JOBS)) --scheduler=$(call quoted,$(SCHEDULER)) \
+	  --quick=$(call quoted,$(QUICK))
 
 bench: setup ## measure speed and accuracy, to build/bench/summary.json
 	@$(RUN) train.bench

@@ -5,7 +5,6 @@
 """
 
 import json
-import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -31,10 +30,11 @@ from synth.fpga import report as fpga_report
 from synth.fpga.designs import fpga_designs, quick_fpga_designs
 from synth.fpga.sweep import fpga_sweep
 from synth.report import BOUNDS, SUBSET, render
-from tools.arguments import Parser, add_switch, processes
+from tools.arguments import Parser, add_switch, add_workers
 from tools.cache import ROOT
 from tools.console import open_console
 from tools.files import write_atomically
+from tools.jobs import Pool, open_pool
 
 STEPS = {"map": "mapping to {}", "time": "timing to {}", "energy": "simulating in {}",
          "lut": "mapping to {}", "place": "placing on {}"}
@@ -46,17 +46,18 @@ def main() -> int:
     parser = Parser("make synth", __doc__)
     add_switch(parser, "quick", "a few designs, a few recipes")
     parser.add_argument("--fpga", action="store_true", help="FPGAs only, no cell libraries")
-    parser.add_argument("--jobs", type=processes, default=os.cpu_count() or 1)
+    add_workers(parser)
     parser.add_argument("--check", action="store_true",
                         help=f"fail if a density fell by more than {TOLERANCE:.0%}")
     parser.add_argument("--update", action="store_true", help=f"write {FIGURES.name} anew")
     o = parser.parse_args()
     console = open_console()
     try:
-        if o.fpga:
-            return fpga_alone(o.quick, o.jobs, console)
-        outcomes, energies = run(o.quick, o.jobs, console)
-        fpga = run_fpga(o.quick, o.jobs, console)
+        with open_pool(o.jobs, o.scheduler) as pool:
+            if o.fpga:
+                return fpga_alone(o.quick, pool, console)
+            outcomes, energies = run(o.quick, pool, console)
+            fpga = run_fpga(o.quick, pool, console)
     except KeyboardInterrupt:
         print("\ninterrupted: the next run goes on from here", file=sys.stderr)
         return 130
@@ -68,7 +69,7 @@ def main() -> int:
     return compare(summary, "quick" if o.quick else "full", o.check, o.update)
 
 
-def run(quick: bool, workers: int, console: Console) -> tuple[dict[str, Outcome], Energies]:
+def run(quick: bool, pool: Pool, console: Console) -> tuple[dict[str, Outcome], Energies]:
     """The sweep of each library, then energy in the first, with a bar for each step."""
     plan = [(NANGATE45, quick_designs() if quick else designs(), QUICK if quick else SWEEP)]
     if not quick:
@@ -77,24 +78,24 @@ def run(quick: bool, workers: int, console: Console) -> tuple[dict[str, Outcome]
     with _bars(console) as bars:
         for library, chosen, recipes in plan:
             progress = _progress(bars, console, library.name)
-            outcomes[library.name] = sweep(chosen, recipes, library, workers, progress)
+            outcomes[library.name] = sweep(chosen, recipes, library, pool, progress)
             if not energies:
                 energies.append(measure(outcomes[library.name].points, recipes, library, quick,
-                                        workers, partial(progress, "energy")))
+                                        pool, partial(progress, "energy")))
     return outcomes, energies[0]
 
 
-def run_fpga(quick: bool, workers: int, console: Console) -> dict:
+def run_fpga(quick: bool, pool: Pool, console: Console) -> dict:
     """What summary.json holds under `fpga`, with a bar for each step."""
     with _bars(console) as bars:
         return {"quick": quick} | fpga_sweep(quick_fpga_designs() if quick else fpga_designs(),
-                                             workers, _progress(bars, console, "FPGAs"))
+                                             pool, _progress(bars, console, "FPGAs"))
 
 
-def fpga_alone(quick: bool, workers: int, console: Console) -> int:
+def fpga_alone(quick: bool, pool: Pool, console: Console) -> int:
     """`make fpga`: only that part of the summary is new; what else it holds stays."""
     known = known_summary(console)
-    fpga = run_fpga(quick, workers, console)
+    fpga = run_fpga(quick, pool, console)
     write(known | {"fpga": fpga})
     fpga_report.show(fpga, console)
     console.print(f"{(FOLDER / 'report.html').relative_to(ROOT)}", highlight=False)

@@ -5,6 +5,7 @@ A setting has one name at both doors, `make run SEED=3` and `--seed 3`; errors c
 """
 
 import argparse
+import os
 import re
 from collections.abc import Callable, Iterable
 
@@ -62,6 +63,22 @@ def switch(text: str) -> bool:
         raise argparse.ArgumentTypeError(
             f"{text!r} is neither on nor off: expected 1, or 0 or nothing")
     return text == "1"
+
+
+def address(text: str) -> str:
+    """tcp://host:port, or nothing."""
+    if text and not re.fullmatch(r"(tcp|tls)://([^\s/:]+|\[[0-9a-fA-F:]+\]):[0-9]{1,5}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no address: expected tcp://host:port, like "
+                                         "SCHEDULER=tcp://127.0.0.1:8786")
+    return text
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Declare `--jobs` and `--scheduler`: who runs what can be done at once, see `tools.jobs`."""
+    parser.add_argument("--jobs", type=processes, default=os.cpu_count() or 1,
+                        help="processes of this machine")
+    parser.add_argument("--scheduler", type=address, default="", metavar="tcp://HOST:PORT",
+                        help="of Dask, whose workers run the jobs instead")
 
 
 def add_switch(parser: argparse.ArgumentParser, name: str, text: str) -> None:

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tools.errors import ToolError
@@ -32,7 +32,7 @@ def digest(*parts: str | bytes) -> str:
     return total.hexdigest()[:20]
 
 
-def cached(kind: str, key: str, products: list[str], make: Callable[[Path], None]) -> Path:
+def cached(kind: str, key: str, products: Sequence[str], make: Callable[[Path], None]) -> Path:
     """The folder that holds `products`, made by `make(folder)` unless it is there and intact.
 
     Parameters
@@ -43,9 +43,9 @@ def cached(kind: str, key: str, products: list[str], make: Callable[[Path], None
 
     ToolError where the cache cannot be written or locked.
     """
+    if found := kept(kind, key, products):
+        return found
     folder = CACHE / f"{kind}-{key}"
-    if intact(folder, products):
-        return folder
     with locked(folder.with_suffix(".lock")):
         if intact(folder, products):  # another process made it meanwhile
             return folder
@@ -64,7 +64,13 @@ def cached(kind: str, key: str, products: list[str], make: Callable[[Path], None
     return folder
 
 
-def intact(folder: Path, products: list[str]) -> bool:
+def kept(kind: str, key: str, products: Sequence[str]) -> Path | None:
+    """The folder that `cached` has made, None if there is none that is intact."""
+    folder = CACHE / f"{kind}-{key}"
+    return folder if intact(folder, products) else None
+
+
+def intact(folder: Path, products: Sequence[str]) -> bool:
     """Whether the folder is complete and its products are what was sealed."""
     try:
         seal = json.loads((folder / SEAL).read_text())

@@ -8,11 +8,9 @@ simulates with delays, see `synth.energy.gates`).
 """
 
 import importlib.metadata
-import os
 import re
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,13 +21,14 @@ from golden.config import Config
 from hdl.emit.verilog import TOPS
 from hdl.library import Library
 from hdl.tile.multiplier import DigitMultiplier, Multiplier, OperandDecoder
-from synth.cells.asic import Netlist, jobs
+from synth.cells.asic import Netlist, mappings
 from synth.cells.designs import BOUNDARIES
 from synth.cells.libraries import LIBRARIES, NANGATE45, CellLibrary, MissingError
 from synth.cells.recipes import QUICK, SWEEP, Recipe
-from tools.arguments import Parser, one_of, processes
+from tools.arguments import Parser, add_workers, one_of
 from tools.cache import cached, digest
 from tools.console import open_console
+from tools.jobs import Job, open_pool
 from tools.yosys import yosys
 from verif.bench.benches import BENCHES, TINY
 from verif.bench.runner import Settings, simulate
@@ -64,12 +63,18 @@ class Check:
         rtl = Library()
         top = rtl.convert(self.block, self.config)
         netlist = Netlist(rtl.text, top, BOUNDARIES)
-        found = [replace(job, timed=False).run().netlist.read_text()
-                 for (job,) in jobs(netlist, [recipe], library).values()]
+        found = [replace(one, timed=False).run().verilog
+                 for (one,) in mappings(netlist, [recipe], library).values()]
         if self.bench:
             run_on_gates(self.bench, netlist.top, self.config, found, library)
         else:
             prove(netlist, found, library)
+
+
+def run_check(block: type[wiring.Component], config: Config, bench: str, recipe: Recipe,
+              library: CellLibrary) -> None:
+    """In a worker, where `Check` is not the program's: run one."""
+    Check(block, config, bench).run(recipe, library)
 
 
 def checks(block: str = "") -> list[Check]:
@@ -131,7 +136,7 @@ def run_on_gates(bench: str, top: str, config: Config, gates: list[str],
 def main() -> int:
     parser = Parser("make synth-verify", __doc__)
     parser.add_argument("--block", default="")
-    parser.add_argument("--jobs", type=processes, default=os.cpu_count() or 1)
+    add_workers(parser)
     parser.add_argument("--library", type=one_of(LIBRARIES), default=NANGATE45.name)
     parser.add_argument("--recipe", default=str(QUICK[0]), type=one_of([str(r) for r in SWEEP]),
                         help="as the report names it", metavar="NAME")
@@ -147,20 +152,16 @@ def main() -> int:
         return 2
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress, ThreadPoolExecutor(o.jobs) as pool:
+    with (Progress(*columns, console=console) as progress,
+          open_pool(o.jobs, o.scheduler) as pool):
         task = progress.add_task(f"netlists in {library.name}", total=len(todo))
-        futures = {pool.submit(check.run, recipe, library): check for check in todo}
-        try:
-            for future in as_completed(futures):
-                progress.advance(task)
-                error = future.exception()
-                failed += error is not None
-                console.print(f"{futures[future]}{': FAILED' if error else ''}", soft_wrap=True)
-                if error:
-                    console.print(str(error), style="red", markup=False, soft_wrap=True)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        for done in pool.run(Job(check, run_check, (check.block, check.config, check.bench, recipe,
+                                                    library)) for check in todo):
+            progress.advance(task)
+            failed += done.error is not None
+            console.print(f"{done.job.key}{': FAILED' if done.error else ''}", soft_wrap=True)
+            if done.error:
+                console.print(str(done.error), style="red", markup=False, soft_wrap=True)
     print(f"{len(todo) - failed} passed, {failed} failed")
     return 1 if failed else 0
 

@@ -6,11 +6,8 @@ met is counted and printed; from `ENOUGH` jobs on a bin that was not hit is a fa
 one line; its log is in build/regress.
 """
 
-import contextlib
-import signal
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -19,10 +16,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from golden.config import Config, preset
-from tools.arguments import MAX_SEED, Parser, integer, processes, seed
+from tools.arguments import MAX_SEED, Parser, add_workers, integer, seed
 from tools.cache import ROOT
 from tools.console import open_console
+from tools.errors import LostError
 from tools.files import write_atomically
+from tools.jobs import Job, Pool, open_pool
 from verif.bench.benches import BENCHES, run_bench
 from verif.bench.coverage import Coverage
 from verif.bench.stimuli import random_config
@@ -62,6 +61,13 @@ class Run:
         return (f"FAILED {self.block}, {brief(self.config)}, seed {self.seed}"
                 f"; repeat: make regress {self.settings} SEEDS=1"
                 f"; wave: make wave {self.settings}; log: {log}")
+
+    def keep_log(self, wrong: str) -> None:
+        """Write what is wrong; if nothing is, the log of an earlier run that failed goes."""
+        if wrong:
+            write_atomically(self.log, f"{self.failure()}\n{asdict(self)}\n{wrong}\n".encode())
+        else:
+            self.log.unlink(missing_ok=True)
 
 
 def brief(config: Config) -> str:
@@ -107,20 +113,17 @@ def runs(block: str, seeds: range, length: int, case: int | None = None) -> Iter
             yield from (Run(name, number, config, one, length) for number, config in numbered)
 
 
-def run_one(run: Run) -> tuple[bool, Coverage]:
-    """Whether it passes, and what it has met; a failing one leaves its log."""
-    coverage = Coverage()
+def run_one(block: str, case: int, seed: int, length: int) -> tuple[str, Coverage]:
+    """In a worker: what is wrong, "" if nothing is, and what the run has met."""
+    config, coverage = case_of(block, case, seed), Coverage()
     try:
-        if run.block == BINDING:
-            fuzz_engine(run.config, seed=run.seed, jobs=JOBS * run.length, coverage=coverage)
+        if block == BINDING:
+            fuzz_engine(config, seed=seed, jobs=JOBS * length, coverage=coverage)
         else:
-            run_bench(run.block, run.config, seed=run.seed, length=run.length)
+            run_bench(block, config, seed=seed, length=length)
     except (AssertionError, RuntimeError) as error:
-        text = f"{run.failure()}\n{asdict(run)}\n{type(error).__name__}: {error}\n"
-        write_atomically(run.log, text.encode())
-        return False, coverage
-    run.log.unlink(missing_ok=True)  # of an earlier run that failed
-    return True, coverage
+        return f"{type(error).__name__}: {error}", coverage
+    return "", coverage
 
 
 def uncovered(coverage: Coverage, jobs: int) -> list[str]:
@@ -128,38 +131,28 @@ def uncovered(coverage: Coverage, jobs: int) -> list[str]:
     return coverage.missed if jobs >= ENOUGH else []
 
 
-def _end(*_):
-    raise SystemExit(130)
-
-
-def _obey_interrupts() -> None:
-    """In each worker: Ctrl-C reaches all processes of the terminal, and only the first one is to
-    speak. SystemExit ends what the worker runs and the worker, without a traceback."""
-    signal.signal(signal.SIGINT, _end)
-
-
-def run_all(todo: list[Run], workers: int, title: str, console: Console
+def run_all(todo: list[Run], pool: Pool, title: str, console: Console
             ) -> tuple[list[Run], Coverage]:
     """What failed, and what was met; each failure is printed when it is known."""
     failed, coverage = [], Coverage()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                TimeElapsedColumn())
-    with (Progress(*columns, console=console) as progress,
-          ProcessPoolExecutor(workers, initializer=_obey_interrupts) as pool):
+    with Progress(*columns, console=console) as progress:
         task = progress.add_task(title, total=len(todo))
-        futures = {pool.submit(run_one, run): run for run in todo}
-        try:
-            for done in as_completed(futures):
-                progress.advance(task)
-                passed, met = done.result()
-                coverage.update(met)
-                if not passed:
-                    failed.append(futures[done])
-                    console.print(failed[-1].failure(), style="red", markup=False, soft_wrap=True)
-        except KeyboardInterrupt:
-            with contextlib.suppress(BaseException):  # workers that have ended already
-                pool.shutdown(cancel_futures=True)
-            raise
+        for done in pool.run(Job(run, run_one, (run.block, run.case, run.seed, run.length))
+                             for run in todo):
+            progress.advance(task)
+            if isinstance(done.error, LostError):
+                wrong, met = str(done.error), Coverage()
+            elif done.error:
+                raise done.error
+            else:
+                wrong, met = done.value
+            coverage.update(met)
+            done.job.key.keep_log(wrong)
+            if wrong:
+                failed.append(done.job.key)
+                console.print(failed[-1].failure(), style="red", markup=False, soft_wrap=True)
     return failed, coverage
 
 
@@ -169,7 +162,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--case", type=integer(0, MAX_CASE), help="one configuration of the block")
     parser.add_argument("--seeds", type=integer(1, MAX_SEEDS), default=10)
     parser.add_argument("--seed", type=seed, default=1, help="the first seed")
-    parser.add_argument("--jobs", type=processes, default=2)
+    add_workers(parser)
     parser.add_argument("--length", type=integer(1, MAX_LENGTH), default=5)
     o = parser.parse_args(arguments)
     console = open_console()
@@ -186,7 +179,8 @@ def main(arguments: list[str] | None = None) -> int:
     for run in fuzzed:
         console.print(f"{BINDING}, seed {run.seed}: {brief(run.config)}", soft_wrap=True)
     try:
-        failed, coverage = run_all(todo, o.jobs, f"seeds {o.seed}..{last}", console)
+        with open_pool(o.jobs, o.scheduler) as pool:
+            failed, coverage = run_all(todo, pool, f"seeds {o.seed}..{last}", console)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -13,12 +13,14 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 from synth.cells import sta
 from synth.cells.fanout import LIMIT, buffered
 from synth.cells.libraries import CellLibrary
 from synth.cells.recipes import CARRY_SAVE, Recipe, carry_save_widths, finish
-from tools.cache import cached, digest
+from tools.cache import digest
+from tools.tasks import Task
 from tools.yosys import yosys
 
 VERSION = "2"  # of what happens around the recipes, part of every key
@@ -101,7 +103,7 @@ class Netlist:
 
 
 @dataclass(frozen=True)
-class Job:
+class Mapping(Task):
     """One block, one recipe, one library: RTLIL in, cells, area and timing out.
 
     `timed` : whether the block is timed on its own, which needs all that is in it.
@@ -113,6 +115,11 @@ class Job:
     library: CellLibrary
     timed: bool
     clocked: bool
+    kind: ClassVar[str] = "asic"
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        return ("netlist.v", "stat.json", *(["period"] if self.timed else []))
 
     @cached_property
     def key(self) -> str:
@@ -125,10 +132,7 @@ class Job:
             importlib.metadata.version("pyosys"),
             *(sta.depends_on(self.library) if self.timed else ()))
 
-    def run(self) -> "MappedBlock":
-        """Map the block, or take what was mapped before; RuntimeError with the log's end."""
-        products = ["netlist.v", "stat.json", *(["period"] if self.timed else [])]
-        folder = cached("asic", self.key, products, self._make)
+    def read(self, folder: Path) -> "MappedBlock":
         text = (folder / "stat.json").read_text()
         stat = json.loads(text[text.index("{"):text.rindex("}") + 1])["modules"]
         cells = stat["\\" + self.name]["num_cells_by_type"]
@@ -139,7 +143,7 @@ class Job:
             sum(count for kind, count in cells.items() if kind in self.library.areas),
             float((folder / "period").read_text()) if self.timed else None)
 
-    def _make(self, folder: Path) -> None:
+    def make(self, folder: Path) -> None:
         (folder / "block.il").write_text(self.text)
         files = self.recipe.files(self.library, carry_save_widths(self.text))
         for name, text in files.items():
@@ -176,29 +180,52 @@ class MappedBlock:
     cells: int
     period: float | None
 
+    @cached_property
+    def verilog(self) -> str:
+        return self.netlist.read_text()
 
-def jobs(netlist: Netlist, recipes: list[Recipe], library: CellLibrary) -> dict[str, list[Job]]:
-    """For every block of a design the jobs that map it, one per recipe."""
+
+def mappings(netlist: Netlist, recipes: list[Recipe], library: CellLibrary,
+             ) -> dict[str, list[Mapping]]:
+    """What maps every block of a design, one per recipe."""
     found = {}
     for name in netlist.blocks:
         texts = {rows: netlist.block(name, rows) for rows in (False, True)}
         leaf = not any(netlist.below(name))
-        found[name] = [Job(name, texts[recipe.full_adders], recipe, library, leaf,
-                           netlist.clocked(name)) for recipe in recipes]
+        found[name] = [Mapping(name, texts[recipe.full_adders], recipe, library, leaf,
+                               netlist.clocked(name)) for recipe in recipes]
     return found
 
 
-def assembled_period(netlist: Netlist, blocks: list[MappedBlock], library: CellLibrary) -> float:
-    """Nanoseconds that the slowest path needs through a whole design of mapped blocks."""
-    if len(blocks) == 1 and blocks[0].period is not None:
-        return blocks[0].period
-    clocked = netlist.clocked(netlist.top)
-    key = digest(VERSION, netlist.top, *sta.depends_on(library),
-                 *(block.netlist.read_text() for block in blocks))
+@dataclass(frozen=True)
+class Timing(Task):
+    """A whole design of mapped blocks: their netlists in, nanoseconds out of its slowest path."""
 
-    def make(folder: Path) -> None:
-        period = sta.shortest_period([block.netlist for block in blocks], netlist.top, library,
-                                     clocked, folder)
+    top: str
+    netlists: tuple[str, ...]
+    library: CellLibrary
+    clocked: bool
+    kind: ClassVar[str] = "sta"
+    products: ClassVar[tuple[str, ...]] = ("period",)
+
+    @cached_property
+    def key(self) -> str:
+        return digest(VERSION, self.top, *sta.depends_on(self.library), *self.netlists)
+
+    def make(self, folder: Path) -> None:
+        paths = [folder / f"block{i}.v" for i in range(len(self.netlists))]
+        for path, text in zip(paths, self.netlists, strict=True):
+            path.write_text(text)
+        period = sta.shortest_period(paths, self.top, self.library, self.clocked, folder)
+        for path in paths:
+            path.unlink()
         (folder / "period").write_text(repr(period))
 
-    return float((cached("sta", key, ["period"], make) / "period").read_text())
+    def read(self, folder: Path) -> float:
+        return float((folder / "period").read_text())
+
+
+def timing(netlist: Netlist, blocks: list[MappedBlock], library: CellLibrary) -> Timing:
+    """What times a design of these blocks."""
+    return Timing(netlist.top, tuple(block.verilog for block in blocks), library,
+                  netlist.clocked(netlist.top))

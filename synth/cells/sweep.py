@@ -8,16 +8,17 @@ pace, the others are as small as that pace allows, and the most promising choice
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from synth.cells.asic import Job, MappedBlock, assembled_period, jobs
+from synth.cells.asic import MappedBlock, mappings, timing
 from synth.cells.designs import Design
 from synth.cells.libraries import CellLibrary, MissingError
 from synth.cells.recipes import Recipe
 from tools.cache import ROOT
 from tools.files import write_atomically
+from tools.jobs import Pool
+from tools.tasks import run_all
 
 FAILED = ROOT / "build" / "synth" / "failed"
 ASSEMBLED = ((100, 8), (10_000, 2))  # up to so many instances: choices timed whole
@@ -65,7 +66,7 @@ class Outcome:
     missing: list[str] = field(default_factory=list)
 
 
-def sweep(chosen: list[Design], recipes: list[Recipe], library: CellLibrary, workers: int,
+def sweep(chosen: list[Design], recipes: list[Recipe], library: CellLibrary, pool: Pool,
           progress: Callable[[str, int, int], None]) -> Outcome:
     """Points and failures of the designs in one library; `progress(what, done, of)` as they come.
 
@@ -74,34 +75,28 @@ def sweep(chosen: list[Design], recipes: list[Recipe], library: CellLibrary, wor
     outcome = Outcome()
     netlists = {design: design.netlist() for design in chosen}
     try:
-        todo = {design: jobs(netlists[design], recipes, library) for design in chosen}
-        unique = {job.key: job for design in todo.values() for per_block in design.values()
-                  for job in per_block}
+        todo = {design: mappings(netlists[design], recipes, library) for design in chosen}
+        unique = {one.key: one for design in todo.values() for per_block in design.values()
+                  for one in per_block}
     except MissingError as error:
         outcome.missing.append(str(error))
         return outcome
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            mapped = run_all(pool, unique, Job.run, lambda n: progress("map", n, len(unique)))
-            for design, per_block in todo.items():
-                for name, tried in per_block.items():
-                    outcome.failures += [
-                        failure(design, name, str(job.recipe), job.key, library, mapped[job.key])
-                        for job in tried if isinstance(mapped[job.key], Exception)]
-            plans = {}
-            for design, per_block in todo.items():
-                good = {name: [found for job in tried
-                               if isinstance(found := mapped[job.key], MappedBlock)]
-                        for name, tried in per_block.items()}
-                if all(good.values()):
-                    for i, choice in enumerate(choices(netlists[design].blocks, good)):
-                        plans[design, i] = (design, choice)
-            timed = run_all(pool, plans, lambda plan: assembled_period(
-                netlists[plan[0]], list(plan[1].values()), library),
-                lambda n: progress("time", n, len(plans)))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    mapped = run_all(pool, unique, lambda n: progress("map", n, len(unique)))
+    for design, per_block in todo.items():
+        for name, tried in per_block.items():
+            outcome.failures += [
+                failure(design, name, str(one.recipe), one.key, library, mapped[one.key])
+                for one in tried if isinstance(mapped[one.key], Exception)]
+    plans = {}
+    for design, per_block in todo.items():
+        good = {name: [found for one in tried if isinstance(found := mapped[one.key], MappedBlock)]
+                for name, tried in per_block.items()}
+        if all(good.values()):
+            for i, choice in enumerate(choices(netlists[design].blocks, good)):
+                plans[design, i] = (design, choice)
+    timed = time_all(pool, {key: (netlists[design], list(choice.values()))
+                            for key, (design, choice) in plans.items()}, library,
+                     lambda n: progress("time", n, len(plans)))
     for key, (design, choice) in plans.items():
         found = {name: str(block.recipe) for name, block in choice.items()}
         if isinstance(timed[key], Exception):
@@ -160,24 +155,19 @@ def pareto(options: Iterable[MappedBlock]) -> list[MappedBlock]:
     return kept
 
 
-def run_all(pool, tasks: dict, work: Callable, progress: Callable[[int], None]) -> dict:
-    """The result of every task, or the RuntimeError that it ended with."""
-    futures = {pool.submit(work, task): key for key, task in tasks.items()}
-    results = {}
-    for future in _as_completed(futures):
-        error = future.exception()
-        if error is not None and not isinstance(error, RuntimeError):
-            raise error
-        results[futures[future]] = error or future.result()
-        progress(len(results))
-    return results
+def time_all(pool: Pool, plans: dict, library: CellLibrary, progress: Callable[[int], None],
+             ) -> dict:
+    """The period of every plan, a netlist and its blocks, or the RuntimeError that it ended with.
 
-
-def _as_completed(futures) -> Iterator:
-    waiting = set(futures)
-    while waiting:
-        done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-        yield from done
+    A single block that was timed on its own has that period.
+    """
+    known = {key: blocks[0].period for key, (_, blocks) in plans.items()
+             if len(blocks) == 1 and blocks[0].period is not None}
+    for n in range(len(known)):
+        progress(n + 1)
+    return known | run_all(pool, {key: timing(netlist, blocks, library)
+                                  for key, (netlist, blocks) in plans.items() if key not in known},
+                           lambda n: progress(len(known) + n))
 
 
 def failure(design: Design, block: str, recipe: str, key: str, library: CellLibrary,

@@ -29,7 +29,8 @@ class Bench:
     -------
     netlist, recipes : what is simulated, and which recipe maps each of its blocks.
     vectors : inputs of each cycle. start : the first cycle that counts.
-    check : of the outputs of all cycles, raises RuntimeError. macs : per cycle.
+    check : of the outputs of all cycles, raises RuntimeError; a worker may run it. macs : per
+        cycle.
     """
 
     netlist: Netlist
@@ -38,6 +39,46 @@ class Bench:
     start: int
     check: Callable[[list[dict[str, int | None]]], None]
     macs: int
+
+
+@dataclass(frozen=True)
+class TileCheck:
+    """Of a tile's outputs: the rows that leave, in order, and that nothing overflows.
+
+    Members
+    -------
+    config : of the tile. ready : whether a row may leave, by cycle. expected : all rows, of which
+    `least` must have left behind those of the first block.
+    """
+
+    config: Config
+    ready: list[bool]
+    expected: list[list[int]]
+    least: int
+
+    def __call__(self, outputs: list[dict[str, int | None]]) -> None:
+        layout, first = row_layout(self.config), self.config.rows
+        found = [outs["o_payload"] for outs, ready in zip(
+            outputs[RESET:], self.ready[RESET:], strict=True) if outs["o_valid"] and ready]
+        # the drain registers of the first block held what they woke up with
+        values = [None if row is None else
+                  [layout.from_bits(row).values[c] for c in range(self.config.cols)]
+                  for row in found[first:]]
+        _compare("row", values, self.expected[first:], self.least)
+        if any(outs["overflow"] for outs in outputs[RESET + WARM_UP:]):
+            raise RuntimeError("simulated cells: an accumulator overflows")
+
+
+@dataclass(frozen=True)
+class MacCheck:
+    """Of a baseline's outputs: the sums, `latency` cycles behind their operands."""
+
+    latency: int
+    expected: list[int]
+
+    def __call__(self, outputs: list[dict[str, int | None]]) -> None:
+        found = [outs["acc"] for outs in outputs[self.latency:]]
+        _compare("sum", found, self.expected, len(found))
 
 
 def tile_bench(config: Config, columns: int, gemm: Gemm, recipes: dict[str, str],
@@ -68,18 +109,9 @@ def tile_bench(config: Config, columns: int, gemm: Gemm, recipes: dict[str, str]
                     np.hstack([beat.b[:columns] for beat in stream[start:end + 1]]),
                     gemm.b_fmt).tolist()]
 
-    def check(outputs):
-        rows = row_layout(cut)
-        found = [outs["o_payload"] for outs, ins in zip(
-            outputs[RESET:], vectors[RESET:], strict=True) if outs["o_valid"] and ins["o_ready"]]
-        # the drain registers of the first block held what they woke up with
-        values = [None if row is None else [rows.from_bits(row).values[c] for c in range(columns)]
-                  for row in found[cut.rows:]]
-        due = len(stream) - MacTile.latency(cut) - cut.rows
-        _compare("row", values, expected[cut.rows:], sum(end <= due for end in ends[1:]) * cut.rows)
-        if any(outs["overflow"] for outs in outputs[RESET + WARM_UP:]):
-            raise RuntimeError("simulated cells: an accumulator overflows")
-
+    due = len(stream) - MacTile.latency(cut) - cut.rows
+    check = TileCheck(cut, [bool(vector["o_ready"]) for vector in vectors], expected,
+                      sum(end <= due for end in ends[1:]) * cut.rows)
     return Bench(Netlist(library.text, top, BOUNDARIES), recipes, vectors, RESET + WARM_UP, check,
                  cut.macs_per_cycle)
 
@@ -110,10 +142,7 @@ def mac_bench(mac: wiring.Component, netlist: Netlist, config: Config, gemm: Gem
                         "enable": 1, "first": int(k == 0)})
         expected.append(totals[m, n] & 2 ** width["acc"] - 1)
 
-    def check(outputs):
-        found = [outs["acc"] for outs in outputs[mac.latency:]]
-        _compare("sum", found, expected, len(found))
-
+    check = MacCheck(mac.latency, expected)
     return Bench(netlist, recipes, vectors, WARM_UP, check, 1)
 
 

@@ -12,14 +12,14 @@ energy of its mean register.
 
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 from golden.config import PRESETS
 from synth.cells import sta
-from synth.cells.asic import jobs
+from synth.cells.asic import Mapping, mappings
 from synth.cells.designs import GEMMS, component, grid
 from synth.cells.libraries import CellLibrary, MissingError
 from synth.cells.recipes import Recipe
@@ -30,7 +30,9 @@ from synth.energy import power as models
 from synth.energy.benches import Bench, mac_bench, tile_bench
 from synth.energy.operands import Gemm, gemms
 from synth.energy.power import Power, power
-from tools.cache import cached, digest
+from tools.cache import digest
+from tools.jobs import Pool
+from tools.tasks import Task, run_all
 
 COLUMNS = (1, 2)  # of the tiles that are simulated
 CYCLES = {"tile": 256, "mac": 2048}  # counted
@@ -57,27 +59,39 @@ class Run:
     glitches: bool = True
 
     @cached_property
-    def netlists(self) -> list[Path]:
-        """The mapped blocks."""
-        return [job.run().netlist
-                for name, tried in jobs(self.bench.netlist, list(self.recipes),
-                                        self.library).items()
-                for job in tried if str(job.recipe) == self.bench.recipes[name]]
+    def mappings(self) -> list[Mapping]:
+        """What makes its blocks."""
+        return [one for name, tried in mappings(self.bench.netlist, list(self.recipes),
+                                                self.library).items()
+                for one in tried if str(one.recipe) == self.bench.recipes[name]]
 
-    def measure(self) -> Measured:
-        """Simulate, or take what was measured before; RuntimeError where results are wrong."""
-        key = digest(
-            *(path.read_text() for path in self.netlists), repr(self.bench.vectors),
+
+@dataclass(frozen=True, eq=False)
+class Simulation(Task):
+    """A run with the netlists of its blocks; a wrong result is a RuntimeError."""
+
+    bench: Bench
+    netlists: tuple[str, ...]
+    period: float
+    library: CellLibrary
+    glitches: bool
+    kind: ClassVar[str] = "energy"
+    products: ClassVar[tuple[str, ...]] = ("power.json",)
+
+    @cached_property
+    def key(self) -> str:
+        return digest(
+            *self.netlists, repr(self.bench.vectors),
             repr((self.bench.start, self.period, self.glitches, self.library)),
             self.library.digest, self.library.models.read_bytes(), sta.version(), gates.version(),
             *(Path(module.__file__).read_bytes() for module in (gates, gates.vcd, models, benches)))
-        found = json.loads((cached("energy", key, ["power.json"], self._make)
-                            / "power.json").read_text())
-        return Measured(Power(**found["power"]), self.period, found["flip_flops"])
 
-    def _make(self, folder: Path) -> None:
+    def make(self, folder: Path) -> None:
         bench, library = self.bench, self.library
-        flat = gates.flatten(self.netlists, bench.netlist.top, library, folder)
+        paths = [folder / f"block{i}.v" for i in range(len(self.netlists))]
+        for path, text in zip(paths, self.netlists, strict=True):
+            path.write_text(text)
+        flat = gates.flatten(paths, bench.netlist.top, library, folder)
         gates.write_sdf(flat, library, folder)
         outputs, active = gates.simulate(
             flat, bench.vectors, self.period, bench.start, library, folder, self.glitches)
@@ -88,6 +102,23 @@ class Run:
                      if library.clock_pin in pins and cell not in library.clock_gates]
         (folder / "power.json").write_text(
             json.dumps({"power": asdict(drawn), "flip_flops": len(registers)}))
+
+    def read(self, folder: Path) -> Measured:
+        found = json.loads((folder / "power.json").read_text())
+        return Measured(Power(**found["power"]), self.period, found["flip_flops"])
+
+
+def simulate_all(pool: Pool, runs: list[Run], progress: Callable[[int, int], None],
+                 ) -> dict[Run, Measured | RuntimeError]:
+    """What every run measures; their blocks, which few of them have alone, are mapped before."""
+    mapped = run_all(pool, {one.key: one for run in runs for one in run.mappings}, lambda n: None)
+    blocks = {run: [mapped[one.key] for one in run.mappings] for run in runs}
+    failed = {run: error for run, found in blocks.items() for error in found
+              if isinstance(error, RuntimeError)}
+    todo = {run: Simulation(run.bench, tuple(block.verilog for block in found), run.period,
+                            run.library, run.glitches)
+            for run, found in blocks.items() if run not in failed}
+    return failed | run_all(pool, todo, lambda n: progress(len(failed) + n, len(runs)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +189,7 @@ class Energies:
 
 
 def measure(points: list[Point], recipes: list[Recipe], library: CellLibrary, quick: bool,
-            workers: int, progress: Callable[[int, int], None]) -> Energies:
+            pool: Pool, progress: Callable[[int, int], None]) -> Energies:
     """Energies of the headline's tile and of the baselines, each at its densest point.
 
     Quick: only of the baselines that the headline may compare with, fewer cycles, and glitches not
@@ -174,19 +205,7 @@ def measure(points: list[Point], recipes: list[Recipe], library: CellLibrary, qu
     operands = gemms() if chosen else {}
     todo = [plan for point in chosen for plan in plans(point, operands, recipes, library, quick)]
     runs = [run for plan in todo for run in (*plan.runs, *plan.quiet)]
-    measured: dict[Run, Measured | RuntimeError] = {}
-    with ThreadPoolExecutor(workers) as pool:
-        futures = {pool.submit(run.measure): run for run in runs}
-        try:
-            for future in as_completed(futures):
-                error = future.exception()
-                if error is not None and not isinstance(error, RuntimeError):
-                    raise error
-                measured[futures[future]] = error or future.result()
-                progress(len(measured), len(runs))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    measured = simulate_all(pool, runs, progress)
     for point in chosen:
         per_gemm = {}
         for plan in (plan for plan in todo if plan.point is point):

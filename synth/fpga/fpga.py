@@ -16,9 +16,11 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from statistics import median
+from typing import ClassVar
 
 from synth.cells.libraries import MissingError
-from tools.cache import cached, digest
+from tools.cache import digest
+from tools.tasks import Task
 from tools.yosys import yosys
 
 VERSION = "1"  # of what happens around the commands, part of every key
@@ -113,20 +115,22 @@ def tool(name: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Mapped:
-    """A design in look-up tables: where its netlist is, and its cells by type."""
+    """A design in look-up tables: its netlist, as JSON, and its cells by type."""
 
-    netlist: Path
+    netlist: str
     cells: dict[str, int]
 
 
 @dataclass(frozen=True)
-class Mapping:
+class Mapping(Task):
     """One design for one device: RTLIL in, netlist out."""
 
     text: str
     top: str
     device: Device
     dsp: bool
+    kind: ClassVar[str] = "fpga-map"
+    products: ClassVar[tuple[str, ...]] = ("netlist.json", "stat.json")
 
     @cached_property
     def key(self) -> str:
@@ -134,14 +138,12 @@ class Mapping:
         text = re.sub(r"^\s*attribute \\src [^\n]*\n", "", self.text, flags=re.M)
         return digest(VERSION, text, *commands, importlib.metadata.version("pyosys"))
 
-    def run(self) -> Mapped:
-        """Map the design, or take what was mapped before; RuntimeError with the log's end."""
-        folder = cached("fpga-map", self.key, ["netlist.json", "stat.json"], self._make)
+    def read(self, folder: Path) -> Mapped:
         text = (folder / "stat.json").read_text()
         stat = json.loads(text[text.index("{"):text.rindex("}") + 1])
-        return Mapped(folder / "netlist.json", stat["design"]["num_cells_by_type"])
+        return Mapped((folder / "netlist.json").read_text(), stat["design"]["num_cells_by_type"])
 
-    def _make(self, folder: Path) -> None:
+    def make(self, folder: Path) -> None:
         source = folder / "design.il"
         source.write_text(self.text)
         yosys(self.device.commands(source, folder, self.top, self.dsp))
@@ -160,39 +162,40 @@ class TooLargeError(RuntimeError):
     """A design that the device has no room for; `used` : as of `Placed`."""
 
     def __init__(self, message: str, used: dict[str, tuple[int, int]]):
-        super().__init__(message)
+        super().__init__(message, used)  # both, or it cannot be pickled
         self.used = used
+
+    def __str__(self):
+        return self.args[0]
 
 
 @dataclass(frozen=True)
-class Placement:
+class Placement(Task):
     """One netlist, one seed."""
 
-    netlist: Path
+    netlist: str
     device: Device
     seed: int
+    kind: ClassVar[str] = "fpga-place"
+    products: ClassVar[tuple[str, ...]] = ("report.json",)
 
     @cached_property
     def key(self) -> str:
         version = tool(self.device.tool)[1]
-        return digest(VERSION, self.netlist.read_bytes(), *self._arguments, version)
+        return digest(VERSION, self.netlist, *self._arguments, version)
 
     @property
     def _arguments(self) -> list[str]:
         return [*self.device.arguments, "--freq", str(self.device.target), "--seed",
                 str(self.seed), "--timing-allow-fail", "--report", "report.json", "--log", "log"]
 
-    def run(self) -> Placed:
-        """Place and route, or take what was done before.
-
-        TooLargeError if the device is too small, RuntimeError with the log's end if it fails.
-        """
-        folder = cached("fpga-place", self.key, ["report.json"], self._make)
+    def read(self, folder: Path) -> Placed:
         return parse_report((folder / "report.json").read_text(), self.device)
 
-    def _make(self, folder: Path) -> None:
+    def make(self, folder: Path) -> None:
+        """TooLargeError if the device is too small, RuntimeError with the log's end if it fails."""
         # the packaged tool runs in a sandbox that starts at the working directory
-        shutil.copy(self.netlist, folder / "netlist.json")
+        (folder / "netlist.json").write_text(self.netlist)
         try:
             done = subprocess.run(
                 [tool(self.device.tool)[0], "--json", "netlist.json", *self._arguments, "--quiet"],

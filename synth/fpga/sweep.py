@@ -2,10 +2,9 @@
 """Every FPGA design mapped, then placed and routed once per seed; to build/synth/summary.json."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from synth.cells.libraries import MissingError
-from synth.cells.sweep import keep_log, run_all
+from synth.cells.sweep import keep_log
 from synth.fpga.designs import FpgaDesign
 from synth.fpga.fpga import (
     SEEDS,
@@ -17,9 +16,11 @@ from synth.fpga.fpga import (
     summary_of,
     tool,
 )
+from tools.jobs import Pool
+from tools.tasks import run_all
 
 
-def fpga_sweep(designs: list[FpgaDesign], workers: int,
+def fpga_sweep(designs: list[FpgaDesign], pool: Pool,
                progress: Callable[[str, int, int], None]) -> dict:
     """What summary.json holds under `fpga`; `progress(what, done, of)` as it comes.
 
@@ -33,26 +34,21 @@ def fpga_sweep(designs: list[FpgaDesign], workers: int,
         except MissingError as error:
             missing.append(str(error))
     failures: list[dict] = []
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            mapped = run_all(pool, {d: d for d in designs}, lambda d: d.mapping().run(),
-                             lambda n: progress("lut", n, len(designs)))
-            wanted = {(d, seed): Placement(mapped[d].netlist, d.device, seed)
-                      for d in designs for seed in SEEDS
-                      if d.place and d.device.tool in tools and isinstance(mapped[d], Mapped)}
-            # the first seed tells what is too large: the others need not be tried
-            firsts = {key: job for key, job in wanted.items() if key[1] == SEEDS[0]}
-            placed = run_all(pool, firsts, Placement.run,
-                             lambda n: progress("place", n, len(wanted)))
-            hopeless = {d for (d, _), found in placed.items() if isinstance(found, TooLargeError)}
-            others = {key: job for key, job in wanted.items()
-                      if key not in firsts and key[0] not in hopeless}
-            known = len(wanted) - len(others)
-            placed |= run_all(pool, others, Placement.run,
-                              lambda n: progress("place", known + n, len(wanted)))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    mapped = run_all(pool, {design: design.mapping() for design in designs},
+                     lambda n: progress("lut", n, len(designs)))
+    wanted = {(design, seed): Placement(mapped[design].netlist, design.device, seed)
+              for design in designs for seed in SEEDS
+              if design.place and design.device.tool in tools
+              and isinstance(mapped[design], Mapped)}
+    # the first seed tells what is too large: the others need not be tried
+    firsts = {key: one for key, one in wanted.items() if key[1] == SEEDS[0]}
+    placed = run_all(pool, firsts, lambda n: progress("place", n, len(wanted)))
+    hopeless = {design for (design, _), found in placed.items()
+                if isinstance(found, TooLargeError)}
+    others = {key: one for key, one in wanted.items()
+              if key not in firsts and key[0] not in hopeless}
+    known = len(wanted) - len(others)
+    placed |= run_all(pool, others, lambda n: progress("place", known + n, len(wanted)))
     rows = []
     for design in designs:
         if isinstance(mapped[design], Exception):

@@ -14,6 +14,7 @@ from train.pytorch.layers import Conv2d4, Linear4
 from train.pytorch.policy import Policy, policy
 from train.pytorch.product import Product
 from train.pytorch.recurrent import GRU4, LSTM4
+from train.pytorch.rivals import as_rival
 
 LAYERS: dict[type[nn.Module], Any] = {
     nn.Linear: Linear4, nn.Conv2d: Conv2d4, nn.LSTM: LSTM4, nn.GRU: GRU4,
@@ -57,7 +58,7 @@ def convert(model: nn.Module, how: Policy | str = "tetra", *, filter: Filter | N
     how = policy(how) if isinstance(how, str) else checks.as_instance("how", how, Policy)
     checks.as_instance("model", model, nn.Module)
     seed = checks.as_integer("seed", seed, 0, 2**32 - 1)
-    execution = TorchExecution() if execution is None else as_execution(execution)
+    execution = TorchExecution() if execution is None else as_execution(execution, how)
     able = [name for name, layer in model.named_modules() if type(layer) in LAYERS]
     if type(model) in LAYERS:
         raise ValueError(f"the model is a single {type(model).__name__}: put it into an "
@@ -103,6 +104,7 @@ def _converted(layer: nn.Module, name: str, how: Policy, seed: int,
     """The four-bit twin of a layer, with its parameters; the layer itself stays as it is."""
     def make(part: str, rows: int, kind=Product, policy: Policy = how) -> Product:
         where = f"{name}.{part}".strip(".")
+        kind = kind if policy.rival is None else as_rival(kind)
         product = kind(policy, where, derived(seed, *where.encode()), rows, execution)
         return product.to(next(layer.parameters()).device)
 
@@ -124,11 +126,15 @@ def _swap(model: nn.Module, chosen: dict[nn.Module, nn.Module]) -> None:
                 module.enable_nested_tensor = module.use_nested_tensor = False
 
 
-def as_execution(value: Any) -> Execution:
-    """`value` if it rounds and multiplies, ValueError otherwise."""
+def as_execution(value: Any, *policies: Policy) -> Execution:
+    """`value` if it rounds and multiplies, and has what the policies need; ValueError otherwise."""
     if not all(callable(getattr(value, name, None)) for name in ("quantise", "multiply")):
         raise ValueError(f"execution = {checks.shown(value)}: expected a TorchExecution or a "
                          "JobExecution")
+    for how in policies:
+        if how.emulated and not isinstance(value, TorchExecution):
+            raise ValueError(f"execution = {type(value).__name__} with policy {how.name}: no core "
+                             "computes it; use a TorchExecution, which emulates it")
     return value
 
 
@@ -140,9 +146,9 @@ def products(model: nn.Module) -> dict[str, Product]:
 def compute_with(model: nn.Module, execution: Execution) -> None:
     """Let another execution compute; the bits stay the same. ValueError for a model of which
     nothing is converted."""
-    as_execution(execution)
     found = products(model)
     if not found:
         raise ValueError(f"a {type(model).__name__} of which nothing is converted: call convert")
+    as_execution(execution, *(product.policy for product in found.values()))
     for product in found.values():
         product.execution = execution

@@ -7,6 +7,7 @@ with a scale per row is a job per row, and row r takes the seed r places behind 
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -19,7 +20,7 @@ from golden.engine import Backend, Job, as_backend
 from golden.formats import Format, IntFormat, LogFormat, Phase
 from golden.gemm import mac_values
 from golden.rescale import Rescale
-from train.pytorch import kernels
+from train.pytorch import kernels, native
 
 CHUNK = 1 << 17  # elements that are rounded at once: enough for two threads, few enough for a cache
 
@@ -77,8 +78,13 @@ def derived(*numbers: int) -> int:
     """A seed for what these numbers name, such as (run, layer, role, step)."""
     seed = 0
     for number in numbers:
-        seed = int(random_words.block(seed, int(number) % 2**random_words.WIDTH)[0])
+        seed = _next_seed(seed, int(number) % 2**random_words.WIDTH)
     return seed
+
+
+@lru_cache(1 << 12)  # names begin alike
+def _next_seed(seed: int, number: int) -> int:
+    return int(random_words.block(seed, number)[0])
 
 
 class Piece(NamedTuple):
@@ -127,13 +133,19 @@ def parts(size: tuple[int, int, int], a_fmt: IntFormat, b_fmt: Format,
 class TorchExecution:
     """Torch kernels, on the device of their tensors.
 
-    `config` is the core that is computed like: which lane rounds what, and how long a job may be.
+    Parameters
+    ----------
+    config : the core that is computed like: which lane rounds what, and how long a job may be.
+    native : whether compiled code rounds where a compiler is found, the same bits in one pass.
     """
 
-    def __init__(self, config: Config | None = None):
+    def __init__(self, config: Config | None = None, *, native: bool = True):
         self.config = checks.as_instance("config", config or preset("base"), Config)
+        self.native = checks.as_flag("native", native)
 
     def quantise(self, x: torch.Tensor, to: Encoding) -> Rounded:
+        if self.native and native.has(to.fmt) and native.library(x.device.type) is not None:
+            return self._quantise_natively(x, to)
         values = torch.empty(x.shape, dtype=torch.float32, device=x.device)
         integer = isinstance(to.fmt, IntFormat)
         inside = torch.empty(x.shape, dtype=torch.bool, device=x.device) if integer else None
@@ -149,6 +161,20 @@ class TorchExecution:
                 if inside is not None and isinstance(to.fmt, IntFormat):
                     inside[rows] = (y > to.fmt.lo) & (y < to.fmt.hi)
         return Rounded(values, inside)
+
+    def _quantise_natively(self, x: torch.Tensor, to: Encoding) -> Rounded:
+        x = x.float().contiguous()
+        found = Rounded(torch.empty_like(x), torch.empty_like(x, dtype=torch.bool) if isinstance(
+            to.fmt, IntFormat) else None)
+        by_row = to.scale.ndim == 1
+        # of rows with scales of their own, the piece of row 0, from whose seed theirs follow
+        for piece in pieces((1 if by_row else len(x), x.shape[1]), to, self.config):
+            rows = slice(None) if by_row else piece.rows
+            here = (rows, piece.columns)
+            native.round_piece(x[here], to.fmt, to.phase, to.bits, to.scale, piece.seed,
+                               self.config, found.values[here],
+                               None if found.inside is None else found.inside[here])
+        return found
 
     def multiply(self, a, a_fmt: IntFormat, b, b_fmt: Format, phase: str) -> torch.Tensor:
         return kernels.multiply(a, a_fmt, b, b_fmt)

@@ -8,6 +8,7 @@ exactly, so that neither the order of sums nor a fused operation can change a bi
 
 import torch
 
+from golden import logfp4
 from golden.formats import Format, IntFormat, LogFormat, Phase, max_product
 from golden.random_words import (
     BLOCK_LANES,
@@ -18,6 +19,8 @@ from golden.random_words import (
     WORD_BITS,
     round_constant,
 )
+from golden.statistics import Statistics
+from train.pytorch.policy import EmulatedLog
 
 MANTISSA_BITS, BIAS = 52, 1023  # of float64
 EXACT_FLOAT32 = 2**24  # float32 holds every integer up to this
@@ -32,7 +35,7 @@ def fixed(x: torch.Tensor, bits: int) -> torch.Tensor:
     return y.round_()
 
 
-def encode(y: torch.Tensor, fmt: Format, phase: Phase = Phase.EVEN,
+def encode(y: torch.Tensor, fmt: Format | EmulatedLog, phase: Phase = Phase.EVEN,
            words: torch.Tensor | None = None) -> torch.Tensor:
     """Values of the codes of y, in MAC units, float32 of y's shape.
 
@@ -43,6 +46,8 @@ def encode(y: torch.Tensor, fmt: Format, phase: Phase = Phase.EVEN,
     """
     if isinstance(fmt, LogFormat):
         return _encode_log(y, fmt, phase, words)
+    if isinstance(fmt, EmulatedLog):
+        return _encode_any_log(y, fmt, words)
     return _encode_int(y, fmt, words)
 
 
@@ -57,7 +62,7 @@ def _encode_int(y, fmt: IntFormat, words) -> torch.Tensor:
 
 def _encode_log(y, fmt: LogFormat, phase: Phase, words) -> torch.Tensor:
     k, top = fmt.log2_radix, LogFormat.LEVELS
-    lowest = 6 - (top - 1) * k - (k // 2 if phase == Phase.ODD else 0)  # log2 of it
+    lowest = lowest_level(fmt, phase)
     magnitude = y.abs()
     bits = magnitude.view(torch.int64)
     if words is None:
@@ -79,6 +84,33 @@ def _encode_log(y, fmt: LogFormat, phase: Phase, words) -> torch.Tensor:
     nothing = c == 0
     value = c.sub_(1).mul_(k).add_(127).bitwise_left_shift_(23).int().view(torch.float32)
     return value.masked_fill_(nothing, 0).mul_(y.sign())
+
+
+def lowest_level(fmt: LogFormat, phase: Phase) -> int:
+    """log2 of the lowest level, in MAC units of the even phase."""
+    k = fmt.log2_radix
+    return 6 - (LogFormat.LEVELS - 1) * k - (k // 2 if phase == Phase.ODD else 0)
+
+
+def _encode_any_log(y, fmt: EmulatedLog, words) -> torch.Tensor:
+    """By comparison with the levels, which a radix that is no power of two takes."""
+    magnitude = y.abs()
+    if words is None:
+        c = torch.bucketize(magnitude, _like(y, logfp4.boundaries(fmt.radix)), right=True)
+    else:
+        level = _like(y, logfp4.levels(fmt.radix))
+        lower = torch.bucketize(magnitude, level, right=True).sub_(1).clamp_(max=level.numel() - 2)
+        gap = level.diff()[lower]
+        above = (magnitude - level[lower]).minimum(gap)
+        coarse = _threshold(words >> WORD_BITS - COARSE_BITS, COARSE_BITS)
+        word = torch.where(lower == 0, _threshold(words, WORD_BITS), coarse)
+        c = lower + (word * gap < above)
+    values = [0.0] + [float(fmt.radix) ** n for n in range(LogFormat.LEVELS)]
+    return torch.tensor(values, device=y.device)[c].mul_(y.sign())
+
+
+def _like(y: torch.Tensor, values) -> torch.Tensor:
+    return torch.from_numpy(values).to(y)
 
 
 def _threshold(words: torch.Tensor, bits: int) -> torch.Tensor:
@@ -117,6 +149,18 @@ def _signed(pattern: int) -> int:
 def as_int32(pattern: torch.Tensor) -> torch.Tensor:
     """The 32-bit patterns of int64 numbers, int32."""
     return (pattern + 2 ** (WIDTH - 1)).remainder(2**WIDTH).sub(2 ** (WIDTH - 1)).int()
+
+
+def moments(x: torch.Tensor, bits: int) -> Statistics:
+    """Of `fixed(x, bits)`, whose magnitudes are at most 2**30: what SAWB looks at."""
+    integers = fixed(x, bits).long()
+    magnitude = integers.abs()
+    high, low = magnitude >> 15, magnitude & 2**15 - 1  # so that no sum of squares leaves int64
+    least, greatest, largest, total, *squares = torch.stack([
+        integers.min(), integers.max(), magnitude.max(), magnitude.sum(), (high * high).sum(),
+        (high * low).sum(), (low * low).sum()]).tolist()
+    return Statistics(x.numel(), least, greatest, largest, total,
+                      (squares[0] << 30) + (squares[1] << 16) + squares[2])
 
 
 def multiply(a: torch.Tensor, a_fmt: IntFormat, b: torch.Tensor, b_fmt: Format) -> torch.Tensor:

@@ -24,8 +24,24 @@ class FloatFormat:
     name: str
 
 
+@dataclass(frozen=True)
+class EmulatedLog:
+    """A log format of a radix that no core has, its seven levels below the same top as a
+    `LogFormat`'s: to measure that another radix is worse, with products in float32."""
+
+    name: str
+    radix: int
+
+    hi = LogFormat.TOP
+
+    def unit(self, phase: Phase = Phase.EVEN) -> float:
+        """Value of the lowest level for a tensor of scale 1; it has no other phase."""
+        return self.hi / self.radix ** (LogFormat.LEVELS - 1)
+
+
 FP32, BF16 = FloatFormat("FP32"), FloatFormat("BF16")
-ROLE_FORMATS = {f.name: f for f in (INT4, INT4_SYM, UINT4, FP4_R4, FP4_R2, FP32, BF16)}
+FP4_R10 = EmulatedLog("FP4_R10", 10)
+ROLE_FORMATS = {f.name: f for f in (INT4, INT4_SYM, UINT4, FP4_R4, FP4_R2, FP4_R10, FP32, BF16)}
 
 
 class Rounding(Enum):
@@ -41,7 +57,15 @@ class Clip(Enum):
     MAX = "max"  # the largest magnitude
     SAWB = "sawb"  # SAWB's alpha, from the first two moments
     LEARNED = "learned"  # a parameter of the layer, which the optimizer moves
+    PACT = "pact"  # likewise, with the gradient of Choi et al.: of an input alone
     GRADSCALE = "gradscale"  # a power of two that follows the largest magnitude, [Sun20] 3.2
+
+
+class Rival(Enum):
+    """Somebody else's recipe in four bits, see `train.pytorch.rivals`."""
+
+    MXFP4 = "mxfp4"
+    NVFP4 = "nvfp4"
 
 
 class Axis(Enum):
@@ -97,13 +121,19 @@ class Role:
         if self.axis != Axis.TENSOR and self.when == When.HINDSIGHT:
             raise ValueError(f"when = hindsight with axis = {self.axis.value}: the rows of a step "
                              "are not those of the step before; use exact")
-        if self.clip == Clip.LEARNED and isinstance(self.fmt, LogFormat):
-            raise ValueError("clip = learned with a gradient's format: nothing could learn it")
+        if self.learns and isinstance(self.fmt, LogFormat | EmulatedLog):
+            raise ValueError(f"clip = {self.clip.value} with a gradient's format: nothing could "
+                             "learn it")
 
     @property
     def coded(self) -> bool:
         """Whether the operand is four-bit codes."""
         return not isinstance(self.fmt, FloatFormat)
+
+    @property
+    def learns(self) -> bool:
+        """Whether the clip is a parameter of the layer."""
+        return self.clip in (Clip.LEARNED, Clip.PACT)
 
 
 def _member(name: str, value: Any, kind: type[Enum]) -> Enum:
@@ -125,6 +155,7 @@ class Policy:
     dgrad, wgrad : the gradient of the output (tokens, features), as each of the two takes it.
     edges : whether the first and the last convertible layer are converted too.
     attention : whether attention's products, query by key and weights by value, are converted too.
+    rival : "mxfp4" or "nvfp4": the GEMMs follow that recipe, and no operand has a role.
 
     ValueError where codes cannot be multiplied: a scale must be constant along what a GEMM sums
     over, integers come from `input` and `weight`, and gradients are FP4 or integers.
@@ -137,6 +168,7 @@ class Policy:
     wgrad: Role = Role()
     edges: bool = False
     attention: bool = False
+    rival: Any = None
 
     def __post_init__(self):
         checks.instance(self, "name", str)
@@ -150,20 +182,34 @@ class Policy:
                     f"{name}.axis = {role.axis.value}: the GEMM sums along what would have "
                     f"different scales; use tensor or {axis.value}")
             if name in ("input", "weight"):
-                if isinstance(role.fmt, LogFormat):
+                if isinstance(role.fmt, LogFormat | EmulatedLog):
                     raise ValueError(f"{name}.fmt = {role.fmt.name}: the multiplier takes it as a "
                                      "gradient only; use INT4, INT4_SYM or UINT4")
                 if role.clip == Clip.GRADSCALE:
                     raise ValueError(f"{name}.clip = gradscale: it is for gradients; use max, "
                                      "sawb or learned")
-            elif role.fmt == UINT4 or role.clip in (Clip.SAWB, Clip.LEARNED):
-                raise ValueError(f"{name} = {role}: a gradient is FP4_R2, FP4_R4, INT4 or "
+            elif role.fmt == UINT4 or role.clip == Clip.SAWB or role.learns:
+                raise ValueError(f"{name} = {role}: a gradient is FP4_R2, FP4_R4, FP4_R10, INT4 or "
                                  "INT4_SYM, with clip = max or gradscale")
-        if self.input.clip == Clip.LEARNED and self.input.axis != Axis.TENSOR:
-            raise ValueError(f"input.axis = {self.input.axis.value} with clip = learned: tokens "
-                             "are others in every step; use tensor, or clip = max")
+            if self.rival is not None and role != Role():
+                raise ValueError(f"{name} = {role} with rival = {checks.shown(self.rival)}: the "
+                                 "recipe says how operands are rounded; leave the role out")
+        if self.input.learns and self.input.axis != Axis.TENSOR:
+            raise ValueError(f"input.axis = {self.input.axis.value} with clip = "
+                             f"{self.input.clip.value}: tokens are others in every step; use "
+                             "tensor, or clip = max")
+        if self.weight.clip == Clip.PACT:
+            raise ValueError("weight.clip = pact: it is for inputs; use learned")
         if self.weight.fmt == UINT4:
             raise ValueError("weight.fmt = UINT4: weights have signs; use INT4 or INT4_SYM")
+        if self.rival is not None:
+            checks.put(self, "rival", _member("rival", self.rival, Rival))
+
+    @property
+    def emulated(self) -> bool:
+        """Whether no core computes this, only floats that stand for its numbers."""
+        roles = (self.input, self.weight, self.dgrad, self.wgrad)
+        return self.rival is not None or any(isinstance(r.fmt, EmulatedLog) for r in roles)
 
     def but(self, **changes: Any) -> "Policy":
         """This policy with other members."""
@@ -183,6 +229,8 @@ POLICIES = {policy.name: policy for policy in (
     Policy("luq", LEARNED_INPUT, SAWB_WEIGHT, LUQ_GRADIENT, LUQ_GRADIENT),
     Policy("tetra", LEARNED_INPUT, SAWB_WEIGHT,
            replace(LUQ_GRADIENT, axis=Axis.ROW), LUQ_GRADIENT),
+    Policy("mxfp4", rival=Rival.MXFP4),
+    Policy("nvfp4", rival=Rival.NVFP4),
 )}
 
 

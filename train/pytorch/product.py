@@ -16,7 +16,7 @@ import torch
 
 from golden.formats import IntFormat, LogFormat
 from train.pytorch.execution import Execution
-from train.pytorch.policy import Axis, Policy
+from train.pytorch.policy import Axis, Clip, Policy
 from train.pytorch.quantiser import ALPHA_FLOOR, Operand, OptionalState, Quantiser
 
 ROLES = ("input", "weight", "dgrad", "wgrad")
@@ -76,16 +76,18 @@ class Product(OptionalState):
     def encode(self, role: str, x: torch.Tensor, step: int, *time: int) -> Operand:
         """Operand of a tensor, of its shape, whose last axis are the columns, in the `step`th
         application, there in the step `time` of a sequence."""
-        quantise: Quantiser = getattr(self, role)
-        key = (int(self.seed), ROLES.index(role), step, *time)
         try:
-            found = quantise(x.reshape(-1, x.shape[-1]), self.execution, key,
-                             frozen=not self.training)
+            return self.operand(role, x, (int(self.seed), ROLES.index(role), step, *time))
         except FloatingPointError as error:
             raise FloatingPointError(
                 f"{error}, when the layer was applied for the {step}. time in training: training "
                 "stops here, before the optimizer moves anything; go on from the last checkpoint "
                 "with a smaller learning rate") from None
+
+    def operand(self, role: str, x: torch.Tensor, key: tuple[int, ...]) -> Operand:
+        """`x` for this role; `key` names it in the run. FloatingPointError if not finite."""
+        quantise: Quantiser = getattr(self, role)
+        found = quantise(x.reshape(-1, x.shape[-1]), self.execution, key, frozen=not self.training)
         return shaped(found, x.shape)
 
     def multiply(self, a: Operand, b: Operand, phase: str) -> torch.Tensor:
@@ -165,8 +167,8 @@ def _gradients(ctx: Any, dy):
         dx = product.multiply(turned(wq._replace(unit=one)), g, "dgrad").transpose(1, 2)
         if ctx.collapse is not None and not ctx.by_row:
             dx = ctx.collapse(dx)
-        dx, dx_alpha = through(dx, ctx.xq, x, x_alpha, features=x[0, 0].numel() if (
-            x.ndim == 3) else x[0].numel())
+        dx, dx_alpha = through(dx, ctx.xq, x, x_alpha, product.policy.input.clip, features=(
+            x[0, 0] if x.ndim == 3 else x[0]).numel())
         if ctx.collapse is not None and ctx.by_row:
             dx = ctx.collapse(dx)
     if ctx.needs_input_grad[1]:
@@ -182,21 +184,26 @@ def _gradients(ctx: Any, dy):
     return dx, dw, dx_alpha, dw_alpha, None, None, None
 
 
-def through(gradient: torch.Tensor, q: Operand, x, alpha, *, features: int = 0):
+def through(gradient: torch.Tensor, q: Operand, x, alpha, clip: Clip = Clip.LEARNED, *,
+            features: int = 0):
     """The gradient of an operand as that of what was rounded, and of its learned clip.
 
     Straight through where nothing was clipped; the clip's is that of Esser et al., "Learned step
     size quantization", ICLR 2020, for `alpha = top * step`: the rounding error in steps where
     nothing was clipped, the sign (or 1) where it was, over the root of top times the number of
-    weights, or of `features` of an input.
+    weights, or of `features` of an input. With clip = pact it is that of Choi et al., "PACT", 2018:
+    what was clipped alone counts, as it is; on both sides, where the format has both.
     """
     if alpha is None or q.inside is None:
         return gradient, None
     assert isinstance(q.fmt, IntFormat)
+    up = torch.where(alpha < 0, -1.0, 1.0)
+    if clip == Clip.PACT:
+        return gradient * q.inside, up * (gradient * q.values * ~q.inside).sum() / q.fmt.hi
     rows = q.values.reshape(-1, q.values.shape[-1])
     error = rows * q.unit.float().reshape(-1, 1) - torch.where(
         q.inside, x, 0.0).reshape(rows.shape)
     part = (gradient.reshape(rows.shape) * error).sum(1 if alpha.ndim else None)
     count = features or (rows.shape[1] if alpha.ndim else rows.numel())
-    clip = torch.where(alpha < 0, -1.0, 1.0) * alpha.abs().clamp(min=ALPHA_FLOOR)
-    return gradient * q.inside, part / (clip * (count * q.fmt.hi) ** 0.5)
+    top = up * alpha.abs().clamp(min=ALPHA_FLOOR)
+    return gradient * q.inside, part / (top * (count * q.fmt.hi) ** 0.5)

@@ -10,10 +10,18 @@ from torch import nn
 from golden.formats import INT4_SYM, UINT4, Format, IntFormat, LogFormat
 from golden.gradscale import GradScale
 from golden.solver import Request, SolveMode, solve
-from golden.statistics import measure
 from train.pytorch import kernels
 from train.pytorch.execution import Encoding, Execution, derived, dyadic
-from train.pytorch.policy import BF16, Axis, Clip, FloatFormat, Role, Rounding, When
+from train.pytorch.policy import (
+    BF16,
+    Axis,
+    Clip,
+    EmulatedLog,
+    FloatFormat,
+    Role,
+    Rounding,
+    When,
+)
 
 FIXED_BITS = 30  # of a tensor's largest magnitude as an integer: |x| <= 2**30
 ALPHA_FLOOR = 2.0**-20
@@ -72,7 +80,7 @@ class Quantiser(OptionalState):
         self.may_be_unsigned = not signed and role.fmt == INT4_SYM
         self.alpha: nn.Parameter | None = None
         if role.coded:
-            if role.clip == Clip.LEARNED:
+            if role.learns:
                 self.alpha = nn.Parameter(torch.zeros(rows if role.axis == Axis.ROW else ()))
             self.register_buffer("started", torch.tensor(False))
             if self.may_be_unsigned:
@@ -115,9 +123,9 @@ class Quantiser(OptionalState):
         to = Encoding(fmt, bits, scale, derived(*key) if stochastic else None, role.phase)
         values, inside = execution.quantise(x, to)
         unit = 2.0**-bits / scale
-        if isinstance(fmt, LogFormat):
+        if isinstance(fmt, LogFormat | EmulatedLog):
             unit = unit * fmt.unit(role.phase)
-        return Operand(values, fmt, unit, inside if role.clip == Clip.LEARNED else None)
+        return Operand(values, fmt, unit, inside if role.learns else None)
 
     def _start(self, x, largest: float) -> None:
         """What the first tensor decides that is not zero everywhere."""
@@ -152,9 +160,8 @@ class Quantiser(OptionalState):
                 self.exponent.fill_(follow.exponent)
             return dyadic(scale)
         if clip == Clip.SAWB:
-            return one * solve(Request(SolveMode.SAWB, measure(
-                kernels.fixed(x, bits).long().cpu().numpy()))).scale.value
-        if clip == Clip.LEARNED:
+            return one * solve(Request(SolveMode.SAWB, kernels.moments(x, bits))).scale.value
+        if self.role.learns:
             assert self.alpha is not None
             # to infer before there was anything to learn from: as if this were the first tensor
             clip_at = self.alpha if self.started else self._first_clip(x)

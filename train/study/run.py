@@ -6,11 +6,12 @@ stopped goes on behind its last epoch with the same bits.
 """
 
 import dataclasses
+import inspect
 import io
 import json
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
-from torch.nn import functional
 
 from golden import checks
 from golden.config import VERSION
@@ -28,12 +28,15 @@ from tools.console import open_console
 from tools.errors import ToolError
 from tools.files import write_atomically
 from train.pytorch.convert import convert
-from train.pytorch.policy import POLICIES, policy
-from train.study.tasks import TASKS, Task, task
+from train.pytorch.policy import Clip
+from train.pytorch.quantiser import Quantiser
+from train.study.tasks import TASKS, task
+from train.study.variants import ONE_SCALE, VARIANTS, roles, variant
 
 FOLDER = ROOT / "build" / "study"
+DEVICES = ("cpu", "cuda")
 CLIP = 1.0  # of the gradient's norm over all parameters
-RECIPE = 1  # to be raised with every change of what a run does
+RECIPE = 2  # to be raised with every change of what a run does
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Run:
     -------
     task, policy : names. seed : of the first weights, the order of examples and random words.
     epochs : how often it sees its data. share : of the data to train, in percent, from 1.
-    edges, attention : in place of the policy's own; None: as it has them.
+    width, layers : of the model, batch : of a step; 0: the task's own.
     """
 
     task: str
@@ -52,81 +55,110 @@ class Run:
     seed: int = 0
     epochs: int = 1
     share: int = 100
-    edges: bool | None = None
-    attention: bool | None = None
+    width: int = 0
+    layers: int = 0
+    batch: int = 0
 
     def __post_init__(self):
         checks.as_choice("task", self.task, TASKS)
-        checks.as_choice("policy", self.policy, POLICIES)
+        checks.as_choice("policy", self.policy, VARIANTS)
         checks.integer(self, "seed", 0, 2**32 - 1)
         checks.integer(self, "epochs", 1, 10_000)
         checks.integer(self, "share", 1, 100)
-        for name in ("edges", "attention"):
-            if getattr(self, name) is not None:
-                checks.flag(self, name)
+        for name in ("width", "layers", "batch"):
+            checks.integer(self, name, 0, 4096)
+        able = inspect.signature(task(self.task).model).parameters
+        for name in ("width", "layers"):
+            if getattr(self, name) and name not in able:
+                raise ValueError(f"{name} = {getattr(self, name)}: the model of {self.task} has no "
+                                 "such size; leave it 0")
 
-    @property
-    def folder(self) -> Path:
-        """Where its checkpoint and its result lie."""
-        how = json.dumps([dataclasses.asdict(self), RECIPE, VERSION, torch.__version__])
-        return FOLDER / f"{self.task}-{self.policy}-{self.seed}-{digest(how)}"
+    def folder(self, device: str = "cpu") -> Path:
+        """Where its checkpoint and its result lie, which devices' floats tell apart."""
+        how = json.dumps([dataclasses.asdict(self), RECIPE, VERSION, torch.__version__, device])
+        name = self.policy.replace(":", "-")
+        return FOLDER / f"{self.task}-{name}-{self.seed}-{digest(how)}"
 
 
-def train(run: Run, progress: Progress | None = None) -> dict[str, Any]:
+def train(run: Run, progress: Progress | None = None, device: str = "cpu") -> dict[str, Any]:
     """The result of a run: its own if it is done, else what is left of it is done first.
 
     ToolError if the data cannot be had or a checkpoint is damaged; FloatingPointError where
     training diverges, and the checkpoint of the epoch before stays.
     """
-    result = run.folder / "result.json"
-    run.folder.mkdir(parents=True, exist_ok=True)
-    with locked(run.folder / "lock"):
+    folder = run.folder(device)
+    result = folder / "result.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / "lock"):
         if result.exists():
             return json.loads(result.read_text())
-        found = _train(run, task(run.task), progress)
+        found = _train(run, folder, progress, device)
         write_atomically(result, (json.dumps(found, indent=2) + "\n").encode())
         return found
 
 
-def _train(run: Run, what: Task, progress: Progress | None) -> dict[str, Any]:
+def _train(run: Run, folder: Path, progress: Progress | None, device: str) -> dict[str, Any]:
+    what = task(run.task)
+    what = replace(what, batch=run.batch or what.batch)
     data = what.load()
-    torch.manual_seed(run.seed)
-    model = what.model(data.classes)
-    changes = {name: getattr(run, name) for name in ("edges", "attention")
-               if getattr(run, name) is not None}
-    convert(model, policy(run.policy).but(**changes), seed=run.seed)
+    model = converted(run, data.classes).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), what.rate, weight_decay=0.01)
     examples = max(what.batch, what.examples(data.train) * run.share // 100)
     steps = -(-examples // what.batch)
-    epoch, history = resume(run, model, optimizer)
+    epoch, history = resume(folder, model, optimizer)
     bar = None if progress is None else progress.add_task(
         f"{run.task}, {run.policy}, seed {run.seed}", total=run.epochs * steps,
         completed=epoch * steps)
     while epoch < run.epochs:
         order = np.random.default_rng([run.seed, epoch]).permutation(what.examples(data.train))
         losses = []
-        for number, (inputs, labels) in enumerate(what.batches(data.train, order[:examples])):
+        for number, (inputs, labels) in enumerate(what.batches(
+                data.train, order[:examples], device)):
             done = (epoch * steps + number) / (run.epochs * steps)
             for group in optimizer.param_groups:
                 group["lr"] = what.rate * min(1.0, 20 * done + 0.05) * (
                     1 + math.cos(math.pi * done)) / 2
-            losses.append(step(model, optimizer, inputs, labels))
+            losses.append(step(model, optimizer, what.goal.loss, inputs, labels))
+            if run.policy in ONE_SCALE:
+                share_scale(model)
             if progress is not None and bar is not None:
                 progress.advance(bar)
         history.append({"loss": float(np.mean(losses)),
                         "validation": what.evaluate(model, data.validation)})
         epoch += 1
-        save(run, model, optimizer, epoch, history)
-    return {**dataclasses.asdict(run), "metric": what.metric, "unit": what.unit,
+        save(folder, model, optimizer, epoch, history)
+    return {**dataclasses.asdict(run), "metric": what.goal.metric, "unit": what.goal.unit,
             "parameters": sum(p.numel() for p in model.parameters()), "steps": run.epochs * steps,
+            "roles": roles(run.policy), "recipe": RECIPE, "torch": torch.__version__,
+            "device": device,
             "history": history, "test": what.evaluate(model, data.test)}
 
 
-def step(model: nn.Module, optimizer: torch.optim.Optimizer, inputs, labels) -> float:
-    """One step; returns the loss. FloatingPointError if that is not finite."""
+def converted(run: Run, classes: int) -> nn.Module:
+    """The run's model as it is before the first step, on the CPU, where its weights are drawn."""
+    torch.manual_seed(run.seed)
+    sizes = {name: getattr(run, name) for name in ("width", "layers") if getattr(run, name)}
+    model = task(run.task).model(classes, **sizes)
+    convert(model, variant(run.policy), seed=run.seed)
+    return model
+
+
+def share_scale(model: nn.Module) -> None:
+    """One loss scale for all layers, that of the largest gradient anywhere, instead of GradScale's
+    own for each: exponents have moved by one at most, and the least of them is the common one."""
+    exponents = [part.exponent for part in model.modules()
+                 if isinstance(part, Quantiser) and part.role.clip == Clip.GRADSCALE
+                 and part.started]
+    if exponents:
+        least = torch.stack(exponents).min()
+        for exponent in exponents:
+            exponent.copy_(least)
+
+
+def step(model: nn.Module, optimizer: torch.optim.Optimizer, criterion, inputs, labels) -> float:
+    """One step; returns the loss by `criterion`. FloatingPointError if that is not finite."""
     optimizer.zero_grad()
-    logits = model(inputs).flatten(0, -2)
-    loss = functional.cross_entropy(logits, labels.flatten())
+    loss = criterion(model(inputs), labels)
     if not torch.isfinite(loss):
         raise FloatingPointError(f"the loss is {loss.item()}: training has diverged; use a smaller "
                                  "learning rate")
@@ -136,18 +168,18 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer, inputs, labels) -> 
     return loss.item()
 
 
-def save(run: Run, model, optimizer, epoch: int, history: list) -> None:
+def save(folder: Path, model, optimizer, epoch: int, history: list) -> None:
     """Write all that the rest of a run depends on, behind the digest of it."""
     buffer = io.BytesIO()
     torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch,
                 "history": history}, buffer)
     content = buffer.getvalue()
-    write_atomically(run.folder / "checkpoint.pt", digest(content).encode() + content)
+    write_atomically(folder / "checkpoint.pt", digest(content).encode() + content)
 
 
-def resume(run: Run, model, optimizer) -> tuple[int, list]:
+def resume(folder: Path, model, optimizer) -> tuple[int, list]:
     """The number of epochs that are done, and what they gave; the states are as they left them."""
-    path = run.folder / "checkpoint.pt"
+    path = folder / "checkpoint.pt"
     if not path.exists():
         return 0, []
     content = path.read_bytes()
@@ -155,7 +187,8 @@ def resume(run: Run, model, optimizer) -> tuple[int, list]:
     if content[:size] != digest(content[size:]).encode():
         raise ToolError(f"{path} is damaged, its digest is another: remove it, and the run starts "
                         "anew")
-    kept = torch.load(io.BytesIO(content[size:]), weights_only=True)
+    device = next(model.parameters()).device
+    kept = torch.load(io.BytesIO(content[size:]), map_location=device, weights_only=True)
     model.load_state_dict(kept["model"])
     optimizer.load_state_dict(kept["optimizer"])
     return kept["epoch"], kept["history"]
@@ -164,9 +197,10 @@ def resume(run: Run, model, optimizer) -> tuple[int, list]:
 def main() -> int:
     parser = Parser("python -m train.study.run", __doc__)
     parser.add_argument("--task", type=one_of(TASKS), required=True)
-    parser.add_argument("--policy", type=one_of(POLICIES), default="tetra")
+    parser.add_argument("--policy", type=one_of(VARIANTS), default="tetra")
     parser.add_argument("--seed", type=seed, default=0)
     parser.add_argument("--epochs", type=integer(1, 10_000), default=None)
+    parser.add_argument("--device", type=one_of(DEVICES), default="cpu")
     parser.add_argument("--share", type=integer(1, 100), default=100, help="percent of the data")
     o = parser.parse_args()
     run = Run(o.task, o.policy, o.seed, o.epochs or task(o.task).epochs[0], o.share)
@@ -174,7 +208,7 @@ def main() -> int:
                TimeRemainingColumn())
     try:
         with Progress(*columns, console=open_console()) as progress:
-            found = train(run, progress)
+            found = train(run, progress, o.device)
     except (ToolError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tasks of the study: data, model, loss and metric of each, the same for every policy."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,74 +13,61 @@ from torch.nn import functional
 
 from golden import checks
 from train.study.datasets import Dataset, Part, dataset
+from train.study.models import (
+    Denoiser,
+    DigitNet,
+    LanguageNet,
+    RecurrentNet,
+    SpeechNet,
+    VisionNet,
+    WordLSTM,
+    WordNet,
+)
 
 
-class Residual(nn.Module):
-    """Two 3 x 3 convolutions beside a shortcut (He et al., 2016), normalised over groups, so that a
-    batch of any size trains alike."""
+@dataclass(frozen=True)
+class Goal:
+    """What is to be learned.
 
-    def __init__(self, inputs: int, outputs: int, stride: int):
-        super().__init__()
-        self.first = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.second = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.norms = nn.ModuleList([nn.GroupNorm(8, outputs), nn.GroupNorm(8, outputs)])
-        self.shortcut = nn.Identity() if stride == 1 else nn.Conv2d(
-            inputs, outputs, 1, stride, bias=False)
+    Members
+    -------
+    metric, unit, higher_is_better : of results.
+    loss : of outputs and labels, the mean over them; what training makes smaller.
+    score : of outputs and labels, the metric of each label (or image) of a batch.
+    """
 
-    def forward(self, x):
-        y = self.norms[0](self.first(x)).relu()
-        return (self.norms[1](self.second(y)) + self.shortcut(x)).relu()
-
-
-class VisionNet(nn.Module):
-    """A residual network of seven layers for images of 28 x 28."""
-
-    def __init__(self, classes: int, width: int = 16):
-        super().__init__()
-        self.stem = nn.Conv2d(1, width, 3, 1, 1)
-        self.blocks = nn.Sequential(
-            Residual(width, 2 * width, 2), Residual(2 * width, 4 * width, 2))
-        self.head = nn.Linear(4 * width, classes)
-
-    def forward(self, x):
-        return self.head(self.blocks(self.stem(x).relu()).mean((2, 3)))
+    metric: str
+    unit: str
+    higher_is_better: bool
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    score: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-class SpeechNet(nn.Module):
-    """An LSTM over frames, whose mean output tells the speaker."""
-
-    def __init__(self, classes: int, width: int = 64):
-        super().__init__()
-        self.input = nn.Linear(12, width)
-        self.lstm = nn.LSTM(width, width, batch_first=True)
-        self.head = nn.Linear(width, classes)
-
-    def forward(self, x):
-        here = x.abs().sum(2, keepdim=True) > 0  # not behind the utterance's end
-        y = self.lstm(self.input(x))[0] * here
-        return self.head(y.sum(1) / here.sum(1))
+def cross_entropy(logits: torch.Tensor, labels: torch.Tensor, reduction: str = "mean"):
+    """In nats; classes are the last axis of `logits`."""
+    return functional.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction=reduction)
 
 
-class LanguageNet(nn.Module):
-    """A Transformer that reads from left to right, pre-norm."""
+def correct(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return 100.0 * (logits.argmax(-1) == labels)
 
-    def __init__(self, classes: int, width: int = 128, layers: int = 4, context: int = 128):
-        super().__init__()
-        self.embedding = nn.Embedding(classes, width)
-        self.position = nn.Parameter(0.02 * torch.randn(context, width))
-        self.blocks = nn.ModuleList(
-            nn.TransformerEncoderLayer(width, 4, 4 * width, 0.0, "relu", batch_first=True,
-                                       norm_first=True) for _ in range(layers))
-        self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, classes)
 
-    def forward(self, x):
-        length = x.shape[1]
-        mask = torch.ones(length, length, dtype=torch.bool, device=x.device).triu(1)
-        y = self.embedding(x) + self.position[:length]
-        for block in self.blocks:
-            y = block(y, src_mask=mask)
-        return self.head(self.norm(y))
+def bits(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return cross_entropy(logits, labels, "none") / math.log(2)
+
+
+def squared_error(pictures: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+    return functional.mse_loss(pictures, clean)
+
+
+def psnr(pictures: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+    """The peak signal-to-noise ratio of each picture, in dB; white is 1."""
+    return -10 * (pictures - clean).square().mean((1, 2, 3)).log10()
+
+
+ACCURACY = Goal("accuracy", "%", True, cross_entropy, correct)
+BITS = Goal("bits per character", "bit", False, cross_entropy, bits)
+PSNR = Goal("PSNR", "dB", True, squared_error, psnr)
 
 
 @dataclass(frozen=True)
@@ -88,22 +76,23 @@ class Task:
 
     Members
     -------
-    data : name of its data set. model : makes the model from the number of classes.
+    data : name of its data set. model : makes the model from the number of classes, maybe its
+        width and its number of layers.
     tensors : inputs and labels of examples, ready for the model. batch, rate : of Adam.
-    epochs : of the full study, and of the quick one. metric, unit, higher_is_better : of results.
+    epochs, shares : of the full study and of the quick one; shares of the data, in percent.
+    goal : its loss and its metric.
     context : characters of an example; 0 where the data has examples of its own.
     """
 
     data: str
-    model: Callable[[int], nn.Module]
+    model: Callable[..., nn.Module]
     tensors: Callable[[Part, np.ndarray, int], tuple[torch.Tensor, torch.Tensor]]
     batch: int
     rate: float
     epochs: tuple[int, int]
-    metric: str
-    unit: str
-    higher_is_better: bool
+    goal: Goal
     context: int = 0
+    shares: tuple[int, int] = (100, 100)
 
     def load(self, folder: Any = None) -> Dataset:
         """The data; ToolError if it cannot be had."""
@@ -113,25 +102,26 @@ class Task:
         """How many examples a part has: of a text stretches that do not overlap."""
         return (len(part) - 1) // self.context if self.context else len(part)
 
-    def batches(self, part: Part, order: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def batches(self, part: Part, order: np.ndarray, device: Any = "cpu",
+                ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """The examples in this order, batch by batch."""
         for start in range(0, len(order), self.batch):
-            yield self.tensors(part, order[start:start + self.batch], self.context)
+            inputs, labels = self.tensors(part, order[start:start + self.batch], self.context)
+            yield inputs.to(device), labels.to(device)
 
     @torch.no_grad()
     def evaluate(self, model: nn.Module, part: Part) -> float:
-        """The metric of a part: accuracy in percent, or bits per character."""
+        """The metric of a part, the mean over its labels or images."""
         training = model.training
         model.eval()
-        right, nats, count = 0, 0.0, 0
-        for inputs, labels in self.batches(part, np.arange(self.examples(part))):
-            logits = model(inputs).flatten(0, -2)
-            labels = labels.flatten()
-            nats += functional.cross_entropy(logits, labels, reduction="sum").item()
-            right += int((logits.argmax(1) == labels).sum())
-            count += len(labels)
+        total, count = 0.0, 0
+        device = next(model.parameters()).device
+        for inputs, labels in self.batches(part, np.arange(self.examples(part)), device):
+            scores = self.goal.score(model(inputs), labels)
+            total += scores.sum(dtype=torch.float64).item()
+            count += scores.numel()
         model.train(training)
-        return 100 * right / count if self.higher_is_better else nats / count / float(np.log(2))
+        return total / count
 
 
 def images(part: Part, chosen: np.ndarray, _: int):
@@ -140,8 +130,27 @@ def images(part: Part, chosen: np.ndarray, _: int):
     return (pixels / 255 - 0.286) / 0.353, torch.from_numpy(part.labels[chosen])
 
 
+def digits(part: Part, chosen: np.ndarray, _: int):
+    """Pixels about 0, of deviation 1, one channel."""
+    pixels = torch.from_numpy(part.inputs[chosen]).float()[:, None]
+    return (pixels - 4.9) / 6.0, torch.from_numpy(part.labels[chosen])
+
+
+def pictures(part: Part, chosen: np.ndarray, _: int):
+    """Noisy and clean ones, black at 0 and white at 1, one channel."""
+    noisy, clean = (torch.from_numpy(pixels[chosen]).float()[:, None] / 255
+                    for pixels in (part.inputs, part.labels))
+    return noisy, clean
+
+
 def frames(part: Part, chosen: np.ndarray, _: int):
     return torch.from_numpy(part.inputs[chosen]), torch.from_numpy(part.labels[chosen])
+
+
+def spectra(part: Part, chosen: np.ndarray, _: int):
+    """Half dB about 0, of deviation 1."""
+    return ((torch.from_numpy(part.inputs[chosen]).float() - 91) / 18,
+            torch.from_numpy(part.labels[chosen]))
 
 
 def stretches(part: Part, chosen: np.ndarray, context: int):
@@ -152,10 +161,15 @@ def stretches(part: Part, chosen: np.ndarray, context: int):
 
 
 TASKS = {
-    "fashion": Task("fashion_mnist", VisionNet, images, 128, 2e-3, (8, 1), "accuracy", "%", True),
-    "vowels": Task("japanese_vowels", SpeechNet, frames, 27, 3e-3, (60, 20), "accuracy", "%", True),
-    "bible": Task("king_james", LanguageNet, stretches, 32, 1e-3, (4, 1), "bits per character",
-                  "bit", False, context=128),
+    "digits": Task("digits", DigitNet, digits, 32, 1e-3, (30, 8), ACCURACY),
+    "fashion": Task("fashion_mnist", VisionNet, images, 128, 2e-3, (2, 1), ACCURACY),
+    "denoise": Task("photographs", Denoiser, pictures, 16, 2e-3, (4, 1), PSNR),
+    "vowels": Task("japanese_vowels", SpeechNet, frames, 27, 3e-3, (60, 20), ACCURACY),
+    "words_cnn": Task("words", WordNet, spectra, 32, 2e-3, (6, 4), ACCURACY),
+    "words_lstm": Task("words", WordLSTM, spectra, 32, 3e-3, (5, 4), ACCURACY),
+    "bible": Task("king_james", LanguageNet, stretches, 32, 1e-3, (1, 1), BITS, context=128),
+    "bible_lstm": Task("king_james", RecurrentNet, stretches, 64, 2e-3, (1, 1), BITS, context=64,
+                       shares=(50, 10)),
 }
 
 

@@ -34,6 +34,7 @@ from synth.fpga.fpga import (
 )
 from synth.report import render
 from tools import cache
+from verif.here import Here
 
 LOG = """Info: Device utilisation:
 Info: \t         ICESTORM_LC:   {:5}/   7680   {}%
@@ -68,8 +69,9 @@ def report(device=ECP5, clocks=(120.5,), **used) -> str:
 
 
 @pytest.fixture(autouse=True)
-def logs(monkeypatch, tmp_path):
-    """Where the logs of what fails go."""
+def own_folders(monkeypatch, tmp_path):
+    """Where products and the logs of what fails go."""
+    monkeypatch.setattr(cache, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(sweep, "FAILED", tmp_path / "failed")
 
 
@@ -117,7 +119,7 @@ def test_missing_tool(monkeypatch, tmp_path):
     try:
         with pytest.raises(MissingError, match=r"^nextpnr-ice40 is not installed: `make setup` "):
             tool("nextpnr-ice40")
-        found = fpga_sweep.fpga_sweep([design()], 1, lambda *_: None)
+        found = fpga_sweep.fpga_sweep([design()], Here(), lambda *_: None)
     finally:
         fpga.tool.cache_clear()
     # named once; what needs no such tool goes on
@@ -129,11 +131,10 @@ def test_missing_tool(monkeypatch, tmp_path):
     assert "nextpnr-ice40 is not installed" in page(found)
 
 
-def test_end_to_end_and_cached(monkeypatch, tmp_path):
+def test_end_to_end_and_cached(monkeypatch):
     """Mapped, placed with every seed, and the second time taken from the cache."""
-    monkeypatch.setattr(cache, "CACHE", tmp_path)
     steps = []
-    found = fpga_sweep.fpga_sweep([design()], 2, lambda *step: steps.append(step))
+    found = fpga_sweep.fpga_sweep([design()], Here(), lambda *step: steps.append(step))
     assert not found["failures"] and not found["missing"]
     assert steps[-1] == ("place", 5, 5)
     (row,) = found["designs"]
@@ -145,14 +146,13 @@ def test_end_to_end_and_cached(monkeypatch, tmp_path):
     def never(*_):
         raise AssertionError("made again")
 
-    monkeypatch.setattr(Mapping, "_make", never)
-    monkeypatch.setattr(Placement, "_make", never)
-    again = fpga_sweep.fpga_sweep([design()], 1, lambda *_: None)
+    monkeypatch.setattr(Mapping, "make", never)
+    monkeypatch.setattr(Placement, "make", never)
+    again = fpga_sweep.fpga_sweep([design()], Here(), lambda *_: None)
     assert again == found
 
 
-def test_ecp5_recipe(monkeypatch, tmp_path):
-    monkeypatch.setattr(cache, "CACHE", tmp_path)
+def test_ecp5_recipe():
     mapped = design(ECP5).mapping().run()
     assert mapped.cells["CCU2C"] == 4 and mapped.cells["TRELLIS_FF"] == 8
     placed = Placement(mapped.netlist, ECP5, 1).run()
@@ -164,14 +164,14 @@ def test_a_design_that_is_too_large_says_so(monkeypatch):
     """The other seeds are not tried, and the failure has its log."""
     tried = []
 
-    def full(self):
+    def full(self, folder):
         tried.append(self.seed)
         raise TooLargeError(*too_large(LOG.format(9000, 117), ICE40))
 
-    monkeypatch.setattr(Placement, "run", full)
+    monkeypatch.setattr(Placement, "make", full)
     monkeypatch.setattr(fpga_sweep, "tool", lambda name: ("", "0.1"))
     monkeypatch.setattr(fpga, "tool", lambda name: ("", "0.1"))
-    found = fpga_sweep.fpga_sweep([design()], 1, lambda *_: None)
+    found = fpga_sweep.fpga_sweep([design()], Here(), lambda *_: None)
     assert tried == [SEEDS[0]]
     (row,) = found["designs"]
     assert row["fits"] is False and row["luts"] == 9000 and row["met"] is None
@@ -183,15 +183,15 @@ def test_a_design_that_is_too_large_says_so(monkeypatch):
 
 
 def test_a_seed_that_fails_is_listed_and_the_rest_counts(monkeypatch, capsys):
-    def place(self):
+    def place(self, folder):
         if self.seed == 3:
             raise RuntimeError("nextpnr failed (exit 1), seed 3:\nERROR: no route\n")
-        return Placed(10.0 * self.seed, {"luts": (8, 7680), "brams": (0, 32)})
+        (folder / "report.json").write_text(report(ICE40, (10.0 * self.seed,)))
 
-    monkeypatch.setattr(Placement, "run", place)
+    monkeypatch.setattr(Placement, "make", place)
     monkeypatch.setattr(fpga_sweep, "tool", lambda name: ("", "0.1"))
     monkeypatch.setattr(fpga, "tool", lambda name: ("", "0.1"))
-    found = fpga_sweep.fpga_sweep([design()], 1, lambda *_: None)
+    found = fpga_sweep.fpga_sweep([design()], Here(), lambda *_: None)
     (row,) = found["designs"]
     assert row["fmax_by_seed"] == {1: 10.0, 2: 20.0, 4: 40.0, 5: 50.0}
     assert row["fmax_mhz"] == 20.0 and row["met"] is False  # of 0, 10, 20, 40, 50
@@ -207,19 +207,18 @@ def test_a_seed_that_fails_is_listed_and_the_rest_counts(monkeypatch, capsys):
 
 
 def test_a_design_of_which_every_seed_fails(monkeypatch):
-    def place(self):
+    def place(self, folder):
         raise RuntimeError("ERROR: no route")
 
-    monkeypatch.setattr(Placement, "run", place)
-    found = fpga_sweep.fpga_sweep([design()], 1, lambda *_: None)
+    monkeypatch.setattr(Placement, "make", place)
+    found = fpga_sweep.fpga_sweep([design()], Here(), lambda *_: None)
     (row,) = found["designs"]
     assert row["seeds_failed"] == len(SEEDS) == len(found["failures"])
     assert row["fmax_mhz"] is None and row["met"] is None and row["fits"] is None
     assert fpga_report.cells(row)[-1] == "not placed, 5 failed"
 
 
-def test_a_placement_that_goes_on_for_ever_is_given_up(monkeypatch, tmp_path):
-    monkeypatch.setattr(cache, "CACHE", tmp_path)
+def test_a_placement_that_goes_on_for_ever_is_given_up():
     netlist = design().mapping().run().netlist
     with pytest.raises(RuntimeError, match=r"nextpnr-ice40, seed 1: not done after 0\.01 s"):
         Placement(netlist, replace(ICE40, limit=0.01), 1).run()
@@ -257,9 +256,9 @@ def test_make_fpga_keeps_the_rest_of_the_summary(monkeypatch, tmp_path):
     monkeypatch.setattr(program, "fpga_sweep", lambda *_: {
         "tools": {}, "seeds": [], "designs": [], "missing": [], "failures": []})
     program.write({"title": "known", "fpga": {"of": "another version"}})
-    assert program.fpga_alone(True, 1, Console(quiet=True)) == 0
+    assert program.fpga_alone(True, Here(), Console(quiet=True)) == 0
     summary = json.loads((program.FOLDER / "summary.json").read_text())
     assert summary["title"] == "known" and summary["fpga"]["designs"] == []
     (program.FOLDER / "summary.json").write_text("{")  # damaged: only the new part is kept
-    assert program.fpga_alone(True, 1, Console(quiet=True)) == 0
+    assert program.fpga_alone(True, Here(), Console(quiet=True)) == 0
     assert list(json.loads((program.FOLDER / "summary.json").read_text())) == ["fpga"]

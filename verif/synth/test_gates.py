@@ -6,7 +6,7 @@ import pytest
 from golden.config import Config
 from hdl.library import Library
 from hdl.tile.multiplier import Multiplier
-from synth.cells.asic import Netlist, jobs
+from synth.cells.asic import Netlist, mappings
 from synth.cells.designs import BOUNDARIES
 from synth.cells.libraries import NANGATE45
 from synth.cells.recipes import QUICK, Recipe
@@ -20,8 +20,8 @@ def mapped(recipe: Recipe) -> tuple[Netlist, list[str]]:
     library = Library()
     top = library.convert(Multiplier, CONFIG)
     netlist = Netlist(library.text, top, BOUNDARIES)
-    return netlist, [job.run().netlist.read_text()
-                     for (job,) in jobs(netlist, [recipe], NANGATE45).values()]
+    return netlist, [one.run().verilog
+                     for (one,) in mappings(netlist, [recipe], NANGATE45).values()]
 
 
 @pytest.mark.parametrize("recipe", QUICK, ids=str)

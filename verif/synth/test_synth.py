@@ -16,7 +16,7 @@ from hdl.engine.engine import Engine
 from hdl.library import Library, place
 from synth import __main__ as program
 from synth.cells import asic, sta, sweep
-from synth.cells.asic import MappedBlock, Netlist, jobs
+from synth.cells.asic import MappedBlock, Netlist, mappings, timing
 from synth.cells.designs import BOUNDARIES, GEMMS, Design, designs, quick_designs
 from synth.cells.fanout import ALONE, LIMIT, buffered
 from synth.cells.libraries import LIBRARIES, NANGATE45, MissingError
@@ -36,6 +36,7 @@ from synth.energy.energy import Energies
 from synth.report import render
 from tools import cache
 from tools.yosys import yosys
+from verif.here import Here
 from verif.needs import needs_sta
 from verif.pages import check_page
 
@@ -195,7 +196,7 @@ def test_blocks_and_their_text():
 
 def test_key_is_of_the_content(monkeypatch):
     def key(build, recipe, library=NANGATE45):
-        found = jobs(netlist(build), [recipe], library)
+        found = mappings(netlist(build), [recipe], library)
         return next(iter(found.values()))[0].key
 
     monkeypatch.setattr(sta, "version", lambda: "1")
@@ -321,7 +322,7 @@ def test_what_is_missing_is_named(absent, monkeypatch):
         monkeypatch.setattr(sta.shutil, "which", lambda _: None)
     else:
         monkeypatch.setattr(sta, "version", lambda: "1")
-    found = sweep.sweep([design()], [SWEEP[0]], library, 1, lambda *_: None)
+    found = sweep.sweep([design()], [SWEEP[0]], library, Here(), lambda *_: None)
     assert found.points == found.failures == []
     way_out = "make setup" if absent == "library" else "apt install opensta"
     assert len(found.missing) == 1 and "not installed; " + way_out in found.missing[0]
@@ -333,7 +334,7 @@ def test_a_failed_recipe_is_listed(monkeypatch, tmp_path):
     monkeypatch.setattr(asic.CellLibrary, "path", "nowhere")
     monkeypatch.setattr(cache, "CACHE", tmp_path)
     monkeypatch.setattr(sweep, "FAILED", tmp_path / "failed")
-    found = sweep.sweep([design()], SWEEP[:2], NANGATE45, 2, lambda *_: None)
+    found = sweep.sweep([design()], SWEEP[:2], NANGATE45, Here(), lambda *_: None)
     assert found.points == []
     assert [f.recipe for f in found.failures] == [str(r) for r in SWEEP[:2]]
     assert all("nowhere" in f.message for f in found.failures)
@@ -355,13 +356,13 @@ def installed(monkeypatch, tmp_path):
 def test_maps_and_times(installed):
     """Blocks alone and one in another; a damaged result is made anew."""
     whole = netlist(Pair, frozenset({"tetra_counter"}))
-    found = jobs(whole, [SWEEP[0]], NANGATE45)
+    found = mappings(whole, [SWEEP[0]], NANGATE45)
     blocks = {name: found[name][0].run() for name in found}
     counter, pair = blocks["tetra_counter"], blocks["tetra_pair"]
     flip_flop = NANGATE45.areas["DFF_X1"]
     assert counter.area > 6 * flip_flop and counter.period > 0.1 and pair.period is None
     assert 6 * flip_flop <= pair.area < 8 * flip_flop  # without the counters in it
-    period = asic.assembled_period(whole, list(blocks.values()), NANGATE45)
+    period = timing(whole, list(blocks.values()), NANGATE45).run()
     assert counter.period * 0.8 < period < 2 * counter.period
     text = counter.netlist.read_text()
     counter.netlist.write_text("module tetra_counter(); endmodule")
@@ -371,7 +372,7 @@ def test_maps_and_times(installed):
 
 @needs_sta
 def test_an_unclocked_register_is_noticed(installed, tmp_path):
-    block = jobs(netlist(Counter), [SWEEP[0]], NANGATE45)["tetra_counter"][0].run()
+    block = mappings(netlist(Counter), [SWEEP[0]], NANGATE45)["tetra_counter"][0].run()
     with pytest.raises(RuntimeError, match="unclocked register"):
         sta.shortest_period([block.netlist], "tetra_counter", NANGATE45, False, tmp_path)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 
 import driver.replay
 import synth.__main__
@@ -15,10 +16,12 @@ import verif.formal.__main__
 from golden.config import PRESETS
 from tools import start
 from tools.cache import ROOT
-from tools.errors import ToolError
+from tools.errors import LostError, ToolError
+from tools.jobs import Done
 from train.digits import __main__ as digits
 from train.network.schemes import SCHEMES
 from verif import random_check, regress, suite, wave
+from verif.here import Here
 
 SEEDS = "expected an integer 0..4294967295"
 WRONG = [
@@ -36,6 +39,8 @@ WRONG = [
     (regress, ["--seed=4294967295"], "with SEEDS=10 expected an integer 0..4294967286"),
     (regress, ["--length="], "LENGTH = '' is out of range: expected an integer 1..1000"),
     (regress, ["--jobs=0"], "JOBS = '0' is out of range: expected an integer 1..1024"),
+    (regress, ["--scheduler=there"], "SCHEDULER = 'there' is no address: expected tcp://host:port"),
+    (synth.__main__, ["--scheduler=tcp://:1"], "SCHEDULER = 'tcp://:1' is no address"),
     (regress, ["--block=foo"], "BLOCK = 'foo' is unknown: expected one of multiplier, "),
     (regress, ["--block=engine", "--case=99"], "CASE = 99 is out of range: engine has the"),
     (regress, ["--case=1"], "CASE = 1 without a block: expected BLOCK= too"),
@@ -120,7 +125,8 @@ def test_a_failing_run_is_one_line_and_a_log(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(regress, "LOGS", tmp_path)
     monkeypatch.setattr(regress, "run_bench", fail)
     (run,) = regress.runs("engine", range(3, 4), 5, case=1)
-    assert not regress.run_one(run)[0]
+    failed, _ = regress.run_all([run], Here(), "seed 3", Console(quiet=True))
+    assert failed == [run]
     assert "a line of the log" in run.log.read_text()
     line = run.failure()
     assert line.startswith("FAILED engine, 4 x 2 x 4 accumulator_width=20 radices=(4,) ")
@@ -128,3 +134,18 @@ def test_a_failing_run_is_one_line_and_a_log(monkeypatch, tmp_path, capsys):
                  "make wave BLOCK=engine CASE=1 SEED=3 LENGTH=5;", f"log: {run.log}"):
         assert part in line
     assert "\n" not in line
+    monkeypatch.setattr(regress, "run_bench", lambda *_, **__: 7)
+    assert regress.run_all([run], Here(), "seed 3", Console(quiet=True))[0] == []
+    assert not run.log.exists()
+
+
+def test_a_run_that_ends_its_workers_is_a_failure(monkeypatch, tmp_path):
+    """A simulator that crashes must not take the other runs with it."""
+    class Lossy(Here):
+        def run(self, jobs):
+            yield from (Done(job, None, LostError("2 workers died")) for job in jobs)
+
+    monkeypatch.setattr(regress, "LOGS", tmp_path)
+    (run,) = regress.runs("engine", range(3, 4), 5, case=1)
+    assert regress.run_all([run], Lossy(), "seed 3", Console(quiet=True))[0] == [run]
+    assert "2 workers died" in run.log.read_text()

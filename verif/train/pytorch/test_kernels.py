@@ -23,7 +23,7 @@ from golden.formats import (  # noqa: E402
 )
 from golden.gemm import gemm, mac_values  # noqa: E402
 from golden.rescale import Rescale, rescale  # noqa: E402
-from train.pytorch import kernels  # noqa: E402
+from train.pytorch import kernels, native  # noqa: E402
 from train.pytorch.execution import (  # noqa: E402
     Encoding,
     JobExecution,
@@ -88,6 +88,16 @@ def test_random_words():
         np.testing.assert_array_equal(found.numpy(), random_words.words(seed, rows, 5))
 
 
+@pytest.mark.parametrize("compiled", [False, True], ids=["torch", "native"])
+def test_words_without_a_tensor(compiled, monkeypatch):
+    if not compiled:
+        monkeypatch.setattr(native, "library", lambda device: None)
+    for seed, first in ((0, 0), (2**32 - 1, 5), (77, 2**32 - 100)):
+        found = native.random_words(seed, first, 100, 16, torch.device("cpu"))
+        wanted = random_words.words(seed, np.arange(first, first + 100), 16)
+        np.testing.assert_array_equal(found.numpy(), wanted)
+
+
 def test_dyadic_is_the_nearest():
     rng = np.random.default_rng(3)
     values = np.concatenate([np.exp2(rng.uniform(-48, 15.9, 2_000)), [1.0, 65535, 2.0**-48],
@@ -98,12 +108,20 @@ def test_dyadic_is_the_nearest():
     assert found == [Dyadic.nearest(value).value for value in values]
 
 
+def test_a_compiler_compiles_what_rounds():
+    """All else would pass without it: the torch kernels take its place."""
+    assert native.library("cpu") is not None
+    assert native.library("another device") is None
+
+
 @pytest.mark.parametrize("by_row", [False, True])
 @pytest.mark.parametrize("seed", [None, 77, 2**32 - 3])
-def test_pieces_are_those_of_jobs(seed, by_row):
-    """Shapes that one job cannot hold, on a core whose jobs take 15 rows and columns at most."""
-    config = Config(4, 2, 4, dim_width=4)
-    fast, jobs = TorchExecution(config), JobExecution(GoldenBackend(config))
+@pytest.mark.parametrize("compiled", [False, True], ids=["torch", "native"])
+@pytest.mark.parametrize("config", [Config(4, 2, 4, dim_width=4), Config(2, 8, 4, dim_width=4)],
+                         ids=["4x2", "2x8"])
+def test_pieces_are_those_of_jobs(config, compiled, seed, by_row):
+    """Shapes that one job cannot hold, on cores whose jobs take 15 rows and columns at most."""
+    fast, jobs = TorchExecution(config, native=compiled), JobExecution(GoldenBackend(config))
     rng = torch.Generator().manual_seed(4)
     for shape in ((1, 1), (5, 3), (8, 8), (9, 17), (20, 33), (3, 7)):
         x = torch.randn(shape, generator=rng)
@@ -116,6 +134,36 @@ def test_pieces_are_those_of_jobs(seed, by_row):
                 assert torch.equal(one.values, other.values), (shape, fmt)
                 if one.inside is not None:
                     assert torch.equal(one.inside, other.inside)
+
+
+@pytest.mark.parametrize("stochastic", [False, True])
+@pytest.mark.parametrize("fmt", CODES, ids=lambda fmt: fmt.name)
+def test_compiled_code_is_the_torch_kernels(fmt, stochastic):
+    """Every magnitude, both phases, more rows and columns than a thread and a vector take."""
+    one, other = TorchExecution(native=True), TorchExecution(native=False)
+    rng = np.random.default_rng(8)
+    values = magnitudes(rng, 300 * 257 - 180)[:300 * 257]
+    x = torch.from_numpy(rng.permutation(np.resize(values, 300 * 257)).reshape(300, 257))
+    for shift in (0, 7, 20, 28):
+        for phase in Phase if fmt == FP4_R4 else (Phase.EVEN,):
+            to = Encoding(fmt, 0, dyadic(torch.tensor(40961 * 2.0**-15 * 2.0**-shift)),
+                          9 if stochastic else None, phase)
+            found, wanted = one.quantise(x.float(), to), other.quantise(x.float(), to)
+            assert torch.equal(found.values, wanted.values)
+            if wanted.inside is not None:
+                assert torch.equal(found.inside, wanted.inside)
+
+
+@pytest.mark.parametrize("fmt", CODES, ids=lambda fmt: fmt.name)
+def test_compiled_code_beside_ties(fmt):
+    """Halves between codes and boundaries between levels, and a unit beside them."""
+    one, other = TorchExecution(native=True), TorchExecution(native=False)
+    ties = np.concatenate([np.arange(-40, 41) * 2**19, 3 * 2**np.arange(28),
+                           5 * 2**np.arange(27)])
+    x = torch.from_numpy(np.concatenate([ties + near for near in (-1, 0, 1)])).float()[None]
+    for phase in Phase if fmt == FP4_R4 else (Phase.EVEN,):
+        to = Encoding(fmt, 0, dyadic(torch.tensor(2.0**-20)), None, phase)
+        assert torch.equal(one.quantise(x, to).values, other.quantise(x, to).values)
 
 
 @pytest.mark.parametrize("fmt", A_FORMATS, ids=lambda fmt: fmt.name)

@@ -3,6 +3,7 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from tools import cache
 from tools.errors import ToolError
 from train.study import packages
-from train.study.datasets import DATASETS, dataset
+from train.study.datasets import DATASETS, dataset, denoising
 from train.study.packages import JAPANESE_VOWELS, PACKAGES, AbsentError, files_of
 
 
@@ -31,6 +32,9 @@ def loaded(request):
 SHAPES = {
     "Fashion-MNIST": (10, (55_000, 28, 28), 5_000, 10_000),
     "JapaneseVowels": (9, (216, 29, 12), 54, 370),
+    "digits": (10, (1_078, 8, 8), 359, 360),
+    "photographs": (0, (2_048, 40, 40), 21, 34),
+    "words": (20, (2_400, 60, 40), 640, 800),
     "King James": (66, (3_725_079,), 206_949, 206_949),
 }
 
@@ -41,18 +45,44 @@ def test_sizes(loaded):
     assert (len(loaded.validation), len(loaded.test)) == (validation, test)
     for part in (loaded.train, loaded.validation, loaded.test):
         assert len(part.labels) == len(part)
-        assert part.labels.min() == 0 or loaded.alphabet
-        assert part.labels.max() < loaded.classes and np.isfinite(part.inputs).all()
-    assert len(np.unique(loaded.train.labels)) == loaded.classes
+        assert np.isfinite(part.inputs).all()
+    if classes:
+        assert np.array_equal(np.unique(loaded.train.labels), np.arange(classes))
+        for part in (loaded.validation, loaded.test):
+            assert np.isin(part.labels, loaded.train.labels).all()
 
 
 def test_classes_are_balanced(loaded):
-    """In what is used to train and to choose; a text has no classes of its own."""
-    if loaded.alphabet:
+    """In what is used to train and to choose; texts and photographs have no classes."""
+    if loaded.alphabet or not loaded.classes:
         return
     for part in (loaded.train, loaded.validation):
         counts = np.bincount(part.labels)
         assert counts.max() < 1.3 * counts.min()
+
+
+def test_photographs_are_the_same_everywhere():
+    """Of whole parts, so that runs on other machines see the same noise."""
+    made = had(dataset, "photographs")
+    assert [cache.digest(part.inputs.tobytes(), part.labels.tobytes())
+            for part in (made.train, made.validation, made.test)] == [
+        "854b74b27156d1104d72", "bfaad0d8bb0ab29aea56", "7a47d975cddaa535e0e5"]
+    noise = made.test.inputs - made.test.labels.astype(int)
+    assert abs(noise.mean()) < 0.1 and abs(noise.std() - 25) < 0.1
+
+
+def test_photographs_are_held_out(monkeypatch):
+    """Each belongs to one part and all are used: every one is painted in a shade of its own."""
+    names = [*denoising.TRAIN, *denoising.VALIDATION, *denoising.TEST]
+    files = [*packages.PHOTOGRAPHS.files, *packages.MORE_PHOTOGRAPHS.files]
+    assert sorted(names) == sorted(Path(file).name for file in files)
+    shades = {name: number for number, name in enumerate(names)}
+    monkeypatch.setattr(denoising, "files_of", lambda *_: shades)
+    monkeypatch.setattr(denoising, "grey", lambda shade: np.full((260, 140), shade, np.uint8))
+    made = dataset("photographs")
+    assert np.unique(made.train.labels).tolist() == [0, 1, 2, 3, 4, 5]
+    assert made.validation.labels[:, 0, 0].tolist() == [6, 6, 7, 7]
+    assert made.test.labels[:, 0, 0].tolist() == [8, 8, 9, 9, 10, 10]
 
 
 def test_text_reads_on():
@@ -85,6 +115,23 @@ def test_a_missing_file_is_named(vowels):
     with pytest.raises(ToolError, match=r"no JapaneseVowels_TEST\.ts in .*: expected the files of "
                                         r"aeon==1\.6\.0; pip download --no-deps aeon"):
         dataset("japanese_vowels", vowels)
+
+
+@pytest.mark.parametrize("name, message", [
+    ("digits", r"no digits\.csv\.gz in .*: expected the files of scikit-learn==1\.9\.1; pip"),
+    ("words", r"no libespeak-ng\.so in .*: expected the files of espeakng-loader==0\.2\.4; pip"),
+    ("photographs", r"no astronaut\.png in .*: expected the files of scikit-image==0\.26\.0; pip")])
+def test_an_empty_folder(name, message, tmp_path):
+    with pytest.raises(ToolError, match=message):
+        dataset(name, tmp_path)
+
+
+def test_installed_packages_are_used_if_they_are_the_same(monkeypatch):
+    place = files_of(packages.DIGITS)["digits.csv.gz"]
+    assert str(place).endswith("site-packages/sklearn/datasets/data/digits.csv.gz")
+    other = replace(packages.DIGITS, files=dict.fromkeys(packages.DIGITS.files, "0" * 64))
+    monkeypatch.setattr(packages, "cached", lambda *_: Path("fetched"))
+    assert files_of(other) == {"digits.csv.gz": Path("fetched/digits.csv.gz")}
 
 
 def test_a_damaged_file_is_named(vowels):

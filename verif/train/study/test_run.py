@@ -2,6 +2,7 @@
 """Runs of the study: done once, resumed with the same bits, stopped by what is damaged."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,11 +10,14 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: docs/training.md")
 
 from tools.errors import ToolError  # noqa: E402
+from train.pytorch.convert import convert  # noqa: E402
 from train.study import run as study  # noqa: E402
 from train.study.datasets import Dataset, Part  # noqa: E402
 from train.study.run import Run, train  # noqa: E402
-from train.study.tasks import TASKS, Task, task  # noqa: E402
+from train.study.tasks import ACCURACY, BITS, PSNR, TASKS, Task, task  # noqa: E402
 
+SHAPES = {"fashion_mnist": (28, 28), "digits": (8, 8), "photographs": (12, 12),
+          "japanese_vowels": (29, 12), "words": (60, 40)}
 SMALL = Run("vowels", "luq", seed=3, epochs=3, share=10)
 
 
@@ -25,10 +29,10 @@ def small_data(self: Task, folder=None) -> Dataset:
         if self.context:
             text = rng.integers(0, 9, count * 8)
             return Part(text, text)
-        shape = (28, 28) if self.data == "fashion_mnist" else (29, 12)
-        inputs = rng.integers(0, 255, (count, *shape)).astype(np.uint8)
-        inputs = inputs if shape == (28, 28) else inputs.astype(np.float32) / 255
-        return Part(inputs, rng.integers(0, 9, count))
+        shape = SHAPES[self.data]
+        inputs = rng.integers(0, 16, (count, *shape)).astype(np.uint8)
+        labels = inputs if self.data == "photographs" else rng.integers(0, 9, count)
+        return Part(inputs.astype(np.float32) / 16 if shape == (29, 12) else inputs, labels)
 
     return Dataset("small", 9, part(300), part(40), part(40))
 
@@ -84,15 +88,59 @@ def test_a_damaged_checkpoint_is_named():
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_trains(name, monkeypatch):
-    monkeypatch.setitem(TASKS, name, Task(**{
-        **vars(task(name)), "batch": 8, "context": 7 if task(name).context else 0}))
+    monkeypatch.setitem(TASKS, name, replace(
+        task(name), batch=8, context=7 if task(name).context else 0))
     found = train(Run(name, "tetra", epochs=1, share=1))
     assert np.isfinite(found["test"]) and found["parameters"] > 20_000
     assert 0 <= found["test"] <= 100
 
 
+@pytest.mark.parametrize("name", TASKS)
+def test_luq_reaches_every_layer_of_every_task(name):
+    """Forward and backward in four bits: all layers but the edges are converted, and learn."""
+    what = replace(task(name), context=7 if task(name).context else 0)
+    data = what.load()
+    model = what.model(data.classes)
+    told = convert(model, "luq")
+    kept = [fate for _, kind, fate in told.layers if "converted" != fate and kind != "Embedding"
+            and "no four-bit form" not in fate]
+    assert kept == ["left: the policy keeps the first and the last layer"] * 2
+    assert any(fate == "converted" for _, _, fate in told.layers)
+    inputs, labels = what.tensors(data.train, np.arange(4), what.context)
+    loss = what.goal.loss(model(inputs), labels)
+    loss.backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() and p.grad.any()
+               for name, p in model.named_parameters() if name.endswith("weight"))
+
+
+def test_goals():
+    """Against what they are by definition."""
+    logits = torch.tensor([[[0.0, 1.0], [2.0, 0.0]]])
+    labels = torch.tensor([[1, 1]])
+    chances = logits.softmax(-1)[0, :, 1]
+    assert ACCURACY.score(logits, labels).tolist() == [[100, 0]]
+    assert torch.allclose(BITS.score(logits, labels), -chances.log2())
+    assert torch.allclose(BITS.loss(logits, labels), -chances.log().mean())
+    clean = torch.zeros(2, 1, 3, 3)
+    noisy = clean + torch.tensor([0.1, 0.01]).reshape(2, 1, 1, 1)
+    assert torch.allclose(PSNR.score(noisy, clean), torch.tensor([20.0, 40.0]))
+    assert torch.allclose(PSNR.loss(noisy, clean), torch.tensor(0.0101 / 2))
+
+
+def test_evaluation_weighs_examples_alike():
+    """The last batch is smaller, yet each of its examples counts as much as another."""
+    what = replace(task("digits"), batch=3)
+    part = Part(np.zeros((4, 8, 8), np.uint8), np.array([0, 0, 0, 1]))
+
+    class Always(torch.nn.Module):
+        def forward(self, x):
+            return torch.tensor([0.0, 1.0]).expand(len(x), 2)
+
+    assert what.evaluate(Always(), part) == 25
+
+
 def test_divergence_stops_a_run(monkeypatch):
-    monkeypatch.setitem(TASKS, "vowels", Task(**{**vars(task("vowels")), "rate": 1e38}))
+    monkeypatch.setitem(TASKS, "vowels", replace(task("vowels"), rate=1e38))
     with pytest.raises(FloatingPointError):
         train(Run("vowels", "fp32", epochs=3, share=30))
 

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The runs that the study consists of, the ones that say most first."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from train.study.run import Run
+from train.study.tasks import TASKS
+from train.study.variants import ABLATIONS
+
+REFERENCE = "bf16"
+POLICIES = (REFERENCE, "int4_forward", "sun2020", "luq", "tetra", "nvfp4", "mxfp4")
+SEEDS, FEWER_SEEDS = range(5), range(3)
+ABLATED = ("bible", "fashion")
+SWEPT = (REFERENCE, "int4_forward", "sun2020", "luq")
+SIZES: dict[str, list[dict[str, Any]]] = {
+    "bible": [{"width": 32}, {"width": 64}, {"width": 256}, {"layers": 2}, {"layers": 8},
+              {"batch": 8}, {"batch": 128}],
+    "fashion": [{"width": 8}, {"width": 32}, {"batch": 32}, {"batch": 512}]}
+LENGTHS = {"bible": (2, 4), "fashion": (1, 6)}  # epochs beside those of the task
+QUICK_TASKS = ("digits", "vowels", "denoise")
+QUICK_POLICIES = (REFERENCE, "int4_forward", "sun2020", "tetra")
+
+
+def comparison() -> Iterator[Run]:
+    """Every task under every policy, seed by seed."""
+    for seed in SEEDS:
+        for task, what in TASKS.items():
+            for policy in POLICIES:
+                yield Run(task, policy, seed, what.epochs[0], what.shares[0])
+
+
+def ablations() -> Iterator[Run]:
+    """One thing changed each, on a Transformer and on a convolutional network."""
+    for seed in FEWER_SEEDS:
+        for task in ABLATED:
+            for policy in ABLATIONS:
+                yield Run(task, policy, seed, TASKS[task].epochs[0], TASKS[task].shares[0])
+
+
+def sensitivity() -> Iterator[Run]:
+    """Where four bits break: other widths, depths, batches and lengths of training."""
+    for seed in FEWER_SEEDS:
+        for task in ABLATED:
+            for policy in SWEPT:
+                usual = Run(task, policy, seed, TASKS[task].epochs[0], TASKS[task].shares[0])
+                for size in SIZES[task]:
+                    yield replace(usual, **size)
+                for epochs in LENGTHS[task]:
+                    yield replace(usual, epochs=epochs)
+
+
+def full() -> list[Run]:
+    """All of it; a run that several parts share is there once."""
+    return list(dict.fromkeys([*comparison(), *ablations(), *sensitivity()]))
+
+
+def quick() -> list[Run]:
+    """One seed, three tasks, four policies, in minutes."""
+    return [Run(task, policy, 0, TASKS[task].epochs[1], TASKS[task].shares[1])
+            for task in QUICK_TASKS for policy in QUICK_POLICIES]
