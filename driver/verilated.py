@@ -39,7 +39,8 @@ from tools.verilator import (
 )
 
 TOP = "tetra_engine"
-CPP = [ROOT / "driver" / name for name in ("engine_harness.cpp", "bare_loop.cpp")]
+CPP = [ROOT / "driver" / name for name in (
+    "engine_harness.cpp", "bare_loop.cpp", "back_to_back.cpp")]
 LIBRARY = "libengine_model.so"
 DESCRIPTOR_BYTES = 64
 OUTCOMES = {

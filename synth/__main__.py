@@ -16,7 +16,14 @@ from rich.table import Table
 from synth.cells.designs import designs, quick_designs, second_library_designs
 from synth.cells.libraries import NANGATE45, OSU180
 from synth.cells.recipes import QUICK, SWEEP
-from synth.cells.summary import HEADLINE, TOLERANCE, figures, regressions, summarise
+from synth.cells.summary import (
+    HEADLINE,
+    TOLERANCE,
+    energy_figures,
+    figures,
+    regressions,
+    summarise,
+)
 from synth.cells.sweep import Outcome, sweep
 from synth.energy.energy import Energies, measure
 from synth.fpga import report as fpga_report
@@ -182,6 +189,8 @@ def compare(summary: dict, mode: str, check: bool, update: bool) -> int:
     now = figures(summary)
     if update:
         known[mode] = now
+        if found := energy_figures(summary):
+            known["energy"] = known.get("energy", {}) | {mode: found}
         write_atomically(FIGURES, (json.dumps(known, indent=1) + "\n").encode())
     if not check:
         return 0

@@ -114,6 +114,13 @@ def figures(summary: dict) -> dict:
     return found
 
 
+def energy_figures(summary: dict) -> dict:
+    """Picojoules per MAC of the headline's tile and of the 16-bit baselines, by design and GEMM."""
+    blocks = (HEADLINE["tile"], *TOUGHEST)
+    return {design["name"]: {gemm: design["pj_per_mac"][gemm] for gemm in GEMMS}
+            for design in summary["energy"] if design["block"] in blocks}
+
+
 def regressions(now: dict, before: dict) -> list[str]:
     """What fell by more than `TOLERANCE`, or is gone."""
     found = []

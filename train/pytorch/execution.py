@@ -62,9 +62,9 @@ class Execution(Protocol):
         """`x` (rows, columns), finite floats."""
 
     def multiply(self, a: torch.Tensor, a_fmt: IntFormat, b: torch.Tensor, b_fmt: Format,
-                 ) -> torch.Tensor:
+                 phase: str) -> torch.Tensor:
         """Exact `a @ b.T` of values (G, M, K) and (G, N, K) in MAC units: integers in a float
-        dtype that holds them."""
+        dtype that holds them. `phase` is fprop, dgrad or wgrad, to count by."""
 
 
 def dyadic(value: torch.Tensor) -> torch.Tensor:
@@ -107,6 +107,27 @@ def pieces(shape: tuple[int, int], to: Encoding, config: Config) -> Iterator[Pie
             elif seed is not None and (i or j):
                 seed = derived(seed, i, j)
             yield Piece(slice(row, min(row + (1 if by_row else most), shape[0])), columns, seed)
+
+
+class Part(NamedTuple):
+    """Rows and columns of a product, and the stretch of K, that one job multiplies."""
+
+    rows: slice
+    columns: slice
+    depth: slice
+
+
+def parts(size: tuple[int, int, int], a_fmt: IntFormat, b_fmt: Format,
+          config: Config) -> Iterator[Part]:
+    """The jobs that multiply operands with these M, N and K; those of a stretch of K each add."""
+    m, n, k = size
+    most = config.max_dim
+    longest = min(most, config.max_k(a_fmt, b_fmt))
+    for i in range(0, m, most):
+        for j in range(0, n, most):
+            for depth in range(0, k, longest):
+                yield Part(slice(i, min(i + most, m)), slice(j, min(j + most, n)),
+                           slice(depth, min(depth + longest, k)))
 
 
 class TorchExecution:
@@ -155,7 +176,7 @@ class TorchExecution:
                                None if found.inside is None else found.inside[here])
         return found
 
-    def multiply(self, a, a_fmt: IntFormat, b, b_fmt: Format) -> torch.Tensor:
+    def multiply(self, a, a_fmt: IntFormat, b, b_fmt: Format, phase: str) -> torch.Tensor:
         return kernels.multiply(a, a_fmt, b, b_fmt)
 
     def _words(self, shape, rows: slice, to: Encoding) -> torch.Tensor:
@@ -219,20 +240,16 @@ class JobExecution:
         return Rounded(torch.from_numpy(values).to(x.device),
                        None if inside is None else torch.from_numpy(inside).to(x.device))
 
-    def multiply(self, a, a_fmt: IntFormat, b, b_fmt: Format) -> torch.Tensor:
-        return torch.stack([self._multiply(i, a_fmt, j, b_fmt) for i, j in zip(a, b, strict=True)])
+    def multiply(self, a, a_fmt: IntFormat, b, b_fmt: Format, phase: str) -> torch.Tensor:
+        return torch.stack([self._multiply(i, a_fmt, j, b_fmt, phase)
+                            for i, j in zip(a, b, strict=True)])
 
-    def _multiply(self, a, a_fmt: IntFormat, b, b_fmt: Format) -> torch.Tensor:
-        most = self.config.max_dim
-        depth = min(most, self.config.max_k(a_fmt, b_fmt))
+    def _multiply(self, a, a_fmt: IntFormat, b, b_fmt: Format, phase: str) -> torch.Tensor:
         a_codes, b_codes = _codes(a, a_fmt), _codes(b, b_fmt)
         total = np.zeros((len(a), len(b)), np.int64)
-        for i in range(0, len(a), most):
-            for j in range(0, len(b), most):
-                for k in range(0, a.shape[1], depth):
-                    total[i:i + most, j:j + most] += self.backend.run(Job.gemm(
-                        a_codes[i:i + most, k:k + depth], a_fmt,
-                        b_codes[j:j + most, k:k + depth], b_fmt)).codes
+        for rows, columns, depth in parts((len(a), len(b), a.shape[1]), a_fmt, b_fmt, self.config):
+            total[rows, columns] += self.backend.run(Job.gemm(
+                a_codes[rows, depth], a_fmt, b_codes[columns, depth], b_fmt, phase=phase)).codes
         return torch.from_numpy(total.astype(np.float64)).to(a.device)
 
 

@@ -90,10 +90,10 @@ class Product(OptionalState):
         found = quantise(x.reshape(-1, x.shape[-1]), self.execution, key, frozen=not self.training)
         return shaped(found, x.shape)
 
-    def multiply(self, a: Operand, b: Operand) -> torch.Tensor:
-        """`a @ b.T`, float32 (G, rows of a, rows of b)."""
+    def multiply(self, a: Operand, b: Operand, phase: str) -> torch.Tensor:
+        """`a @ b.T`, float32 (G, rows of a, rows of b); `phase` is fprop, dgrad or wgrad."""
         if isinstance(a.fmt, IntFormat) and isinstance(b.fmt, IntFormat | LogFormat):
-            y = self.execution.multiply(a.values, a.fmt, b.values, b.fmt).float()
+            y = self.execution.multiply(a.values, a.fmt, b.values, b.fmt, phase).float()
             for unit in units(a.unit.reshape(len(y), -1, 1) if a.unit.ndim else a.unit,
                               b.unit.reshape(len(y), 1, -1) if b.unit.ndim else b.unit):
                 y *= unit
@@ -141,7 +141,7 @@ class _Product(torch.autograd.Function):
         ctx.wide, ctx.xq, ctx.wq = wide, xq, wq
         # what is not rounded is the tensor itself: saved, it may not change in between
         ctx.save_for_backward(x, w, product.input.alpha, product.weight.alpha)
-        return product.multiply(wide, wq)
+        return product.multiply(wide, wq, "fprop")
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -164,7 +164,7 @@ def _gradients(ctx: Any, dy):
         g = product.encode("dgrad", folded, step)
         shared = g if folded is dy and roles[0] == roles[1] else None
         one = torch.ones_like(wq.unit[0]) if wq.unit.ndim else wq.unit
-        dx = product.multiply(turned(wq._replace(unit=one)), g).transpose(1, 2)
+        dx = product.multiply(turned(wq._replace(unit=one)), g, "dgrad").transpose(1, 2)
         if ctx.collapse is not None and not ctx.by_row:
             dx = ctx.collapse(dx)
         dx, dx_alpha = through(dx, ctx.xq, x, x_alpha, product.policy.input.clip, features=(
@@ -179,7 +179,7 @@ def _gradients(ctx: Any, dy):
         else:
             g = turned(shared if shared is not None and folded is dy else product.encode(
                 "wgrad", folded, step))
-        dw = product.multiply(turned(wide._replace(unit=one)), g).transpose(1, 2)
+        dw = product.multiply(turned(wide._replace(unit=one)), g, "wgrad").transpose(1, 2)
         dw, dw_alpha = through(dw, wq, w, w_alpha)
     return dx, dw, dx_alpha, dw_alpha, None, None, None
 

@@ -89,7 +89,7 @@ class _Weights(torch.autograd.Function):
             g = product.encode("wgrad", dy.transpose(1, 2).contiguous(), run.step)
         else:
             g = turned(product.encode("wgrad", dy, run.step))
-        dw = product.multiply(turned(h), g).transpose(1, 2)
+        dw = product.multiply(turned(h), g, "wgrad").transpose(1, 2)
         dw, d_alpha = through(dw, run.wq, w, alpha)
         return dw[0], d_alpha, None
 
@@ -102,7 +102,7 @@ class _Step(torch.autograd.Function):
         run.states.append(hq)
         ctx.run, ctx.hq = run, hq
         ctx.save_for_backward(h, alpha)
-        return run.product.multiply(hq, run.wq)[0]
+        return run.product.multiply(hq, run.wq, "fprop")[0]
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -121,7 +121,7 @@ class _Step(torch.autograd.Function):
         folded = dy if not wq.unit.ndim else dy * wq.unit.float()
         one = torch.ones_like(wq.unit[0]) if wq.unit.ndim else wq.unit
         g = run.product.encode("dgrad", folded[None], run.step, ctx.time)
-        dh = run.product.multiply(turned(wq._replace(unit=one)), g).transpose(1, 2)
+        dh = run.product.multiply(turned(wq._replace(unit=one)), g, "dgrad").transpose(1, 2)
         dh, d_alpha = through(dh, ctx.hq, h, alpha, run.product.policy.input.clip,
                               features=h.shape[1])
         return dh[0], dy.new_zeros(()), d_alpha, None

@@ -71,8 +71,8 @@ class RivalProduct(Product):
         unit = torch.ones((), dtype=torch.float64, device=x.device)
         return Operand(x, Whole("FP32", role, key, rounded), unit)
 
-    def multiply(self, a: Operand, b: Operand) -> torch.Tensor:
-        """`a @ b.T`, float32 (G, rows of a, rows of b)."""
+    def multiply(self, a: Operand, b: Operand, phase: str) -> torch.Tensor:
+        """`a @ b.T`, float32 (G, rows of a, rows of b); the core does none of it."""
         mx = self.policy.rival == Rival.MXFP4
         assert isinstance(a.fmt, Whole) and isinstance(b.fmt, Whole)
         if b.fmt.rounded is not None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Energy per MAC: operands, dumps of values, delays, power, and one simulated multiplier."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -10,11 +11,12 @@ import pytest
 from golden.config import preset
 from golden.engine import GoldenBackend
 from golden.formats import FP4_R4, INT4_SYM, UINT4
+from synth import __main__ as program
 from synth.baselines.minifloat import BINARY16, DLFLOAT16, FP8_143, FP8_152
 from synth.cells.designs import GEMMS, baselines, component, grid
 from synth.cells.libraries import NANGATE45, MissingError
 from synth.cells.recipes import Recipe
-from synth.cells.summary import energy_ratio
+from synth.cells.summary import MEASURES, energy_ratio
 from synth.energy import gates, operands
 from synth.energy.benches import mac_bench
 from synth.energy.energy import Run, measure, simulate_all
@@ -158,6 +160,21 @@ def test_energy_ratio():
     assert energy_ratio(designs, {"design": "tile"}, "mac", [])["training"] == 10
     absent = energy_ratio([], None, "mac", ["iverilog: apt install iverilog"])
     assert absent["training"] is None and "apt install iverilog" in absent["reason"]
+
+
+def test_update_keeps_energies_by_sweep(monkeypatch, tmp_path):
+    monkeypatch.setattr(program, "FIGURES", tmp_path / "figures.json")
+    blocks = {"tile": "tetra_mac_tile", "16 bit": "tetra_fp16_mac", "8 bit": "tetra_fp8_mac"}
+    measured = [{"name": name, "block": block, "pj_per_mac": dict.fromkeys(MEASURES, 0.5)}
+                for name, block in blocks.items()]
+    design = {"name": "tile", "best": {"density": {"training": 1.0}}}
+    summary = {"designs": [design], "ratios": {"tile": None, "engine": None}}
+    for mode, found in (("full", measured), ("quick", measured[:1]), ("quick", [])):
+        program.compare(summary | {"energy": found}, mode, False, True)
+    one = dict.fromkeys(GEMMS, 0.5)
+    assert json.loads((tmp_path / "figures.json").read_text()) == {
+        "full": {"tile": 1.0}, "quick": {"tile": 1.0},  # without a simulator energies stay
+        "energy": {"full": {"tile": one, "16 bit": one}, "quick": {"tile": one}}}
 
 
 def test_a_missing_simulator_is_named(monkeypatch):

@@ -200,5 +200,5 @@ def test_multiply_is_exact_for_any_depth(a_fmt, b_fmt):
         np.testing.assert_array_equal(fast[0].numpy(), wanted)
         if k <= preset("base").max_dim:
             jobs = JobExecution(GoldenBackend(preset("base")))
-            found = jobs.multiply(values[0], a_fmt, values[1], b_fmt)
+            found = jobs.multiply(values[0], a_fmt, values[1], b_fmt, "fprop")
             np.testing.assert_array_equal(found[0].numpy(), wanted)

@@ -8,10 +8,11 @@ pytest.importorskip("torch", reason="PyTorch is not installed: docs/training.md"
 from train.pytorch.convert import Conversion
 from train.pytorch.policy import EmulatedLog, FloatFormat, Policy, Role
 from train.pytorch.rivals import Whole
+from train.study.costs import Cost, Estimate
 from train.study.datasets import Dataset, Part
 from train.study.packages import Package
 from train.study.run import Run
-from train.study.tasks import Task
+from train.study.tasks import Goal, Task
 from verif.golden.members import Case, check_members, public_dataclasses
 
 CASES = [
@@ -20,7 +21,8 @@ CASES = [
     Case(Run, {"task": "vowels", "policy": "luq"}),
 ]
 # what a call made, and what is written down once in the source
-RESULTS = {Conversion, Dataset, EmulatedLog, FloatFormat, Package, Part, Task, Whole}
+RESULTS = {Conversion, Cost, Dataset, EmulatedLog, Estimate, FloatFormat, Goal, Package, Part,
+           Task, Whole}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.kind.__name__)
