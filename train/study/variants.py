@@ -48,6 +48,10 @@ ABLATIONS: dict[str, Policy] = {
     "luq:max-channels": LUQ.but(weight=replace(_MAX, axis=Axis.ROW)),
     "luq:max-tokens": LUQ.but(input=replace(_MAX, axis=Axis.ROW),
                               weight=replace(_MAX, axis=Axis.ROW)),
+    "luq:rows-columns-tokens": LUQ.but(
+        input=replace(_MAX, axis=Axis.ROW), weight=replace(_MAX, axis=Axis.ROW), dgrad=_ROWS,
+        wgrad=_COLUMNS),
+    "luq:rows-columns-sawb": LUQ.but(input=Role(INT4_SYM, Clip.SAWB), dgrad=_ROWS, wgrad=_COLUMNS),
     "luq:int4": LUQ.but(weight=Role("INT4", Clip.SAWB)),
     # of what is converted
     "luq:all-layers": LUQ.but(edges=True),
