@@ -59,7 +59,7 @@ WORKERS ?= $(JOBS)
 #: PYTHON=command: the Python that makes .venv (setup, lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test regress formal random-check wave replay lint verilog area synth synth-check synth-verify fpga bench lock clean
+.PHONY: help setup run test regress formal random-check wave replay lint verilog area synth synth-check synth-verify fpga bench study-check lock clean
 
 help: ## list every target and setting
 	@echo "Tetra: an open 4-bit training core. Targets:"
@@ -128,6 +128,9 @@ fpga: setup ## the FPGA part of make synth alone: map, place and route, five see
 
 bench: setup ## measure speed and accuracy, to build/bench/summary.json
 	@$(RUN) train.bench
+
+study-check: setup ## a short training on torch kernels, golden model and verilated core, bit for bit
+	@$(RUN) train.study.check
 
 lock: ## resolve pyproject.toml anew into requirements.lock
 	@$(PYTHON) bootstrap.py --lock
