@@ -89,9 +89,9 @@ def trained(run: Run, what: Task, data: Dataset, execution: Execution, steps: in
 
 def difference(one: Outcome, other: Outcome) -> str:
     """The first thing in which two trainings differ; nothing if they do not."""
-    for kind, first, second in zip(Outcome._fields, one, other, strict=True):
-        if isinstance(first, list):
-            first, second = dict(enumerate(first)), dict(enumerate(second))
+    for kind in Outcome._fields:
+        first, second = (dict(enumerate(value) if isinstance(value, list) else value) for value in (
+            getattr(one, kind), getattr(other, kind)))
         for name in first | second:
             if first.get(name) != second.get(name):
                 return f"{kind} {name}"
