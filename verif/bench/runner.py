@@ -85,7 +85,9 @@ def simulate(
                 test_filter=only and f"{only}$", waves=waves is not None, log_file=folder / "log",
                 plusargs=start(settings),
                 extra_env={ENVIRONMENT: json.dumps(asdict(settings)), "COCOTB_ANSI_OUTPUT": "0",
-                           "COCOTB_MAX_FAILURES": "1"},
+                           "COCOTB_MAX_FAILURES": "1",
+                           # of all modules by default, numpy's and Amaranth's too
+                           "COCOTB_REWRITE_ASSERTION_FILES": "test_*.py"},
             )
         log = (folder / "log").read_text().splitlines() if (folder / "log").exists() else []
         if waves is not None and (folder / "dump.fst").exists():
