@@ -14,7 +14,10 @@ from golden.solver import SolveMode
 from golden.statistics import Statistics
 from hdl.engine.job import job_layout
 from hdl.layouts import BFormat
-from hdl.scales.layouts import REPORT_LAYOUT, SOLVER_FLAGS_LAYOUT, STATISTICS_LAYOUT
+from hdl.packing import Packing, packing
+from hdl.scales.layouts import REPORT_LAYOUT
+
+REPORT = Packing(REPORT_LAYOUT)
 
 
 def descriptor(job: Job, config: Config) -> int:
@@ -24,7 +27,7 @@ def descriptor(job: Job, config: Config) -> int:
     m, n, k = job.shape
     preset = job.adapt.preset if job.adapt else None
     then = job.then if preset is None else Rescale(INT4, preset.scale, preset.zero_point)
-    return job_layout(config).const({
+    return packing(job_layout, config).pack({
         "op": job.op,
         "m": m, "n": n, "k": k,
         "a_signed": int(job.operands is not None and job.operands.a_fmt.signed),
@@ -40,7 +43,7 @@ def descriptor(job: Job, config: Config) -> int:
             "seed": then.seed or 0,
         },
         "adapt": _adapt_fields(job.adapt),
-    }).as_bits()
+    })
 
 
 def _adapt_fields(adapt: Adapt | None) -> dict:
@@ -64,15 +67,16 @@ def _adapt_fields(adapt: Adapt | None) -> dict:
 
 def unpack_report(bits: int) -> Report:
     """A payload of `REPORT_LAYOUT` as the golden model's `Report`; ValueError if it is none."""
-    report = REPORT_LAYOUT.from_bits(as_integer("bits", bits, 0, (1 << REPORT_LAYOUT.size) - 1))
-    applied, entry = report.applied, report.entry
+    report = REPORT.unpack(as_integer("bits", bits, 0, (1 << REPORT.width) - 1))
+    applied, entry = report["applied"], report["entry"]
+    scale = entry["scale"]
     return Report(
-        Statistics(**{name: int(report.statistics[name]) for name, _ in STATISTICS_LAYOUT}),
-        Dyadic(applied.multiplier, applied.shift), applied.zero_point,
-        Entry(Dyadic(entry.scale.multiplier, entry.scale.shift), entry.scale.zero_point,
-              entry.exponent, bool(entry.valid), bool(entry.frozen)),
-        bool(report.unset), bool(report.clipped),
-        **{name: bool(report.flags[name]) for name, _ in SOLVER_FLAGS_LAYOUT},
+        Statistics(**report["statistics"]),
+        Dyadic(applied["multiplier"], applied["shift"]), applied["zero_point"],
+        Entry(Dyadic(scale["multiplier"], scale["shift"]), scale["zero_point"],
+              entry["exponent"], bool(entry["valid"]), bool(entry["frozen"])),
+        bool(report["unset"]), bool(report["clipped"]),
+        **{name: bool(flag) for name, flag in report["flags"].items()},
     )
 
 

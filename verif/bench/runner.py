@@ -85,7 +85,9 @@ def simulate(
                 test_filter=only and f"{only}$", waves=waves is not None, log_file=folder / "log",
                 plusargs=start(settings),
                 extra_env={ENVIRONMENT: json.dumps(asdict(settings)), "COCOTB_ANSI_OUTPUT": "0",
-                           "COCOTB_MAX_FAILURES": "1"},
+                           "COCOTB_MAX_FAILURES": "1",
+                           # of all modules by default, numpy's and Amaranth's too
+                           "COCOTB_REWRITE_ASSERTION_FILES": "test_*.py"},
             )
         log = (folder / "log").read_text().splitlines() if (folder / "log").exists() else []
         if waves is not None and (folder / "dump.fst").exists():
@@ -112,24 +114,28 @@ def build(settings: Settings, *, trace: bool = False, verilog: Path | None = Non
     if settings.simulator == "icarus":
         return build_icarus(settings, verilog)
     # one file: to parse the headers again for a second one takes longer than to compile most models
+    # the runner makes every signal visible, and Verilator may not optimise what is: a waveform
+    # wants that, a bench sees ports alone
     args = [*OPTIONS, "--x-initial", "unique", "--output-split", "0",
-            *(["--trace-fst"] if trace else [])]
+            "--trace-fst" if trace else "--no-public-flat-rw"]
+    visible = f'`verilator_config\npublic_flat_rw -module "{settings.top}" -port "*"\n'
     # a model is linked to cocotb's libraries by path: a clone that has moved needs a new one
     cocotb = f"{importlib.metadata.version('cocotb')} {cocotb_tools.config.libs_dir}"
 
     def make(folder: Path) -> None:
         if trace:
             check_fst_headers()
-        log = folder / "build.log"
+        log, ports = folder / "build.log", folder / "ports.vlt"
+        ports.write_text(visible)
         saved = dict(os.environ)
         # the runner hands these on to Verilator and make
         os.environ.pop("VERILATOR_ROOT", None)
         os.environ.update(environment(), MAKEFLAGS=f" -- {make_flags()} {SPEED}")
         try:
             get_runner("verilator").build(
-                sources=[VerilatorControlFile(CONTROL), verilog], hdl_toplevel=settings.top,
-                build_dir=folder, build_args=args, always=True, waves=trace,
-                timescale=("1ns", "1ps"), log_file=log,
+                sources=[VerilatorControlFile(CONTROL), VerilatorControlFile(ports), verilog],
+                hdl_toplevel=settings.top, build_dir=folder, build_args=args, always=True,
+                waves=trace, timescale=("1ns", "1ps"), log_file=log,
             )
         except (RuntimeError, SystemExit) as error:
             tail = log.read_text().splitlines()[-25:] if log.exists() else [str(error)]
@@ -138,7 +144,7 @@ def build(settings: Settings, *, trace: bool = False, verilog: Path | None = Non
             os.environ.clear()
             os.environ.update(saved)
 
-    return cached("cocotb", model_key(verilog, cocotb, SPEED, *args), [settings.top], make)
+    return cached("cocotb", model_key(verilog, cocotb, SPEED, *args, visible), [settings.top], make)
 
 
 def start(settings: Settings) -> list[str]:

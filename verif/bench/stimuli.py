@@ -5,6 +5,7 @@ Shared by the cocotb bench, the Amaranth simulator's tests and the verilated bin
 """
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from golden.gemm import mac_values
 from golden.rescale import Rescale, Rescaled
 from golden.solver import SolveMode
 from hdl.layouts import codes_layout, result_layout, words_layout
+from hdl.packing import Packing, packing
 
 
 def random_codes(rng, fmt, shape) -> np.ndarray:
@@ -243,26 +245,30 @@ def operand_beats(codes: np.ndarray, config: Config, vectors: int, rng,
     if absent is not None:
         padded[:] = absent
     padded[:codes.shape[0], :codes.shape[1]] = codes & 15
-    layout = codes_layout(config, vectors)
-    return [
-        layout.const([row[k:k + config.lanes].tolist() for row in padded]).as_bits()
-        for k in range(0, padded.shape[1], config.lanes)
-    ]
+    packed = _codes_packing(config, vectors)
+    return [packed.pack(padded[:, k:k + config.lanes].tolist())
+            for k in range(0, padded.shape[1], config.lanes)]
+
+
+@cache
+def _codes_packing(config: Config, vectors: int) -> Packing:
+    return Packing(codes_layout(config, vectors))
 
 
 def result_row(payload: int, config: Config):
     """A payload of `result_layout` as (words of the kept columns, mask bits, columns, last)."""
-    row = result_layout(config).from_bits(payload)
-    cols = row.tag.keep.bit_count()
-    if row.tag.keep != (1 << cols) - 1:
-        raise AssertionError(f"keep = {row.tag.keep:#b} has holes")
-    return ([row.data[c] for c in range(cols)], row.mask & row.tag.keep, cols, bool(row.tag.last))
+    row = packing(result_layout, config).unpack(payload)
+    keep = row["tag"]["keep"]
+    cols = keep.bit_count()
+    if keep != (1 << cols) - 1:
+        raise AssertionError(f"keep = {keep:#b} has holes")
+    return row["data"][:cols], row["mask"] & keep, cols, bool(row["tag"]["last"])
 
 
 def _words(values, config: Config, rng) -> int:
     padded = rng.integers(-(2**31), 2**31, config.cols)
     padded[:len(values)] = values
-    return words_layout(config).const(padded.tolist()).as_bits()
+    return packing(words_layout, config).pack(padded.tolist())
 
 
 def _bits(values) -> int:

@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import cache, partial
 from pathlib import Path
 
 from golden.config import Config
@@ -15,7 +15,7 @@ from hdl.tile.mac_tile import MacTile
 from verif.formal import adaptive, arithmetic, engine, progress, streams
 from verif.formal.harness import SMALL, Harness
 from verif.formal.prover import Verdict, prove
-from verif.formal.structure import independent
+from verif.formal.structure import Paths, independent
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Property:
 
     Members
     -------
-    name, block : what is proven, of which block. harness : makes what is to be proven by induction,
-    or for a structural property the block. faults : each net -> constant or net that takes its
+    name, block : what is proven, of which block. harness : makes what is to be proven, by induction
+    unless it is `Paths`. faults : each net -> constant or net that takes its
     place.
     """
 
@@ -36,15 +36,15 @@ class Property:
 
     def check(self, fault: dict[str, str] | None = None, trace: Path | None = None) -> Verdict:
         made = _made(self.harness)
-        if isinstance(made, Harness):
-            return prove(made, 1, fault, trace=trace)
-        return independent(made, fault)
+        if isinstance(made, Paths):
+            return independent(made, fault)
+        return prove(made, 1, fault, trace=trace)
 
 
-@lru_cache(maxsize=4)
-def _made(make: Callable):
-    """What a property is about: one for all its faults, since it takes Amaranth longer to write
-    than a proof to fail."""
+@cache
+def _made(make: Callable) -> Harness:
+    """What a property is about: one for its proof and all its faults, since it takes Amaranth
+    longer to write than a proof to fail."""
     return make()
 
 
@@ -55,7 +55,7 @@ def _of(block, fault: dict[str, str], harness=None):
 
 def _shape(block, fault: dict[str, str]):
     return Property("valid does not look at ready; no loops", block.__name__,
-                    lambda: block(SMALL), (fault,))
+                    lambda: Paths(block(SMALL)), (fault,))
 
 
 TINY = Config(2, 2, 8)

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from tools.yosys import yosys
 from verif.formal.harness import Harness
 
 TIMEOUT = 240  # seconds of one query
+END = "end of the answer"
 
 
 class SolverMissingError(Exception):
@@ -89,9 +91,10 @@ def prove(harness: Harness, k: int, faults: dict[str, str] | None = None, bounde
                "dffunmap", "opt_expr", "opt_clean", f"write_smt2 -wires {target}"])
         model = target.read_text()
     method = f"bounded, {k} cycles" if bounded else f"k-induction, k = {k}"
-    proof = _Proof(solver, model, trace)
     try:
-        detail = proof.base(k) or ("" if bounded else proof.step(k))
+        with _Solver(solver) as running:
+            proof = _Proof(running, model, trace)
+            detail = proof.base(k) or ("" if bounded else proof.step(k))
     except _UndecidedError:
         detail = f"undecided after {TIMEOUT} s"
     return Verdict(not detail, method, detail, time.perf_counter() - start)
@@ -101,71 +104,105 @@ class _UndecidedError(Exception):
     pass
 
 
+class _Solver:
+    """A running yices-smt2, which is told and asked one thing after the other."""
+
+    def __init__(self, path: str):
+        self._process = subprocess.Popen([path, "--incremental"], text=True, stdin=subprocess.PIPE,
+                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self._late = False
+
+    def __enter__(self) -> "_Solver":
+        return self
+
+    def __exit__(self, *exc) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def ask(self, text: str) -> str:
+        """What it says to these commands; `_UndecidedError` after TIMEOUT seconds."""
+        timer = threading.Timer(TIMEOUT, self._give_up)
+        timer.start()
+        said, complete = "", False
+        try:
+            self._process.stdin.write(f'{text}(echo "{END}")\n')
+            self._process.stdin.flush()
+            for line in self._process.stdout:
+                complete = END in line
+                if complete:
+                    break
+                said += line
+        except BrokenPipeError:
+            pass  # it has ended, and its answer is not complete
+        finally:
+            timer.cancel()
+        if self._late:
+            raise _UndecidedError
+        if not complete or "(error" in said:
+            raise RuntimeError(f"yices-smt2 failed: {said[-2000:]}")
+        return said.strip()
+
+    def _give_up(self) -> None:
+        self._late = True
+        self._process.kill()
+
+
 class _Proof:
-    def __init__(self, solver: str, model: str, trace: Path | None):
+    def __init__(self, solver: _Solver, model: str, trace: Path | None):
         self._solver, self._trace = solver, trace
-        self._model = "(set-option :produce-models true)\n(set-logic QF_UFBV)\n" + model
         self._wires = re.findall(r"^; yosys-smt2-wire (\S+) \d+$", model, re.M)
         self._asserts = re.findall(r"^; yosys-smt2-assert (\d+) \S+ (\S+)", model, re.M)
         if not self._asserts:
             raise ValueError("nothing to prove: the harness has no assertion left")
+        solver.ask(f"(set-option :produce-models true)\n(set-logic QF_UFBV)\n{model}")
 
     def base(self, k: int) -> str:
         """Why an assertion fails within k cycles of reset; empty if none does."""
-        text = self._frames(k, lambda t: "|top_n rst|" if t == 0 else "not")
+        self._solver.ask("(push 1)\n" + self._frames(k, reset=True))
         for t in range(1, k + 1):
-            text += _query(f"(|top_a| s{t})") + f"(assert (|top_a| s{t}))\n"
-        answers = self._run(text + "(check-sat)\n")
-        for t, answer in enumerate(answers[:-1], 1):
-            if answer != "unsat":
-                return self._explain(text, f"(|top_a| s{t})", t, answer,
-                                     f"reachable {t} cycles after reset")
-        return "" if answers[-1] == "sat" else "the assumptions contradict each other"
+            if said := self._refuted(f"(|top_a| s{t})", t, f"reachable {t} cycles after reset"):
+                return said
+        possible = self._solver.ask("(check-sat)\n(pop 1)\n")
+        return "" if possible == "sat" else "the assumptions contradict each other"
 
     def step(self, k: int) -> str:
         """Why k good cycles can precede a bad one; empty if they cannot."""
-        text = self._frames(k, lambda t: "not")
-        text += "".join(f"(assert (|top_a| s{t}))\n" for t in range(k))
-        goals = [f"(|top_a {number}| s{k})" for number, _ in self._asserts]
-        for goal in goals:  # each a lemma for the next: faster than all at once
-            text += _query(goal) + f"(assert {goal})\n"
-        for goal, answer in zip(goals, self._run(text), strict=True):
-            if answer != "unsat":
-                return self._explain(text, goal, k, answer, "not inductive")
+        self._solver.ask(self._frames(k, reset=False) + "".join(
+            f"(assert (|top_a| s{t}))\n" for t in range(k)))
+        for number, _ in self._asserts:  # each a lemma for the next: faster than all at once
+            if said := self._refuted(f"(|top_a {number}| s{k})", k, "not inductive"):
+                return said
         return ""
 
-    def _frames(self, k: int, reset) -> str:
+    def _frames(self, k: int, reset: bool) -> str:
+        """k + 1 cycles, the first of them in reset or not."""
         text = ""
         for t in range(k + 1):
             text += f"(declare-fun s{t} () |top_s|)\n(assert (|top_h| s{t}))\n"
             text += f"(assert (|top_u| s{t}))\n"
-            high = reset(t) != "not"
-            text += f"(assert {'' if high else '(not '}(|top_n rst| s{t}){'' if high else ')'})\n"
+            high = f"(|top_n rst| s{t})"
+            text += f"(assert {high if reset and t == 0 else f'(not {high})'})\n"
             if t:
                 text += f"(assert (|top_t| s{t - 1} s{t}))\n"
         return text
 
-    def _run(self, text: str) -> list[str]:
-        try:
-            done = subprocess.run([self._solver, "--incremental"], input=self._model + text,
-                                  text=True, capture_output=True, timeout=TIMEOUT)
-        except subprocess.TimeoutExpired:
-            raise _UndecidedError from None
-        if done.returncode or "(error" in done.stdout:
-            raise RuntimeError(f"yices-smt2 failed: {(done.stdout + done.stderr)[-2000:]}")
-        return done.stdout.split() if "(" not in done.stdout else [done.stdout]
-
-    def _explain(self, text: str, goal: str, t: int, answer: str, what: str) -> str:
-        """Which assertions fail with this goal, and the trace of every named net to a file."""
+    def _refuted(self, goal: str, t: int, what: str) -> str:
+        """Why a goal does not hold, a counterexample of t + 1 cycles explained; else it is known
+        from now on."""
+        answer = self._solver.ask(f"(push 1)\n(assert (not {goal}))\n(check-sat)\n")
+        if answer == "unsat":
+            self._solver.ask(f"(pop 1)\n(assert {goal})\n")
+            return ""
         if answer != "sat":
             return f"undecided: the solver says {answer}"
-        prefix = text.split(_query(goal))[0]
-        prefix = re.sub(re.escape(_query("@")).replace("@", ".*"), "", prefix)
+        return f"{what}: {self._explain(t)}"
+
+    def _explain(self, t: int) -> str:
+        """Which assertions fail in the counterexample; every named net of it goes to a file."""
         names = [f"|top_a {number}|" for number, _ in self._asserts]
         names += [f"|top_n {wire}|" for wire in self._wires]
         asked = [f"({name} s{frame})" for name in names for frame in range(t + 1)]
-        out = self._run(f"{prefix}(assert (not {goal}))\n(check-sat)\n"
-                        f"(get-value ({' '.join(asked)}))\n")[0]
+        out = self._solver.ask(f"(get-value ({' '.join(asked)}))\n")
         values = re.findall(r"\(\(\|top_[an] ([^|]+)\| s(\d+)\) (\S+?)\)", out)
         table: dict[str, list[str]] = {}
         for name, _, value in values:
@@ -176,11 +213,7 @@ class _Proof:
             self._trace.write_text("".join(
                 f"{name:60} {' '.join(f'{v:>8}' for v in row)}\n" for name, row in table.items()
                 if not name.isdigit()))
-        return f"{what}: {', '.join(Path(place).name for place in failing)}"
-
-
-def _query(goal: str) -> str:
-    return f"(push 1)\n(assert (not {goal}))\n(check-sat)\n(pop 1)\n"
+        return ", ".join(Path(place).name for place in failing)
 
 
 def _short(value: str) -> str:

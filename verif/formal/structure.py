@@ -17,21 +17,32 @@ STATE = "t:$dff* t:$adff* t:$sdff* t:$aldff* t:$_*FF*"
 OTHER_STATE = "t:$dlatch* t:$sr* t:$mem* t:$_*LATCH* t:$_SR*"
 
 
-def independent(block, faults: dict[str, str] | None = None) -> Verdict:
+class Paths(Harness):
+    """A block whose output streams are looked at.
+
+    Members
+    -------
+    pairs : stream -> the nets of its valid and its ready. Others as of `Harness`.
+    """
+
+    def __init__(self, block):
+        super().__init__(block)
+        self.pairs = {}
+        for name, stream in streams_of(block, Out).items():
+            seen = Signal(name=f"seen_{name}")
+            self.m.d.comb += seen.eq(stream.valid)
+            self.ports.append(seen)
+            self.pairs[name] = (seen.name, Value.cast(stream.ready).name)
+
+
+def independent(paths: Paths, faults: dict[str, str] | None = None) -> Verdict:
     """No path without a register from an output stream's `ready` to its `valid`, in the netlist of
-    `block` with its registers removed, and no loop of gates anywhere in it."""
+    a block with its registers removed, and no loop of gates anywhere in it."""
     start = time.perf_counter()
-    h = Harness(block)
-    pairs = {}
-    for name, stream in streams_of(block, Out).items():
-        seen = Signal(name=f"seen_{name}")
-        h.m.d.comb += seen.eq(stream.valid)
-        h.ports.append(seen)
-        pairs[name] = (seen.name, Value.cast(stream.ready).name)
     with tempfile.TemporaryDirectory() as folder:
-        commands = [*netlist(h, faults or {}, Path(folder)), "check -assert", "simplemap",
+        commands = [*netlist(paths, faults or {}, Path(folder)), "check -assert", "simplemap",
                     f"select -assert-none {OTHER_STATE}", f"delete {STATE}"]
-        for name, (valid, ready) in pairs.items():
+        for name, (valid, ready) in paths.pairs.items():
             commands += [f"select -assert-count 1 w:{valid}", f"select -assert-count 1 w:{ready}",
                          f"log checking {name}",
                          f"select -assert-none w:{valid} %ci* w:{ready} %i"]

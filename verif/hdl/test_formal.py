@@ -68,6 +68,19 @@ def test_contradicting_assumptions_prove_nothing():
     assert "contradict" in prover.prove(harness, 1).detail
 
 
+def test_a_query_that_takes_too_long_is_undecided(monkeypatch):
+    monkeypatch.setattr(prover, "TIMEOUT", 0.01)
+    verdict = prover.prove(arithmetic.exact_total(arithmetic.WIDE), 1)
+    assert (verdict.proven, verdict.detail) == (False, "undecided after 0.01 s")
+
+
+@pytest.mark.parametrize("wrong", ["(nonsense)", "(exit)"])
+def test_a_solver_that_fails_is_no_answer(wrong):
+    with prover._Solver(prover.yices()) as solver:
+        with pytest.raises(RuntimeError, match="yices-smt2 failed"):
+            solver.ask(wrong)
+
+
 def test_a_net_that_is_not_there():
     harness = Harness(arithmetic.SquareSteps())
     harness.prove(harness.net("nonsense"))

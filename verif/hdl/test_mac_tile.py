@@ -11,6 +11,7 @@ from golden.config import TARGETS, Config
 from golden.formats import A_FORMATS, B_FORMATS, INT4, INT4_SYM, UINT4, LogFormat, max_product
 from golden.gemm import gemm, mac_values
 from hdl.layouts import BFormat, beat_layout, row_layout
+from hdl.packing import packing
 from hdl.tile.mac_cell import held_width, partial_worth
 from hdl.tile.mac_tile import MacTile
 from verif.bench.benches import BENCHES, run_bench
@@ -34,14 +35,13 @@ def block_beats(rng, config: Config, a, a_fmt, b, b_fmt, absent: int | None = No
     """A block's beats. Rows and columns that do not exist, and lanes beyond K, hold the code
     `absent`, or random ones."""
     (rows, k), cols = a.shape, len(b)
-    layouts = beat_layout(config)
     beats = []
     pairs = list(zip(operand_beats(a, config, config.rows, rng, absent),
                      operand_beats(b, config, config.cols, rng, absent), strict=True))
     for i, (a_beat, b_beat) in enumerate(pairs):
-        beats.append(layouts.const({
-            "a": layouts["a"].shape.from_bits(a_beat),
-            "b": layouts["b"].shape.from_bits(b_beat),
+        beats.append(packing(beat_layout, config).pack({
+            "a": a_beat,
+            "b": b_beat,
             "a_signed": int(a_fmt.signed),
             "b_format": BFormat.of(b_fmt),
             "lanes": (1 << min(config.lanes, k - i * config.lanes)) - 1,
@@ -49,8 +49,16 @@ def block_beats(rng, config: Config, a, a_fmt, b, b_fmt, absent: int | None = No
             "cols": cols,
             "first": int(i == 0),
             "last": int(i == len(pairs) - 1),
-        }).as_bits())
+        }))
     return beats
+
+
+def alike(config: Config, beat: dict, count: int) -> list[int]:
+    """A block of so many beats that differ in `first` and `last` alone."""
+    packed = packing(beat_layout, config)
+    middle = packed.pack(beat)
+    return [middle | packed.pack({"first": int(i == 0), "last": int(i == count - 1)})
+            for i in range(count)]
 
 
 def result_rows(config: Config, a, a_fmt, b, b_fmt) -> list:
@@ -72,8 +80,8 @@ class TileBench(StreamBench):
         dut.clear.value = 0
 
     def _check(self, payload: int):
-        row = row_layout(self.config).from_bits(payload)
-        self.board.check(([row["values"][c] for c in range(self.config.cols)], bool(row.last)))
+        row = packing(row_layout, self.config).unpack(payload)
+        self.board.check((row["values"], bool(row["last"])))
 
     def add(self, k: int):
         beats, expected, inputs = block(self.rng, self.config, k)
@@ -121,7 +129,6 @@ async def overflow_is_sticky(dut):
     await bench.reset()
     bench.sink.check = lambda payload: None
     fmt = config.log_formats[0]
-    layout = beat_layout(config)
     k = config.max_k(UINT4, fmt)
     fit = k // config.lanes
     # where a job's dimensions bind, a longer block may be flagged or fit
@@ -133,9 +140,7 @@ async def overflow_is_sticky(dut):
                 "a_signed": 0, "b_format": BFormat.of(fmt), "lanes": (1 << config.lanes) - 1,
                 "rows": config.rows, "cols": config.cols}
         for beats in lengths:
-            bench.source.queue.extend(
-                layout.const({**beat, "first": int(i == 0), "last": int(i == beats - 1)}).as_bits()
-                for i in range(beats))
+            bench.source.queue.extend(alike(config, beat, beats))
             await bench.run(lambda: not bench.source.queue)
             await bench.run(lambda: False, limit=MacTile.latency(config) + config.rows)
             assert dut.overflow.value == int(beats > fit), (r, c, top, beats)
@@ -150,14 +155,11 @@ async def overflow_outranks_clear(dut):
     await bench.reset()
     bench.sink.check = lambda payload: None
     fmt = config.log_formats[0]
-    layout = beat_layout(config)
     beats = 2 ** (config.accumulator_width - 1) // (config.lanes * max_product(UINT4, fmt)) + 1
     top = {"a": [[15] * config.lanes] * config.rows, "b": [[7] * config.lanes] * config.cols,
            "a_signed": 0, "b_format": BFormat.of(fmt), "lanes": (1 << config.lanes) - 1,
            "rows": config.rows, "cols": config.cols}
-    bench.source.queue.extend(
-        layout.const({**top, "first": int(i == 0), "last": int(i == beats - 1)}).as_bits()
-        for i in range(beats))
+    bench.source.queue.extend(alike(config, top, beats))
     dut.clear.value = 1
     await bench.run(lambda: dut.overflow.value == 1, limit=beats + 20)
     assert dut.overflow.value == 1

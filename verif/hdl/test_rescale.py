@@ -14,6 +14,7 @@ from golden.formats import INT32, LogFormat
 from golden.rescale import Rescale, rescale
 from hdl.arithmetic.serial import row_cycles
 from hdl.layouts import outcome_layout, rescale_layout, result_layout
+from hdl.packing import packing
 from hdl.rescaler.rescale import RescaleUnit
 from verif.bench.benches import BENCHES, TINY, run_bench
 from verif.bench.corners import corners, random_corners
@@ -68,14 +69,14 @@ def corner_rows(config: Config, cases):
 
 def row(config, values, bias, mask, keep, first, last, job: Rescale, words=None):
     """One row as a payload, with what must come of it."""
-    payload = rescale_layout(config).const({
+    payload = packing(rescale_layout, config).pack({
         "values": values.tolist(), "bias": bias.tolist(),
         "mask": sum(int(b) << i for i, b in enumerate(mask)),
         "params": {"format": job.fmt.encoding, "multiplier": job.scale.multiplier,
                    "shift": job.scale.shift, "zero_point": job.zero_point,
                    "stochastic": int(job.seed is not None), "seed": job.seed or 0},
         "tag": {"keep": keep, "first": int(first), "last": last},
-    }).as_bits()
+    })
     kept = np.array([bool(keep >> c & 1) for c in range(config.cols)])
     expected = rescale(values, job, bias=bias, mask=mask & kept, words=words)
     counted = rescale(values[kept], job, bias=bias[kept], mask=mask[kept],
@@ -90,11 +91,10 @@ def row(config, values, bias, mask, keep, first, last, job: Rescale, words=None)
 
 def unpack(config, payload, outcome):
     """A row as `row` expects it; how many results were clamped and how many vanished with it."""
-    result = result_layout(config).from_bits(payload)
-    data = [result.data[c] for c in range(config.cols)]
-    counts = outcome_layout(config).from_bits(outcome)
-    return (data, result.mask, result.tag.keep, result.tag.last,
-            counts.clamped.bit_count(), counts.vanished.bit_count())
+    result = packing(result_layout, config).unpack(payload)
+    counts = packing(outcome_layout, config).unpack(outcome)
+    return (result["data"], result["mask"], result["tag"]["keep"], result["tag"]["last"],
+            counts["clamped"].bit_count(), counts["vanished"].bit_count())
 
 
 class RescaleBench(StreamBench):

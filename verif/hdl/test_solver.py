@@ -23,12 +23,14 @@ from golden.solver import (
     solve,
 )
 from golden.statistics import MAX_ELEMENTS, NOTHING, Statistics, measure
-from hdl.scales.layouts import REQUEST_LAYOUT, SOLUTION_LAYOUT, SOLVER_FLAGS_LAYOUT
+from hdl.packing import Packing
+from hdl.scales.layouts import REQUEST_LAYOUT, SOLUTION_LAYOUT
 from hdl.scales.solver import ScaleSolver
 from verif.bench.benches import BENCHES, run_bench
 from verif.bench.streams import Scoreboard, Sink, Source, StreamBench
 from verif.bench.watchdog import watched
 
+REQUEST, SOLUTION = Packing(REQUEST_LAYOUT), Packing(SOLUTION_LAYOUT)
 SLOWEST = {  # requests that take the documented latency
     SolveMode.RANGE: Request(SolveMode.RANGE, Statistics(2, low=0, high=31)),
     SolveMode.SYMMETRIC: Request(SolveMode.SYMMETRIC, Statistics(1, largest=1)),
@@ -182,25 +184,25 @@ READ = {  # operands that a mode reads; the others are random bits, or 0
 
 def payload(request: Request, rng) -> int:
     """The request's bits."""
-    size = REQUEST_LAYOUT.size
-    view = REQUEST_LAYOUT.from_bits(
+    size = REQUEST.width
+    other = REQUEST.unpack(
         int(rng.integers(2)) * (int.from_bytes(rng.bytes(size // 8 + 1)) % 2**size))
     fields = {"alpha": request.alpha, "exponent": request.exponent,
               "multiplier": request.scale.multiplier, "shift": request.scale.shift}
     read = READ[request.mode]
-    return REQUEST_LAYOUT.const({
+    return REQUEST.pack({
         "mode": request.mode,
         "statistics": {name: getattr(request.statistics, name) if name in read
-                       else view.statistics[name] for name in vars(request.statistics)},
-        **{name: value if name in read else view[name] for name, value in fields.items()},
-    }).as_bits()
+                       else other["statistics"][name] for name in vars(request.statistics)},
+        **{name: value if name in read else other[name] for name, value in fields.items()},
+    })
 
 
 def unpack(bits) -> Solution:
-    found = SOLUTION_LAYOUT.from_bits(bits)
-    scale = found.scale
-    return Solution(Dyadic(scale.multiplier, scale.shift), scale.zero_point, found.exponent,
-                    **{name: bool(found.flags[name]) for name, _ in SOLVER_FLAGS_LAYOUT})
+    found = SOLUTION.unpack(bits)
+    scale, flags = found["scale"], {name: bool(flag) for name, flag in found["flags"].items()}
+    return Solution(Dyadic(scale["multiplier"], scale["shift"]), scale["zero_point"],
+                    found["exponent"], **flags)
 
 
 class SolverBench(StreamBench):
@@ -256,14 +258,13 @@ async def always_answers(dut):
     bench = SolverBench(dut)
     await bench.reset()
     for mode in {*range(8)} - {*SolveMode}:
-        bench.source.queue.append(REQUEST_LAYOUT.const({"mode": 0}).as_bits() | mode)
+        bench.source.queue.append(REQUEST.pack({"mode": mode}))
         bench.board.expect(Solution(IDENTITY, degenerate=True), f"mode {mode}")
     await bench.finish()
 
     bench.compare = False
-    size = REQUEST_LAYOUT.size
     for _ in range(60):
-        bits = int.from_bytes(bench.rng.bytes(size // 8 + 1)) % 2**size
+        bits = int.from_bytes(bench.rng.bytes(REQUEST.width // 8 + 1)) % 2**REQUEST.width
         bench.source.queue.append(bits)
         taken = bench.sink.taken
         await bench.run(lambda taken=taken: bench.sink.taken > taken)

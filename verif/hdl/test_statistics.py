@@ -23,17 +23,20 @@ from hdl.arithmetic.columns import Columns
 from hdl.arithmetic.serial import row_cycles
 from hdl.arithmetic.squares import add_square
 from hdl.layouts import measured_layout, outcome_layout
+from hdl.packing import Packing, packing
 from hdl.scales.layouts import STATISTICS_LAYOUT
 from hdl.scales.statistics import StatisticsUnit
 from verif.bench.benches import BENCHES, SERIAL, TINY, run_bench
 from verif.bench.runner import Settings
 from verif.bench.watchdog import watched
 
+STATISTICS = Packing(STATISTICS_LAYOUT)
+
 
 def jobs(rng, config: Config, count: int):
     """Random jobs: their cycles (row, outcome, valid, first, last), and the statistics that must
     come. Outcomes come with their rows or later."""
-    row_layout, outcome = measured_layout(config), outcome_layout(config)
+    measured, outcome = packing(measured_layout, config), packing(outcome_layout, config)
     latency = StatisticsUnit.latency(config)
     for number in range(count):
         height = int(rng.choice([1, 1, 2, int(rng.integers(1, 20))]))
@@ -51,20 +54,20 @@ def jobs(rng, config: Config, count: int):
         rows, outcomes = [], []
         for r in range(height):
             if r:
-                rows += [not_valid(rng, row_layout) for _ in range(row_cycles(config) - 1)]
+                rows += [not_valid(rng, measured) for _ in range(row_cycles(config) - 1)]
             while rng.random() < 0.2:  # what does not count
-                rows.append(not_valid(rng, row_layout))
-            rows.append(row_layout.const({
+                rows.append(not_valid(rng, measured))
+            rows.append(measured.pack({
                 "signs": bits_of(kept[r] & (values[r] < 0)),
                 "magnitudes": np.where(kept[r], abs(values[r]), 0).tolist(),
                 "keep": bits_of(kept[r]),
-                "first": int(r == 0), "valid": 1}).as_bits())
+                "first": int(r == 0), "valid": 1}))
             outcomes += [(random_bits(rng, outcome), 0, 1, 1)] * (len(rows) - len(outcomes) - 1)
-            outcomes.append((outcome.const({
-                "clamped": bits_of(clamped[r]), "vanished": bits_of(vanished[r])}).as_bits(),
+            outcomes.append((outcome.pack({
+                "clamped": bits_of(clamped[r]), "vanished": bits_of(vanished[r])}),
                 1, int(r == 0), int(r == height - 1)))
         late = int(rng.integers(4))
-        rows += [not_valid(rng, row_layout)] * (late + latency)
+        rows += [not_valid(rng, measured)] * (late + latency)
         outcomes = ([(0, 0, 1, 1)] * late + outcomes
                     + [(random_bits(rng, outcome), 0, 1, 1)] * latency)
         yield (list(zip(rows, *zip(*outcomes, strict=True), strict=True)),
@@ -75,17 +78,12 @@ def bits_of(flags) -> int:
     return sum(int(flag) << i for i, flag in enumerate(flags))
 
 
-def not_valid(rng, layout) -> int:
-    return random_bits(rng, layout) & ~(1 << layout["valid"].offset)
+def not_valid(rng, packed: Packing) -> int:
+    return random_bits(rng, packed) & ~packed.pack({"valid": 1})
 
 
-def random_bits(rng, layout) -> int:
-    return int.from_bytes(rng.bytes(layout.size // 8 + 1)) & (1 << layout.size) - 1
-
-
-def unpack(bits: int) -> dict:
-    return {name: int(getattr(STATISTICS_LAYOUT.from_bits(bits), name))
-            for name, _ in STATISTICS_LAYOUT}
+def random_bits(rng, packed: Packing) -> int:
+    return int.from_bytes(rng.bytes(packed.width // 8 + 1)) & (1 << packed.width) - 1
 
 
 @cocotb.test()
@@ -107,7 +105,7 @@ async def random_jobs(dut):
         dut.first.value, dut.last.value = first, last
         await FallingEdge(dut.clk)
         if dut.done.value:
-            found.append(unpack(int(dut.result.value)))
+            found.append(STATISTICS.unpack(int(dut.result.value)))
             wanted = vars(expected[len(found) - 1])
             assert found[-1] == wanted, (
                 f"job {len(found) - 1}: expected {wanted}, got {found[-1]}; "
@@ -117,7 +115,7 @@ async def random_jobs(dut):
     await FallingEdge(dut.clk)
     dut.clear.value = 0
     await FallingEdge(dut.clk)
-    assert unpack(int(dut.result.value)) == vars(NOTHING)
+    assert STATISTICS.unpack(int(dut.result.value)) == vars(NOTHING)
 
 
 @pytest.mark.parametrize("config", BENCHES["statistics"].configs, ids=repr)
@@ -142,7 +140,7 @@ def test_amaranth_simulator(config):
             ctx.set(dut.last, last)
             await ctx.tick()
             if ctx.get(dut.done):
-                found.append(unpack(ctx.get(dut.result).as_bits()))
+                found.append(STATISTICS.unpack(ctx.get(dut.result).as_bits()))
 
     watched(dut, bench, cycles=len(rows) + 1)
     assert found == expected
