@@ -8,6 +8,7 @@ import contextlib
 import logging
 import zlib
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tools.checkout import checkout
 from tools.errors import LostError, ToolError, UnfitError
@@ -49,7 +50,8 @@ class DaskPool(Pool):
                             "--nworkers auto --nthreads 1`") from error
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
-        jobs, running, here = iter(jobs), {}, checkout()
+        jobs, here = iter(jobs), checkout()
+        running: dict[Any, Job] = {}  # by future
         finished = self.distributed.as_completed(loop=self.client.loop)
 
         def fill() -> None:

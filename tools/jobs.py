@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
+from typing import Any
 
 from tools.cache import ROOT
 from tools.errors import LostError
@@ -73,7 +74,7 @@ class LocalPool(Pool):
         self.busy[process.pipe] = process, job, deaths
         process.send(payload)
 
-    def _receive(self, pipe: Connection) -> Done | None:
+    def _receive(self, pipe: Any) -> Done | None:
         """None if the worker has died and the job runs again."""
         process, job, deaths = self.busy.pop(pipe)
         try:
@@ -81,7 +82,8 @@ class LocalPool(Pool):
         except (EOFError, OSError):
             status = process.end()
             if deaths + 1 < DEATHS:
-                return self._start(job, deaths + 1)
+                self._start(job, deaths + 1)
+                return None
             return Done(job, None, LostError(
                 f"{DEATHS} workers died of job {job.key}, the last one with status {status}"))
         self.idle.append(process)

@@ -60,7 +60,8 @@ def serve(payload: bytes, theirs: dict[str, str]) -> bytes:
 
 def main(descriptor: int) -> None:
     """Serve the pipe; never returns."""
-    pipe, todo = Connection(descriptor), queue.SimpleQueue()
+    pipe, todo = Connection(descriptor), queue.SimpleQueue[bytes]()
+    main_thread = threading.get_ident()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
     def listen() -> None:
@@ -68,7 +69,7 @@ def main(descriptor: int) -> None:
             while True:
                 todo.put(pipe.recv_bytes())
         except (EOFError, OSError):  # nobody is there any more: the job may tidy up
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+            signal.pthread_kill(main_thread, signal.SIGTERM)
             time.sleep(GRACE)
             os.killpg(0, signal.SIGKILL)
 
