@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs on a Dask scheduler; its workers are processes, each in a clone and on a disk of its own."""
 
-import contextlib
 import os
 import shutil
 import socket
@@ -9,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import distributed
 import pytest
 
 from tools import cache, checkout, cluster
@@ -119,8 +119,7 @@ def test_workers_that_are_refused(dask, tmp_path):
 
 
 def test_a_scheduler_without_workers_or_none_at_all(dask, monkeypatch):
-    with contextlib.suppress(ToolError):  # until it is up
-        open_pool(1, dask.address)
+    distributed.Client(dask.address, timeout=120, set_as_default=False).close()  # until it is up
     monkeypatch.setattr(cluster, "PATIENCE", 1)
     with pytest.raises(ToolError, match=rf"^SCHEDULER = '{dask.address}' has no worker: start it"):
         open_pool(1, dask.address)
