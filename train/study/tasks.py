@@ -115,7 +115,7 @@ class Task:
         training = model.training
         model.eval()
         total, count = 0.0, 0
-        device = next(model.parameters()).device
+        device = next((each.device for each in model.parameters()), torch.device("cpu"))
         for inputs, labels in self.batches(part, np.arange(self.examples(part)), device):
             scores = self.goal.score(model(inputs), labels)
             total += scores.sum(dtype=torch.float64).item()

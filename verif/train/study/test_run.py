@@ -11,10 +11,13 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed: docs/trai
 
 from tools.errors import ToolError  # noqa: E402
 from train.pytorch.convert import convert  # noqa: E402
+from train.pytorch.policy import Clip  # noqa: E402
+from train.pytorch.quantiser import Quantiser  # noqa: E402
 from train.study import run as study  # noqa: E402
 from train.study.datasets import Dataset, Part  # noqa: E402
-from train.study.run import Run, train  # noqa: E402
+from train.study.run import Run, converted, train  # noqa: E402
 from train.study.tasks import ACCURACY, BITS, PSNR, TASKS, Task, task  # noqa: E402
+from train.study.variants import VARIANTS, roles, variant  # noqa: E402
 
 SHAPES = {"fashion_mnist": (28, 28), "digits": (8, 8), "photographs": (12, 12),
           "japanese_vowels": (29, 12), "words": (60, 40)}
@@ -59,7 +62,7 @@ def test_a_killed_run_goes_on_with_the_same_bits(monkeypatch, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(SMALL)
     monkeypatch.setattr(study, "step", step)
-    assert not (SMALL.folder / "result.json").exists()
+    assert not (SMALL.folder() / "result.json").exists()
     assert train(SMALL) == straight
     assert len(straight["history"]) == 3 and straight["history"][2]["loss"] > 0
 
@@ -67,20 +70,61 @@ def test_a_killed_run_goes_on_with_the_same_bits(monkeypatch, tmp_path):
 def test_a_run_that_is_done_is_not_done_again(monkeypatch):
     found = train(SMALL)
     monkeypatch.setattr(study, "step", None)
-    assert train(SMALL) == found == json.loads((SMALL.folder / "result.json").read_text())
+    assert train(SMALL) == found == json.loads((SMALL.folder() / "result.json").read_text())
 
 
 def test_other_runs_have_other_folders():
     others = [Run("vowels", "tetra", 3, 3, 10), Run("vowels", "luq", 4, 3, 10),
               Run("vowels", "luq", 3, 4, 10), Run("vowels", "luq", 3, 3, 11),
-              Run("vowels", "luq", 3, 3, 10, edges=True)]
-    assert len({run.folder for run in [SMALL, *others]}) == 6
+              Run("vowels", "luq", 3, 3, 10, width=8), Run("vowels", "luq", 3, 3, 10, batch=8),
+              Run("bible", "luq", 3, 3, 10, layers=2)]
+    folders = {run.folder() for run in [SMALL, *others]} | {SMALL.folder("cuda")}
+    assert len(folders) == 9
+
+
+def test_sizes_of_a_run():
+    """Of the model, where it has such a size, and of a step."""
+    model = converted(Run("bible", "fp32", width=32, layers=2), 9)
+    assert len(model.blocks) == 2 and model.head.in_features == 32
+    assert train(replace(SMALL, batch=9, epochs=1))["steps"] == 4  # a tenth of 300 examples
+    with pytest.raises(ValueError, match=r"^layers = 3: the model of vowels has no such size"):
+        Run("vowels", "luq", layers=3)
+
+
+def test_one_scale_is_that_of_the_largest_gradient():
+    """As GradScale on the largest magnitude of all layers: the least exponent of each's own."""
+    run = Run("digits", "sun2020:one-scale", width=8)
+    what = replace(task("digits"), batch=4)
+    model = converted(run, 9)
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    data = small_data(what)
+    for inputs, labels in what.batches(data.train, np.arange(12)):
+        study.step(model, optimizer, what.goal.loss, inputs, labels)
+        own = [int(q.exponent) for q in gradients(model)]
+        study.share_scale(model)
+        assert {int(q.exponent) for q in gradients(model)} == {min(own)}
+    assert len(own) == 4
+
+
+def gradients(model):
+    return [part for part in model.modules()
+            if isinstance(part, Quantiser) and part.role.clip == Clip.GRADSCALE]
+
+
+def test_names_of_policies():
+    """Equal where the bits are, whatever the name; and a shared scale is another thing."""
+    assert roles("luq:rows") == roles("tetra") != roles("luq")
+    assert roles("sun2020:one-scale") != roles("sun2020")
+    distinct = {roles(name) for name in VARIANTS}
+    assert len(distinct) == len(VARIANTS) - 1
+    with pytest.raises(ValueError, match="unknown policy 'luq:none': expected one of fp32"):
+        variant("luq:none")
 
 
 def test_a_damaged_checkpoint_is_named():
     train(SMALL)
-    (SMALL.folder / "result.json").unlink()
-    path = SMALL.folder / "checkpoint.pt"
+    (SMALL.folder() / "result.json").unlink()
+    path = SMALL.folder() / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(ToolError, match=r"checkpoint\.pt is damaged"):
         train(SMALL)
@@ -146,7 +190,7 @@ def test_divergence_stops_a_run(monkeypatch):
 
 
 @pytest.mark.parametrize("arguments, message", [
-    ({"task": "cifar"}, "unknown task 'cifar': expected one of fashion"),
+    ({"task": "cifar"}, "unknown task 'cifar': expected one of digits, fashion"),
     ({"policy": "int2"}, "unknown policy 'int2'"), ({"epochs": 0}, "epochs = 0"),
     ({"share": 101}, "share = 101"), ({"seed": -1}, "seed = -1")])
 def test_runs_that_there_are_not(arguments, message):
