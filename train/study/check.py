@@ -9,7 +9,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from driver.verilated import RtlBackend
-from golden.config import PRESETS, preset
+from golden.config import PRESETS, Config, preset
 from golden.engine import GoldenBackend
 from golden.formats import Format, IntFormat
 from tools.arguments import Parser, integer, one_of
@@ -56,17 +56,37 @@ class Traced:
         self.work[f"{len(self.work)}: {what}"] = _digest(*tensors)
 
 
+class Elsewhere:
+    """Torch kernels on another device than the model's, whose floats are the CPU's."""
+
+    def __init__(self, config: Config, device: str):
+        self.execution, self.device = TorchExecution(config), device
+
+    def quantise(self, x: torch.Tensor, to: Encoding) -> Rounded:
+        found = self.execution.quantise(
+            x.to(self.device), to._replace(scale=to.scale.to(self.device)))
+        return Rounded(*(None if each is None else each.to(x.device) for each in found))
+
+    def multiply(self, a: torch.Tensor, a_fmt: IntFormat, b: torch.Tensor, b_fmt: Format,
+                 phase: str) -> torch.Tensor:
+        return self.execution.multiply(
+            a.to(self.device), a_fmt, b.to(self.device), b_fmt, phase).to(a.device)
+
+
 def _digest(*tensors: torch.Tensor) -> str:
     """Of their numbers: zeros have no sign here, and integers no width."""
     return digest(*((tensor.detach().cpu().double() + 0.0).numpy().tobytes()
                     for tensor in tensors))
 
 
-def executions(config) -> dict[str, Execution]:
-    """The three, by name. ToolError where the core's model cannot be built."""
-    return {"torch kernels": TorchExecution(config),
-            "golden model": JobExecution(GoldenBackend(config)),
-            "verilated core": JobExecution(RtlBackend(config))}
+def executions(config: Config) -> dict[str, Execution]:
+    """The three, by name, and a GPU where there is one. ToolError where the core's model cannot be
+    built."""
+    found: dict[str, Execution] = {"torch kernels": TorchExecution(config)}
+    if torch.cuda.is_available():
+        found["torch kernels on a GPU"] = Elsewhere(config, "cuda")
+    return found | {"golden model": JobExecution(GoldenBackend(config)),
+                    "verilated core": JobExecution(RtlBackend(config))}
 
 
 def trained(run: Run, what: Task, data: Dataset, execution: Execution, steps: int,
