@@ -65,7 +65,8 @@ class Elsewhere:
     def quantise(self, x: torch.Tensor, to: Encoding) -> Rounded:
         found = self.execution.quantise(
             x.to(self.device), to._replace(scale=to.scale.to(self.device)))
-        return Rounded(*(None if each is None else each.to(x.device) for each in found))
+        inside = None if found.inside is None else found.inside.to(x.device)
+        return Rounded(found.values.to(x.device), inside)
 
     def multiply(self, a: torch.Tensor, a_fmt: IntFormat, b: torch.Tensor, b_fmt: Format,
                  phase: str) -> torch.Tensor:
