@@ -30,7 +30,6 @@ from tools.figures import narrow as is_narrow
 # A colour and a mark of its own for each policy, in the order of legends.
 STYLES = {"bf16": (BLACK, "o"), "int4_forward": (MUTED, "v"), "sun2020": (VERMILION, "s"),
           "luq": (ORANGE, "^"), "tetra": (BLUE, "D"), "nvfp4": (GREEN, "P"), "mxfp4": (PURPLE, "X")}
-TASK_MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 Summary = dict[str, Any]
 
 
@@ -63,7 +62,7 @@ def gaps(summary: Summary, width: float) -> Figure:
                  xlabel=f"worse than bf16 by ({difference(unit)})")
         axes.grid(axis="y", visible=False)
         linear(axes.xaxis, 5 if is_narrow(width) else 8)
-    legend(figure, every[0, 0], _columns(width), _handles(policies))
+    legend(figure, every[0, 0], _columns(width), _handles(policies, joined=False))
     return figure
 
 
@@ -84,7 +83,7 @@ def curves(summary: Summary, width: float) -> Figure:
                                   alpha=0.13, lw=0)
         late = [value for entry in lines for value in entry["mean"][entry["epochs"] // 6:]]
         if lines[0]["epochs"] >= 6:
-            axes.set_ylim(at_least(late, 0.0))
+            axes.set_ylim(at_least(late, 0.01 * abs(max(late))))
         axes.set_title(task, fontsize=10)
         axes.set(xlabel="epoch", ylabel=_axis(lines[0]))
         linear(axes.xaxis, 5, integer=True)
@@ -95,24 +94,26 @@ def curves(summary: Summary, width: float) -> Figure:
 
 
 def ablations(summary: Summary, width: float) -> Figure:
-    """What each change costs, a bar per ablation around the base at 0, a panel per task."""
+    """What each change costs, a bar per ablation around the base at 0, a panel per task: with names
+    in common side by side, with those that it has on a phone."""
     shown = [entry for entry in summary["ablations"] if entry["gap"] is not None]
-    names = _unique(entry["policy"] for entry in shown)
     tasks = _unique(entry["task"] for entry in shown)
     slim = is_narrow(width)
+    names = {task: _unique(entry["policy"] for entry in shown
+                           if not slim or entry["task"] == task) for task in tasks}
+    heights = [0.19 * len(names[task]) + 0.8 for task in (tasks if slim else tasks[:1])]
     shape = (len(tasks), 1) if slim else (1, len(tasks))
-    figure, every = grid(width, (0.19 * len(names) + 0.8) * shape[0] + 0.3, *shape, sharey=True)
+    figure, every = grid(width, sum(heights) + 0.3, *shape, height_ratios=heights)
     for axes, task in zip(every.flat, tasks, strict=True):
-        for entry in shown:
-            if entry["task"] == task:
-                axes.barh(names.index(entry["policy"]), entry["gap"], 0.7,
-                          xerr=entry["gap_error"], color=STYLES[entry["base"]][0], alpha=0.8,
-                          error_kw={"ecolor": INK, "lw": 1.0})
-        unit = next(entry["unit"] for entry in shown if entry["task"] == task)
+        here = [entry for entry in shown if entry["task"] == task]
+        for entry in here:
+            axes.barh(names[task].index(entry["policy"]), entry["gap"], 0.7,
+                      xerr=entry["gap_error"], color=STYLES[entry["base"]][0], alpha=0.8,
+                      error_kw={"ecolor": INK, "lw": 1.0})
         axes.axvline(0, color=INK, lw=0.9)
-        axes.set_yticks(range(len(names)), names, fontsize=8)
-        axes.set(xlabel=f"worse than its base by ({difference(unit)})",
-                 ylim=(len(names) - 0.4, -0.6))
+        axes.set_yticks(range(len(names[task])), names[task], fontsize=8)
+        axes.set(xlabel=f"worse than its base by ({difference(here[0]['unit'])})",
+                 ylim=(len(names[task]) - 0.4, -0.6))
         axes.set_title(task, fontsize=10)
         axes.tick_params(labelleft=slim or axes is every[0, 0])
         linear(axes.xaxis, 5)
@@ -145,34 +146,30 @@ def sensitivity(summary: Summary, width: float) -> Figure:
 
 
 def area(summary: Summary, width: float) -> Figure:
-    """Gap against the silicon for equally many MACs per second, a panel per unit; policies of the
+    """Gap against the silicon for equally many MACs per second, a panel per task; policies of the
     same block stand beside each other."""
     blocks: dict[str, list[str]] = {}
     for each in summary["areas"]:
         blocks.setdefault(each["block"], []).append(each["policy"])
-    silicon = {each["policy"]: 100 * each["area"] * 1.06 ** blocks[each["block"]].index(
+    silicon = {each["policy"]: 100 * each["area"] * 1.1 ** blocks[each["block"]].index(
         each["policy"]) for each in summary["areas"] if each["area"] is not None}
     shown = [entry for entry in gapped(summary, reference=True) if entry["policy"] in silicon]
-    units = _unique(entry["unit"] for entry in shown)
     tasks = _unique(entry["task"] for entry in shown)
-    marks = dict(zip(tasks, TASK_MARKS, strict=False))
-    figure, panels = _panels(width, 3.0, len(units))
-    for axes, unit in zip(panels, units, strict=True):
-        for entry in shown:
-            if entry["unit"] == unit:
-                axes.errorbar(silicon[entry["policy"]], entry["gap"], entry["gap_error"] or 0.0,
-                              color=STYLES[entry["policy"]][0], marker=marks[entry["task"]], ms=5.5,
-                              lw=1.0, alpha=0.8)
+    figure, panels = _panels(width, 2.3, len(tasks), 4)
+    for axes, task in zip(panels, tasks, strict=True):
+        here = [entry for entry in shown if entry["task"] == task]
+        for entry in here:
+            colour, mark = STYLES[entry["policy"]]
+            axes.errorbar(silicon[entry["policy"]], entry["gap"], entry["gap_error"] or 0.0,
+                          color=colour, marker=mark, ms=5.5, lw=1.3)
         axes.axhline(0, color=INK, lw=0.9)
-        axes.set(xlabel="area for equal MACs/s (%)",
-                 ylabel=f"worse than bf16 by ({difference(unit)})")
+        axes.set_title(task, fontsize=10)
+        axes.set(xlabel="area (% of 16 bits)", ylabel=f"gap ({difference(here[0]['unit'])})")
         axes.margins(x=0.12)
         logarithmic(axes.xaxis, 5)
-        linear(axes.yaxis)
-    handles = _handles([name for name in STYLES if name in {e["policy"] for e in shown}], "s")
-    handles += [Line2D([], [], color=MUTED, ls="", marker=marks[task], label=task)
-                for task in tasks]
-    legend(figure, panels[0], _columns(width), handles)
+        linear(axes.yaxis, 5)
+    legend(figure, panels[0], _columns(width), _handles(
+        [name for name in STYLES if name in {entry["policy"] for entry in shown}], joined=False))
     return figure
 
 
@@ -197,9 +194,9 @@ def _panels(width: float, height: float, count: int, most: int = 3):
     return figure, list(every.flat[:count])
 
 
-def _handles(policies: list[str], mark: str = "") -> list[Line2D]:
-    return [Line2D([], [], color=STYLES[name][0], marker=mark or STYLES[name][1], ms=5,
-                   lw=0 if mark else 1.4, label=name) for name in policies]
+def _handles(policies: list[str], joined: bool = True) -> list[Line2D]:
+    return [Line2D([], [], color=STYLES[name][0], marker=STYLES[name][1], ms=5,
+                   lw=1.4 if joined else 0, label=name) for name in policies]
 
 
 def _axis(entry: Summary) -> str:

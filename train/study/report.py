@@ -42,11 +42,11 @@ def finding(summary: Summary) -> str:
     best = []
     for task in dict.fromkeys(entry["task"] for entry in shown):
         first = min((e for e in shown if e["task"] == task), key=lambda e: e["gap"])
-        best.append(f"{task}: {first['policy']} ({amount(first)})")
+        best.append(f"{task} {amount(first)} of {first['policy']}")
     told = (f"Worse than bf16 by more than {NOISE} standard errors, four bits in all three GEMMs: "
             f"{', '.join(worse)} tasks. " if worse else
             "One seed has no spread: nothing here tells a gap from chance. ")
-    return f"{told}Closest to bf16 (positive: worse) is, in {', in '.join(best)}."
+    return f"{told}The least gaps, positive where bf16 is better: {', '.join(best)}."
 
 
 def sections(summary: Summary) -> list[str]:
@@ -112,7 +112,8 @@ def _curves(summary: Summary) -> list[str]:
         "Line charts, one per task: the validation metric after every epoch, a line per policy. "
         "At the end: " + "; ".join(f"{e['task']}, {e['policy']} {e['mean'][-1]:.3f}"
                                    for e in shown),
-        "Lines are means over seeds of the metric on the part to validate, bands one standard "
+        "Each task's longest trainings: lines are means over seeds of the metric on the part to "
+        "validate, bands one standard "
         "deviation to either side; a single seed has no band. Axes do not start at 0, and those of "
         "long trainings leave out the worst of their first sixth."),
         *([paragraph(f"Trained for one epoch so far, and so without a curve: {', '.join(flat)}.")]
@@ -172,8 +173,8 @@ def _area(summary: Summary) -> list[str]:
                 "second, in percent of 16 bits. "
                 + "; ".join(f"{each['policy']} {each['area']:.1%}" for each in known),
                 "Further left is less silicon for the same MACs per second in training, lower is "
-                "closer to bf16; colours are policies, marks are tasks. Policies of one tile have "
-                "its area, and stand beside each other to be told apart.")
+                "closer to bf16. Policies of one tile have its area, and stand beside each other "
+                "to be told apart. Bars are one standard error to either side.")
         if drawn else paragraph("No policy that a tile computes has a gap yet.", "absent"),
         table([[each["policy"], each["block"].removeprefix("tetra_"), f"{each['area']:.1%}"]
                for each in known], ("policy", "block", "area"), about="Area of each policy",
@@ -185,8 +186,8 @@ def _area(summary: Summary) -> list[str]:
 
 
 def _published() -> list[str]:
-    rows = [[each.model, each.metric, each.policy, f"{each.reference:g}", f"{each.figure:g}",
-             f"{each.gap:+.2f}", each.source] for each in PUBLISHED]
+    rows = [[each.model, each.metric, each.policy, f"{each.reference:.2f}",
+             f"{each.figure:.2f}", f"{each.gap:+.2f}", each.source] for each in PUBLISHED]
     return [
         paragraph("What others report, positive gaps worse. Their models are larger and their data "
                   "come in no package, so none of it is repeated here: directions can be compared, "
