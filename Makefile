@@ -47,19 +47,21 @@ LENGTH ?=
 BLOCK ?=
 #: CASE=0..: one of the block's configurations alone, as failures name it (regress, wave)
 CASE ?=
-#: JOBS=1..1024: processes at once (regress, synth, synth-check, synth-verify, fpga)
+#: JOBS=1..1024: processes at once (regress, study, synth, synth-check, synth-verify, fpga)
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
-#: SCHEDULER=tcp://host:port: a Dask scheduler whose workers do it (regress, synth, synth-check, synth-verify, fpga)
+#: SCHEDULER=tcp://host:port: a Dask scheduler whose workers do it (regress, study, synth, synth-check, synth-verify, fpga)
 SCHEDULER ?=
-#: QUICK=1: a subset (synth, fpga, random-check)
+#: QUICK=1: a subset (study, synth, fpga, random-check)
 QUICK ?=
+#: KNOWN=1: go on from the committed results of others' machines (study)
+KNOWN ?=
 #: TESTS=paths, like verif/train, and WORKERS=1..1024 processes (test)
 TESTS ?= verif
 WORKERS ?= $(JOBS)
 #: PYTHON=command: the Python that makes .venv (setup, lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test regress formal random-check wave replay lint verilog area synth synth-check synth-verify fpga bench study-check lock clean
+.PHONY: help setup run test regress formal random-check wave replay lint verilog area synth synth-check synth-verify fpga study study-check bench lock clean
 
 help: ## list every target and setting
 	@echo "Tetra: an open 4-bit training core. Targets:"
@@ -125,6 +127,10 @@ synth-verify: setup ## prove mapped blocks equal to their RTL, run benches on ga
 fpga: setup ## the FPGA part of make synth alone: map, place and route, five seeds each (QUICK=1)
 	@$(RUN) synth --fpga --jobs=$(call quoted,$(JOBS)) --scheduler=$(call quoted,$(SCHEDULER)) \
 	  --quick=$(call quoted,$(QUICK))
+
+study: setup ## compare recipes of training on real tasks: to build/study (QUICK=1: some minutes; KNOWN=1)
+	@$(RUN) train.study --jobs=$(call quoted,$(JOBS)) --scheduler=$(call quoted,$(SCHEDULER)) \
+	  --quick=$(call quoted,$(QUICK)) --known=$(call quoted,$(KNOWN))
 
 bench: setup ## measure speed and accuracy, to build/bench/summary.json
 	@$(RUN) train.bench

@@ -51,12 +51,21 @@ def sensitivity() -> Iterator[Run]:
                     yield replace(usual, epochs=epochs)
 
 
-def full() -> list[Run]:
-    """All of it; a run that several parts share is there once."""
-    return list(dict.fromkeys([*comparison(), *ablations(), *sensitivity()]))
-
-
-def quick() -> list[Run]:
+def quick() -> Iterator[Run]:
     """One seed, three tasks, four policies, in minutes."""
-    return [Run(task, policy, 0, TASKS[task].epochs[1], TASKS[task].shares[1])
-            for task in QUICK_TASKS for policy in QUICK_POLICIES]
+    for task in QUICK_TASKS:
+        for policy in QUICK_POLICIES:
+            yield Run(task, policy, 0, TASKS[task].epochs[1], TASKS[task].shares[1])
+
+
+def parts(short: bool = False) -> dict[str, list[Run]]:
+    """The study by part, of the full one or of the quick one, which only compares."""
+    if short:
+        return {"comparison": list(quick()), "ablations": [], "sensitivity": []}
+    return {"comparison": list(comparison()), "ablations": list(ablations()),
+            "sensitivity": list(sensitivity())}
+
+
+def every(of: dict[str, list[Run]]) -> list[Run]:
+    """All runs of these parts; one that several share is there once."""
+    return list(dict.fromkeys(run for part in of.values() for run in part))

@@ -11,6 +11,7 @@ from train.pytorch.rivals import Whole
 from train.study.costs import Cost, Estimate
 from train.study.datasets import Dataset, Part
 from train.study.packages import Package
+from train.study.published import Published
 from train.study.run import Run
 from train.study.tasks import Goal, Task
 from verif.golden.members import Case, check_members, public_dataclasses
@@ -22,7 +23,7 @@ CASES = [
 ]
 # what a call made, and what is written down once in the source
 RESULTS = {Conversion, Cost, Dataset, EmulatedLog, Estimate, FloatFormat, Goal, Package, Part,
-           Task, Whole}
+           Published, Task, Whole}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.kind.__name__)
