@@ -16,6 +16,7 @@ from golden.gradscale import GradScale
 from golden.integer import Range
 from golden.report import Entry, Report
 from golden.rescale import RAW, Rescale, Rescaled, rescale
+from golden.row_scales import RowsRescaled, Units
 from golden.solver import Request, Solution, SolveMode
 from golden.statistics import NOTHING, Statistics
 from golden.tensor import Quantised
@@ -42,7 +43,8 @@ CASES = [
     Case(Solution, {"scale": IDENTITY}),
     Case(Statistics, {"count": 5}),
 ]
-RESULTS = {Rescaled, Reals}  # made by golden alone: results, and the ranges of members
+# made by golden alone: results, and the ranges of members
+RESULTS = {Rescaled, Reals, RowsRescaled, Units}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.kind.__name__)
