@@ -23,6 +23,7 @@ from golden.formats import (  # noqa: E402
 )
 from golden.gemm import gemm, mac_values  # noqa: E402
 from golden.rescale import Rescale, rescale  # noqa: E402
+from golden.statistics import measure  # noqa: E402
 from train.pytorch import kernels, native  # noqa: E402
 from train.pytorch.execution import (  # noqa: E402
     Encoding,
@@ -164,6 +165,34 @@ def test_compiled_code_beside_ties(fmt):
     for phase in Phase if fmt == FP4_R4 else (Phase.EVEN,):
         to = Encoding(fmt, 0, dyadic(torch.tensor(2.0**-20)), None, phase)
         assert torch.equal(one.quantise(x, to).values, other.quantise(x, to).values)
+
+
+@pytest.mark.parametrize("exponent", [None, 0, 2, 4])
+@pytest.mark.parametrize("fmt", [FP4_R2, FP4_R4], ids=lambda fmt: fmt.name)
+def test_compiled_code_beside_the_ties_of_words(fmt, exponent):
+    """A unit below, on and above the value at which the word of its place ties."""
+    rng = np.random.default_rng(11)
+    execution = TorchExecution(native=True)
+    to = Encoding(fmt, 0, dyadic(torch.tensor(1.0)), 5)
+    drawn = execution._words((1, 3_000), slice(0, 1), to)[0].numpy().astype(np.int64)
+    x, shift = near_ties(fmt, exponent, drawn, rng.integers(-1, 2, len(drawn)))
+    near = np.abs(x) < 2**24  # which float32 holds
+    x = np.where(near, x, 0)
+    to = to._replace(scale=dyadic(torch.tensor(2.0 ** (15 - shift))))
+    wanted = rescale(x, Rescale(fmt, Dyadic(2**15, shift), seed=0), words=drawn)
+    found = execution.quantise(torch.from_numpy(x).float()[None], to).values[0]
+    np.testing.assert_array_equal(found.numpy(), mac_values(wanted.codes, fmt))
+    assert near.sum() > 1_000
+
+
+def test_moments_are_the_statistics():
+    """Of integers of all magnitudes up to 2**30, as the rescaling unit measures them."""
+    rng = np.random.default_rng(12)
+    for count in (1, 7, 5_000):
+        x = magnitudes(rng, count).clip(-2**30, 2**30)[:count]
+        assert kernels.moments(torch.from_numpy(x).double(), 0) == measure(x)
+    x = torch.full((10_000,), -2.0**30)
+    assert kernels.moments(x, 0) == measure(np.full(10_000, -2**30))
 
 
 @pytest.mark.parametrize("fmt", A_FORMATS, ids=lambda fmt: fmt.name)
