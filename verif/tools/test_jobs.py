@@ -105,7 +105,7 @@ def test_functions_that_workers_cannot_import(function):
 
 
 PROGRAM = """
-import sys, time
+import signal, sys
 from pathlib import Path
 from tools.jobs import Job, open_pool
 from verif.tools.errands import after, spawn
@@ -114,6 +114,7 @@ def mine(value):
     return value
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     with open_pool(2) as pool:
         for done in pool.run([Job(0, mine, (1,)), Job(1, spawn, (Path(sys.argv[1]),)),
                               Job(2, after, (600.0, None))]):
@@ -135,7 +136,11 @@ def test_the_end_of_the_program_is_the_end_of_its_jobs(how, tmp_path):
     assert alive(process) and (tmp_path / "temporary").exists()
     begin = time.monotonic()
     program.send_signal(how)
-    _, err = program.communicate(timeout=30)
+    try:
+        _, err = program.communicate(timeout=30)
+    finally:
+        program.kill()
+        program.wait()
     assert time.monotonic() - begin < 10
     assert err.count("Traceback") == (how == signal.SIGINT)  # the program's own, no worker's
     until(lambda: not alive(process) and not (tmp_path / "temporary").exists())
