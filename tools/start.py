@@ -47,6 +47,12 @@ def run() -> int:
     except (OSError, ToolError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        if error.name != "torch":  # all else is in the lock
+            raise
+        print("error: PyTorch is not installed, which is optional: run `make setup`, which says "
+              "how to get it", file=sys.stderr)
+        return 2
 
 
 def settle_caches() -> None:

@@ -89,6 +89,18 @@ def test_without_pytorch_all_else_is_there(nothing_installed, monkeypatch, capsy
     assert "pip finds no torch==1+cpu" in told and ".venv/bin/pip install torch==1\n" in told
 
 
+@pytest.mark.parametrize("program", ["train.study", "train.study.check", "train.study.estimate"])
+def test_without_pytorch_its_programs_say_how_to_get_it(program):
+    code = ("import runpy, sys\n"
+            "sys.modules['torch'] = None\n"
+            f"sys.argv = ['tools.start', {program!r}]\n"
+            "runpy.run_module('tools.start', run_name='__main__')")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: PyTorch is not installed") and (
+        done.stderr.count("\n") == 1)
+
+
 def test_no_locks_no_download(nothing_installed, monkeypatch, capsys):
     monkeypatch.setattr(fcntl, "flock", no_locks)
     assert bootstrap.main() == 2 and not nothing_installed
