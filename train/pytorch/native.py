@@ -7,6 +7,7 @@ The torch kernels say what it computes and take its place where there is no comp
 import ctypes
 import shutil
 import subprocess
+import warnings
 from functools import cache
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def library(device: str) -> ctypes.CDLL | None:
     try:
         folder = cached("rounding", digest(SOURCE.read_bytes(), *command, *versions), [LIBRARY],
                         lambda folder: _compile([*command, "-o", str(folder / LIBRARY)]))
-    except ToolError:
+    except ToolError as error:
+        warnings.warn(f"torch's own operations round, many times slower: {error}", stacklevel=2)
         return None
     return ctypes.CDLL(str(folder / LIBRARY))
 

@@ -28,14 +28,15 @@ from tools.errors import ToolError
 from tools.files import write_atomically
 from train.pytorch.convert import Execution, compute_with, convert
 from train.pytorch.execution import JobExecution
-from train.pytorch.policy import POLICIES, policy
 from train.pytorch.recorder import record
 from train.study.costs import PHASES, Cost, Estimate, estimate
 from train.study.tasks import TASKS, task
+from train.study.variants import VARIANTS, file_name, variant
 
 FOLDER = ROOT / "build" / "study" / "estimate"
 TOLERANCE = 0.02  # of the cycles of a step
-ON_CORE = [name for name, each in POLICIES.items() if each.input.coded]  # round to four bits
+# those that round to four bits which a core has
+ON_CORE = [name for name, each in VARIANTS.items() if each.input.coded and not each.emulated]
 
 
 class Step:
@@ -56,7 +57,7 @@ class Step:
         self.batch = what.batch
         self.inputs = next(iter(what.batches(data.train, np.arange(what.batch))))[0]
         self._make: Callable[[], nn.Module] = lambda: what.model(data.classes)
-        self._policy = policy(how)
+        self._policy = variant(how)
 
     def model(self) -> nn.Module:
         """The converted model as it is before the step."""
@@ -172,7 +173,8 @@ def main() -> int:
         found = step.estimate(config)
         show(found, f"Estimate of a step: {o.task}, {o.policy}, batch {step.batch}, {o.preset}",
              console)
-        path = FOLDER / f"{o.task}-{o.policy}-{o.preset}-{step.batch}.json"
+        name = f"{o.task}-{file_name(o.policy)}-{o.preset}-{step.batch}"
+        path = FOLDER / f"{name}.json"
         write(path, {"task": o.task, "policy": o.policy, "batch": step.batch, **found.as_dict()})
         print(path.relative_to(ROOT))
         return check(step, found, console) if o.check else 0

@@ -31,7 +31,7 @@ from train.pytorch.convert import convert
 from train.pytorch.policy import Clip
 from train.pytorch.quantiser import Quantiser
 from train.study.tasks import TASKS, task
-from train.study.variants import ONE_SCALE, VARIANTS, roles, variant
+from train.study.variants import ONE_SCALE, VARIANTS, file_name, roles, variant
 
 FOLDER = ROOT / "build" / "study"
 DEVICES = ("cpu", "cuda")
@@ -76,8 +76,7 @@ class Run:
     def folder(self, device: str = "cpu") -> Path:
         """Where its checkpoint and its result lie, which devices' floats tell apart."""
         how = json.dumps([dataclasses.asdict(self), RECIPE, VERSION, torch.__version__, device])
-        name = self.policy.replace(":", "-")
-        return FOLDER / f"{self.task}-{name}-{self.seed}-{digest(how)}"
+        return FOLDER / f"{self.task}-{file_name(self.policy)}-{self.seed}-{digest(how)}"
 
 
 def train(run: Run, progress: Progress | None = None, device: str = "cpu") -> dict[str, Any]:

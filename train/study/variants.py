@@ -68,6 +68,11 @@ def variant(name: str) -> Policy:
     return VARIANTS[checks.as_choice("policy", name, VARIANTS)]
 
 
+def file_name(name: str) -> str:
+    """The name of a policy in a path."""
+    return name.replace(":", "-")
+
+
 def roles(name: str) -> str:
     """What a policy does, whatever it is called: equal where the bits are."""
     how = repr(replace(variant(name), name=""))

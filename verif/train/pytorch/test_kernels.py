@@ -115,6 +115,18 @@ def test_a_compiler_compiles_what_rounds():
     assert native.library("another device") is None
 
 
+def test_a_compiler_that_fails_is_told_of(monkeypatch):
+    """Once, since everything goes on, slowly."""
+    monkeypatch.setattr(native, "CPU", ["--no-such-option"])
+    native.library.cache_clear()
+    try:
+        with pytest.warns(UserWarning, match="many times slower: .*no-such-option"):
+            assert native.library("cpu") is None
+        assert native.library("cpu") is None
+    finally:
+        native.library.cache_clear()
+
+
 @pytest.mark.parametrize("by_row", [False, True])
 @pytest.mark.parametrize("seed", [None, 77, 2**32 - 3])
 @pytest.mark.parametrize("compiled", [False, True], ids=["torch", "native"])
