@@ -44,7 +44,8 @@ class Encoding(NamedTuple):
     Members
     -------
     fmt, phase : of golden.formats. bits : of the integers that are rescaled, `kernels.fixed`.
-    scale : float64 of shape () or, one per row, (rows,); dyadic (`dyadic` makes one).
+    scale : float64 of shape (), on the host, or, one per row, (rows,); dyadic (`dyadic` makes
+        one).
     seed : 0..2**32 - 1 to round stochastically; None rounds to nearest.
     """
 
@@ -156,7 +157,7 @@ class TorchExecution:
                 rows = slice(row, min(row + step, job + most, len(x)))
                 y = kernels.fixed(x[rows], to.bits)
                 y *= to.scale[rows, None] if to.scale.ndim else to.scale
-                words = None if to.seed is None else self._words(x.shape, rows, to)
+                words = None if to.seed is None else self._words(x, rows, to)
                 values[rows] = kernels.encode(y, to.fmt, to.phase, words)
                 if inside is not None and isinstance(to.fmt, IntFormat):
                     inside[rows] = (y > to.fmt.lo) & (y < to.fmt.hi)
@@ -179,14 +180,14 @@ class TorchExecution:
     def multiply(self, a, a_fmt: IntFormat, b, b_fmt: Format, phase: str) -> torch.Tensor:
         return kernels.multiply(a, a_fmt, b, b_fmt)
 
-    def _words(self, shape, rows: slice, to: Encoding) -> torch.Tensor:
+    def _words(self, x: torch.Tensor, rows: slice, to: Encoding) -> torch.Tensor:
         """Random words of these rows, int32 (rows, columns)."""
-        found = [self._piece_words(piece, rows, to) for piece in _overlapping(
-            shape, rows, to, self.config)]
+        found = [self._piece_words(piece, rows, to, x.device) for piece in _overlapping(
+            x.shape, rows, to, self.config)]
         return torch.cat(found, dim=1)
 
-    def _piece_words(self, piece: Piece, rows: slice, to: Encoding) -> torch.Tensor:
-        config, device, seed = self.config, to.scale.device, piece.seed or 0
+    def _piece_words(self, piece: Piece, rows: slice, to: Encoding, device) -> torch.Tensor:
+        config, seed = self.config, piece.seed or 0
         width = piece.columns.stop - piece.columns.start
         blocks = -(-width // config.cols)
         block = torch.arange(blocks, dtype=torch.int32, device=device)

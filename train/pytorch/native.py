@@ -40,7 +40,7 @@ class _How(ctypes.Structure):
         ("seed", ctypes.c_uint32),
         *((name, ctypes.c_int32) for name in ("tile_rows", "log2_lanes", "lo", "hi", "log2_radix",
                                               "lowest")),
-        ("bits", ctypes.c_double)]
+        ("bits", ctypes.c_double), ("scale", ctypes.c_double)]
 
 
 @cache
@@ -81,13 +81,13 @@ def round_piece(x: torch.Tensor, fmt: Format, phase: Phase, bits: int, scale: to
     if isinstance(fmt, LogFormat):
         log = fmt.log2_radix, kernels.lowest_level(fmt, phase)
     how = _How(*x.shape, x.stride(0), seed or 0, config.rows, config.cols.bit_length() - 1,
-               fmt.lo, fmt.hi, *log, 2.0**bits)
-    scale = scale.contiguous()
+               fmt.lo, fmt.hi, *log, 2.0**bits, 0.0 if scale.ndim else scale.item())
+    scales = scale.contiguous() if scale.ndim else None
     loaded = library(x.device.type)
     assert loaded is not None
     loaded.tetra_round(
         ctypes.byref(how), *(ctypes.c_void_p(None if each is None else each.data_ptr())
-                             for each in (x, scale, values, inside)),
+                             for each in (x, scales, values, inside)),
         int(seed is not None), scale.ndim, torch.get_num_threads(), _stream(x.device))
 
 

@@ -201,7 +201,8 @@ def through(gradient: torch.Tensor, q: Operand, x, alpha, clip: Clip = Clip.LEAR
     if clip == Clip.PACT:
         return gradient * q.inside, up * (gradient * q.values * ~q.inside).sum() / q.fmt.hi
     rows = q.values.reshape(-1, q.values.shape[-1])
-    error = rows * q.unit.float().reshape(-1, 1) - torch.where(
+    unit = q.unit.float()
+    error = rows * (unit[:, None] if unit.ndim else unit) - torch.where(
         q.inside, x, 0.0).reshape(rows.shape)
     part = (gradient.reshape(rows.shape) * error).sum(1 if alpha.ndim else None)
     count = features or (rows.shape[1] if alpha.ndim else rows.numel())

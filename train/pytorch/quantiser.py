@@ -34,7 +34,7 @@ class Operand(NamedTuple):
     -------
     values : float32; of codes in MAC units, of a float format the numbers themselves.
     fmt : of golden.formats, or a FloatFormat.
-    unit : float64 of shape (), or (rows,) where each row has its scale.
+    unit : float64 of shape () and on the host, or (rows,) where each row has its scale.
     inside : where the gradient of the input passes, bool; None: everywhere.
     """
 
@@ -46,7 +46,16 @@ class Operand(NamedTuple):
 
 class OptionalState(nn.Module):
     """A module whose state may be absent from a `state_dict`, that of the float model: then it
-    stays as it is, and loading is strict about everything else."""
+    stays as it is, and loading is strict about everything else.
+
+    Its buffers are single numbers that Python reads in every step. They stay on the host and keep
+    their dtype wherever the module moves: to read one from a GPU waits for all that runs there."""
+
+    def _apply(self, fn, recurse=True):
+        kept = dict(self._buffers)
+        super()._apply(fn, recurse)
+        self._buffers.update(kept)
+        return self
 
     def _load_from_state_dict(self, state_dict, prefix, *rest):
         if any(name.startswith(prefix) for name in state_dict):
@@ -107,7 +116,7 @@ class Quantiser(OptionalState):
         role = self.role
         if not role.coded:
             values = x.bfloat16().float() if role.fmt == BF16 else x
-            return Operand(values, role.fmt, torch.ones((), dtype=torch.float64, device=x.device))
+            return Operand(values, role.fmt, torch.ones((), dtype=torch.float64))
         rows = x.abs().amax(1)
         largest = rows.max().item()
         if not largest < float("inf"):
@@ -118,7 +127,7 @@ class Quantiser(OptionalState):
         bits = FIXED_BITS - math.frexp(largest)[1] if largest > 0 else 0
         fmt = self.fmt
         scale = self._scale(x, rows.double() if role.axis != Axis.TENSOR else torch.tensor(
-            largest, dtype=torch.float64, device=x.device), bits, fmt, frozen=frozen)
+            largest, dtype=torch.float64), bits, fmt, frozen=frozen)
         stochastic = role.rounding == Rounding.STOCHASTIC and not frozen
         to = Encoding(fmt, bits, scale, derived(*key) if stochastic else None, role.phase)
         values, inside = execution.quantise(x, to)
@@ -150,8 +159,9 @@ class Quantiser(OptionalState):
         return (2 * mean * self.fmt.hi**0.5).clamp(min=ALPHA_FLOOR)
 
     def _scale(self, x, largest, bits: int, fmt: Format, *, frozen: bool) -> torch.Tensor:
-        """Dyadic, float64, from integers to codes; `largest` of the tensor or of each row."""
-        clip, one = self.role.clip, torch.ones((), dtype=torch.float64, device=x.device)
+        """Dyadic, float64, from integers to codes, one on the host or one per row beside x, as
+        `largest` is."""
+        clip, one = self.role.clip, torch.ones((), dtype=torch.float64)
         if clip == Clip.GRADSCALE:
             scale = one * 2.0 ** (int(self.exponent) - bits)
             if not frozen:
@@ -166,13 +176,15 @@ class Quantiser(OptionalState):
             # to infer before there was anything to learn from: as if this were the first tensor
             clip_at = self.alpha if self.started else self._first_clip(x)
             top = clip_at.double().abs().clamp(min=ALPHA_FLOOR)
+            if not top.ndim:
+                top = top.cpu()
         else:
             top = largest
             if self.role.when == When.HINDSIGHT:
                 top = self.largest.clone()
                 if not frozen and largest > 0:
                     self.largest.copy_(largest)
-        integer = torch.ldexp(top, torch.tensor(bits, device=x.device))
+        integer = torch.ldexp(top, torch.tensor(bits, device=top.device))
         if clip == Clip.MAX:
             integer = integer.round()
         hi = LogFormat.TOP if isinstance(fmt, LogFormat) else fmt.hi

@@ -68,7 +68,7 @@ class RivalProduct(Product):
         rounded = None
         if role == "weight":
             rounded = mxfp4(x) if self.policy.rival == Rival.MXFP4 else nvfp4(x, square=True)
-        unit = torch.ones((), dtype=torch.float64, device=x.device)
+        unit = torch.ones((), dtype=torch.float64)
         return Operand(x, Whole("FP32", role, key, rounded), unit)
 
     def multiply(self, a: Operand, b: Operand, phase: str) -> torch.Tensor:

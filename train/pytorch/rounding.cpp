@@ -25,6 +25,7 @@ struct How {
     int32_t log2_radix;   // of FP4; 0: an integer format
     int32_t lowest;       // log2 of FP4's lowest level
     double bits;          // integers are round(x * bits)
+    double scale;         // where rows have none of their own
 };
 
 ANYWHERE uint32_t rotated(uint32_t x, int places) { return x << places | x >> (32 - places); }
@@ -121,10 +122,10 @@ ANYWHERE float to_level(double y, uint32_t word, const How &how) {
 
 // K: log2 of the radix, 0 of an integer format.
 template <bool STOCHASTIC, bool BY_ROW, int K>
-ANYWHERE void round_one(const How &how, const float *x, const double *scale, float *values,
+ANYWHERE void round_one(const How &how, const float *x, const double *scales, float *values,
                         bool *inside, int64_t row, int64_t column, uint32_t word) {
     int64_t place = row * how.row_stride + column;
-    double y = rint((double)x[place] * how.bits) * scale[BY_ROW ? row : 0];
+    double y = rint((double)x[place] * how.bits) * (BY_ROW ? scales[row] : how.scale);
     if (K == 0) {
         values[place] = to_integer<STOCHASTIC>(y, word, how);
         inside[place] = y > how.lo && y < how.hi;
@@ -135,23 +136,23 @@ ANYWHERE void round_one(const How &how, const float *x, const double *scale, flo
 
 #ifdef __CUDACC__
 template <bool STOCHASTIC, bool BY_ROW, int K>
-__global__ void each(How how, const float *x, const double *scale, float *values, bool *inside) {
+__global__ void each(How how, const float *x, const double *scales, float *values, bool *inside) {
     int64_t count = how.rows * how.columns, stride = (int64_t)gridDim.x * blockDim.x;
     for (int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; i < count; i += stride) {
         int64_t row = i / how.columns, column = i % how.columns;
         uint32_t even = 0, odd = 0;
         if (STOCHASTIC) words_at(how, place_of<BY_ROW>(how, row), (uint32_t)column, even, odd);
         uint32_t word = how.log2_lanes && column % 2 ? odd : even;
-        round_one<STOCHASTIC, BY_ROW, K>(how, x, scale, values, inside, row, column, word);
+        round_one<STOCHASTIC, BY_ROW, K>(how, x, scales, values, inside, row, column, word);
     }
 }
 
 template <bool STOCHASTIC, bool BY_ROW, int K>
-static void run(const How &how, const float *x, const double *scale, float *values, bool *inside,
+static void run(const How &how, const float *x, const double *scales, float *values, bool *inside,
                 int, void *stream) {
     int64_t blocks = (how.rows * how.columns + 255) / 256;
     each<STOCHASTIC, BY_ROW, K><<<(unsigned)(blocks < 65535 ? blocks : 65535), 256, 0,
-                                  (cudaStream_t)stream>>>(how, x, scale, values, inside);
+                                  (cudaStream_t)stream>>>(how, x, scales, values, inside);
 }
 #else
 // The words of a row: columns in pairs, which share a block, unless the core has one lane.
@@ -173,7 +174,7 @@ static void words_of(const How &how, int64_t row, uint32_t *words) {
 }
 
 template <bool STOCHASTIC, bool BY_ROW, int K>
-static void run(const How &how, const float *x, const double *scale, float *values, bool *inside,
+static void run(const How &how, const float *x, const double *scales, float *values, bool *inside,
                 int threads, void *) {
     auto rows = [&](int64_t from, int64_t to) {
         const How mine = how;
@@ -183,7 +184,7 @@ static void run(const How &how, const float *x, const double *scale, float *valu
             if (STOCHASTIC) words_of<BY_ROW>(mine, row, words);
 #pragma GCC ivdep
             for (int64_t column = 0; column < mine.columns; ++column)
-                round_one<STOCHASTIC, BY_ROW, K>(mine, x, scale, values, inside, row, column,
+                round_one<STOCHASTIC, BY_ROW, K>(mine, x, scales, values, inside, row, column,
                                                  STOCHASTIC ? words[column] : 0);
         }
     };
@@ -231,17 +232,17 @@ extern "C" void tetra_words(uint32_t seed, uint32_t first, uint32_t rows, uint32
 }
 
 template <bool STOCHASTIC, bool BY_ROW>
-static void choose(const How &how, const float *x, const double *scale, float *values, bool *inside,
+static void choose(const How &how, const float *x, const double *scales, float *values, bool *inside,
                    int threads, void *stream) {
     auto chosen = how.log2_radix == 0   ? run<STOCHASTIC, BY_ROW, 0>
                   : how.log2_radix == 1 ? run<STOCHASTIC, BY_ROW, 1>
                                         : run<STOCHASTIC, BY_ROW, 2>;
-    chosen(how, x, scale, values, inside, threads, stream);
+    chosen(how, x, scales, values, inside, threads, stream);
 }
 
-extern "C" void tetra_round(const How *how, const float *x, const double *scale, float *values,
+extern "C" void tetra_round(const How *how, const float *x, const double *scales, float *values,
                             bool *inside, int stochastic, int by_row, int threads, void *stream) {
     auto chosen = stochastic ? (by_row ? choose<true, true> : choose<true, false>)
                              : (by_row ? choose<false, true> : choose<false, false>);
-    chosen(*how, x, scale, values, inside, threads, stream);
+    chosen(*how, x, scales, values, inside, threads, stream);
 }

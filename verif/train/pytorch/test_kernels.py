@@ -186,7 +186,7 @@ def test_compiled_code_beside_the_ties_of_words(fmt, exponent):
     rng = np.random.default_rng(11)
     execution = TorchExecution(native=True)
     to = Encoding(fmt, 0, dyadic(torch.tensor(1.0)), 5)
-    drawn = execution._words((1, 3_000), slice(0, 1), to)[0].numpy().astype(np.int64)
+    drawn = execution._words(torch.empty(1, 3_000), slice(0, 1), to)[0].numpy().astype(np.int64)
     x, shift = near_ties(fmt, exponent, drawn, rng.integers(-1, 2, len(drawn)))
     near = np.abs(x) < 2**24  # which float32 holds
     x = np.where(near, x, 0)
