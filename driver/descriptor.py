@@ -34,6 +34,7 @@ def descriptor(job: Job, config: Config) -> int:
         "b_format": BFormat.of(INT4 if job.operands is None else job.operands.b_fmt),
         "bias": int(job.bias is not None),
         "mask": int(job.mask is not None),
+        "strips": int(job.strips),
         "params": {
             "format": then.fmt.encoding,
             "multiplier": then.scale.multiplier,

@@ -70,18 +70,20 @@ std::vector<Beat<Group * LANES * 4>> pack(const Matrix& codes, int64_t vectors, 
     return beats;
 }
 
-// Position in the blocks of a result, row by row, as the engine walks them.
+// Position in the blocks of a result, strip by strip and in it row by row, as the engine walks them.
 struct Walk {
-    int64_t m, n, row = 0, block_m = 0, block_n = 0;
-    Walk(int64_t m, int64_t n) : m(m), n(n) {}
-    bool done() const { return block_m >= m; }
+    int64_t m, n, strip, row = 0, block_m = 0, block_n = 0, left = 0;
+    Walk(int64_t m, int64_t n, int64_t strip) : m(m), n(n), strip(strip) {}
+    void end() { left = n; }
+    bool done() const { return left >= n; }
     int64_t rows() const { return std::min<int64_t>(ROWS, m - block_m); }
     int64_t cols() const { return std::min<int64_t>(COLS, n - block_n); }
     bool last_row() const { return row + 1 == rows(); }
     void next_block() {
         row = 0;
         block_n += COLS;
-        if (block_n >= n) block_n = 0, block_m += ROWS;
+        if (block_n >= std::min(n, left + strip)) block_n = left, block_m += ROWS;
+        if (block_m >= m) block_m = 0, block_n = left += strip;
     }
     void next_row() {
         if (last_row()) next_block();
@@ -92,7 +94,7 @@ struct Walk {
 }  // namespace
 
 struct EngineJob {  // as driver/verilated.py declares it
-    int64_t m, n, k;
+    int64_t m, n, k, strip;
     Matrix a, b, x, bias, mask;  // data == nullptr: absent
     uint8_t descriptor[64];
     int32_t* data;  // m * n results
@@ -173,9 +175,9 @@ int Engine::run(EngineJob& job) {
         a = pack<ROWS>(job.a, m, job.k);
         b = pack<COLS>(job.b, n, job.k);
     }
-    Walk feed(m, n), drain(m, n), result(m, n);
-    if (!gemm) feed.block_m = m;
-    if (job.discard) result.block_m = m;
+    Walk feed(m, n, job.strip), drain = feed, result = feed;
+    if (!gemm) feed.end();
+    if (job.discard) result.end();
     bool reported = !job.report;
     int64_t a_step = 0, b_step = 0;
     Walk feed_b = feed;

@@ -72,6 +72,7 @@ class _Matrix(ctypes.Structure):
 class _Job(ctypes.Structure):
     _fields_ = [
         ("m", ctypes.c_int64), ("n", ctypes.c_int64), ("k", ctypes.c_int64),
+        ("strip", ctypes.c_int64),  # columns that are computed before the next ones
         ("a", _Matrix), ("b", _Matrix), ("x", _Matrix), ("bias", _Matrix), ("mask", _Matrix),
         ("descriptor", ctypes.c_uint8 * DESCRIPTOR_BYTES),
         ("data", ctypes.c_void_p), ("clip_mask", ctypes.c_void_p),
@@ -238,7 +239,8 @@ class RtlBackend:
         clip_mask = np.empty(words.shape, np.uint8)
         report = np.empty(-(-REPORT_LAYOUT.size // 64), np.uint64)
         a, b, x, bias, mask = job.a, job.b, job.x, job.bias, job.mask  # kept alive while read
-        call = _Job(m=m, n=n, k=k, data=words.ctypes.data, clip_mask=clip_mask.ctypes.data,
+        call = _Job(m=m, n=n, k=k, strip=self.config.strip if job.strips else max(n, 1),
+                    data=words.ctypes.data, clip_mask=clip_mask.ctypes.data,
                     trace=self._jobs in self._traced, stall=self.stall,
                     seed=self.seed + 2 * self.jobs)
         call.a = _Matrix.of("a", a, (m, k), np.int8)

@@ -30,6 +30,10 @@ class Config:
     target : what the RTL is made for, "asic" or "fpga"; changes size and speed, not results. For an
         FPGA carry chains add what full adders add in an ASIC, operand b is decoded for look-up
         tables, and the table of scales is a memory.
+    bus_width : bits of a core's data bus, a power of two, 64..512.
+    depth : codes of K that a core's buffers hold, a power of two, 4..8192, at least lanes.
+    strip : columns of the result whose operand b a core keeps while operand a passes, a power of
+        two, 8..512, at least cols and lanes; jobs with `strips` are computed in that order.
     serial : whether the rescaling unit takes one row after the other, multiplies and squares two
         bits per cycle: a fraction of the size, a row in 1 + 17 cycles per column; the same results.
 
@@ -47,16 +51,16 @@ class Config:
     pipeline: int = 2
     target: str = "asic"
     serial: bool = False
+    bus_width: int = 512
+    depth: int = 1024
+    strip: int = 64
 
     def __post_init__(self):
         for name in ("rows", "cols", "lanes"):
-            checks.integer(self, name, 1, 64)
-            value = getattr(self, name)
-            if value & (value - 1):
-                below = 1 << (value.bit_length() - 1)
-                raise ValueError(
-                    f"{name} = {value} is not a power of two: use {below} or {2 * below}"
-                )
+            self._check_power_of_two(name, 1, 64)
+        self._check_power_of_two("bus_width", 64, 512)
+        self._check_power_of_two("depth", max(4, self.lanes), 8192)
+        self._check_power_of_two("strip", max(8, self.cols, self.lanes), 512)
         checks.integer(self, "accumulator_width", 20, 32)
         checks.integer(self, "dim_width", 4, 16)
         checks.integer(self, "tensors", 1, 256)
@@ -66,6 +70,13 @@ class Config:
             expected = " or ".join(map(repr, TARGETS))
             raise ValueError(f"target = {checks.shown(self.target)}: expected {expected}")
         checks.put(self, "radices", _radices(self.radices))
+
+    def _check_power_of_two(self, name: str, low: int, high: int) -> None:
+        checks.integer(self, name, low, high)
+        value = getattr(self, name)
+        if value & (value - 1):
+            below = 1 << (value.bit_length() - 1)
+            raise ValueError(f"{name} = {value} is not a power of two: use {below} or {2 * below}")
 
     @property
     def macs_per_cycle(self) -> int:
@@ -119,10 +130,11 @@ def _radices(value: Any) -> tuple[int, ...]:
 
 
 PRESETS = {
-    "tiny": Config(4, 1, 4, dim_width=12, tensors=8, target="fpga", serial=True),
-    "small": Config(4, 4, 16, pipeline=3, target="fpga"),
+    "tiny": Config(4, 1, 4, dim_width=12, tensors=8, target="fpga", serial=True, bus_width=64,
+                   depth=128, strip=16),
+    "small": Config(4, 4, 16, pipeline=3, target="fpga", bus_width=128, depth=256, strip=32),
     "base": Config(8, 4, 32, pipeline=3),
-    "big": Config(16, 8, 32, pipeline=3),
+    "big": Config(16, 8, 32, pipeline=3, strip=128),
 }
 
 

@@ -51,6 +51,8 @@ class Job:
     mask : bool (M, N), results count as 0 where False, or None.
     phase : a label, under which cycles and MACs are counted; it decides nothing.
     adapt : Adapt, how the job uses and updates the table of scales, or None.
+    strips : whether the blocks of the result are computed strip by strip, `Config.strip` columns
+        each, and not row by row: what random words are numbered by.
 
     However it is made, a job checks itself: ValueError for operands that make none of the three
     kinds (`op`), and for shapes, dtypes or values that do not fit. Arrays become int8 codes, int32
@@ -67,9 +69,11 @@ class Job:
     mask: np.ndarray | None = None
     phase: str = "fprop"
     adapt: Adapt | None = None
+    strips: bool = False
 
     def __post_init__(self):
         checks.instance(self, "then", Rescale)
+        checks.flag(self, "strips")
         checks.instance(self, "phase", str)
         checks.instance(self, "adapt", Adapt, optional=True)
         product = [name for name in ("a", "a_fmt", "b", "b_fmt") if getattr(self, name) is not None]
@@ -97,19 +101,20 @@ class Job:
 
     @classmethod
     def gemm(cls, a, a_fmt: Format, b, b_fmt: Format, then: Rescale = RAW, *,
-             bias=None, mask=None, phase: str = "fprop", adapt: Adapt | None = None) -> "Job":
+             bias=None, mask=None, phase: str = "fprop", adapt: Adapt | None = None,
+             strips: bool = False) -> "Job":
         """`rescale(A @ B.T + bias)`: a (M, K) codes, b (N, K) codes."""
         if a is None or b is None:
             raise ValueError("a GEMM without a or b: it takes both operands, with their formats")
-        return cls(then, a, a_fmt, b, b_fmt, None, bias, mask, phase, adapt)
+        return cls(then, a, a_fmt, b, b_fmt, None, bias, mask, phase, adapt, strips)
 
     @classmethod
     def quantise(cls, x, then: Rescale, *, bias=None, mask=None, phase: str = "quantise",
-                 adapt: Adapt | None = None) -> "Job":
+                 adapt: Adapt | None = None, strips: bool = False) -> "Job":
         """`rescale(x + bias)`: x (M, N) integers in int32's range."""
         if x is None:
             raise ValueError("x = None: expected (M, N) integers to quantise")
-        return cls(then, x=x, bias=bias, mask=mask, phase=phase, adapt=adapt)
+        return cls(then, x=x, bias=bias, mask=mask, phase=phase, adapt=adapt, strips=strips)
 
     @classmethod
     def table(cls, adapt: Adapt, *, phase: str = "table") -> "Job":
@@ -267,7 +272,11 @@ class GoldenBackend:
         m, n, _ = job.shape
         rows, cols = self.config.rows, self.config.cols
         row, col = np.arange(m)[:, None], np.arange(n)[None, :]
-        block, blocks = row // rows, -(-n // cols)
+        strip = self.config.strip if job.strips else n
+        left = col // strip * strip  # where the column's strip begins
+        block, blocks = row // rows, -(-np.minimum(strip, n - left) // cols)
         height = np.minimum(rows, m - block * rows)  # the last row of blocks may be lower
-        turn = block * rows * blocks + col // cols * height + row % rows
-        return random_words.words(seed, np.arange(m * blocks), cols)[turn, col % cols]
+        turn = (left // cols * m + block * rows * blocks + (col - left) // cols * height
+                + row % rows)
+        turns = np.arange(m * -(-n // cols))
+        return random_words.words(seed, turns, cols)[turn, col % cols]

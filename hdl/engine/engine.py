@@ -21,8 +21,9 @@ from hdl.tile.mac_tile import MacTile
 class Engine(wiring.Component):
     """Runs jobs: a GEMM and its rescaling, rescaling alone, or a change of the table of scales.
 
-    Blocks of rows x cols results are computed row of blocks by row of blocks; each takes
-    ceil(K / lanes) beats of both operands and gives up to `rows` result rows.
+    Blocks of rows x cols results are computed row of blocks by row of blocks, with `strips` in one
+    strip of columns after the other; each takes ceil(K / lanes) beats of both operands and gives
+    up to `rows` result rows.
 
     Members
     -------
@@ -92,6 +93,7 @@ class Engine(wiring.Component):
             bad.eq(refused(offered, self.config)),
             extent.rows.eq(parts(offered.m, self.config.rows)),
             extent.cols.eq(parts(offered.n, self.config.cols)),
+            extent.strips.eq(offered.strips),
             self.job.ready.eq(feeder.job.ready & drainer.job.ready),
             feeder.job.valid.eq(good & (offered.op == Op.GEMM) & drainer.job.ready),
             feeder.job.p.extent.eq(extent),

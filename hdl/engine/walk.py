@@ -30,6 +30,7 @@ def extent_layout(config: Config) -> data.StructLayout:
     return data.StructLayout({
         "rows": parts_layout(config.dim_width, config.rows),
         "cols": parts_layout(config.dim_width, config.cols),
+        "strips": 1,  # whether it is walked strip by strip
     })
 
 
@@ -38,17 +39,20 @@ def block_layout(config: Config) -> data.StructLayout:
     extent = extent_layout(config)
     rows, cols = extent["rows"].shape, extent["cols"].shape
     return data.StructLayout({
-        "below": rows["more"].shape,  # rows of blocks that follow
-        "right": cols["more"].shape,  # blocks that follow in its row of blocks
+        "beyond": cols["more"].shape,  # strips that follow
+        "below": rows["more"].shape,  # rows of blocks that follow in its strip
+        "right": cols["more"].shape,  # blocks that follow in its row of blocks of its strip
         "rows": rows["tail"].shape,  # of results, 1..config.rows
         "cols": cols["tail"].shape,  # of results, 1..config.cols
         "last_col": 1,  # the last of its row of blocks
+        "last_row": 1,  # in the last row of blocks
         "last": 1,  # the last of all
     })
 
 
 class BlockWalk(wiring.Component):
-    """Walks over the blocks of a result, row of blocks by row of blocks.
+    """Walks over the blocks of a result, row of blocks by row of blocks: of the whole result, or of
+    one strip, `Config.strip` columns, after the other.
 
     Members
     -------
@@ -80,18 +84,21 @@ class BlockWalk(wiring.Component):
         m = Module()
         block = Signal(block_layout(self.config), reset_less=True)
         last_col = Signal()
-        m.d.comb += last_col.eq(block.last_col)
+        strip_ends = Signal()
+        m.d.comb += [last_col.eq(block.last_col), strip_ends.eq(block.last_col & block.last_row)]
 
         # Cycle 0: the block that follows, in either case.
         first = Signal.like(block)
         after = Signal.like(block)
         following = Signal.like(block)
         m.d.comb += [
+            first.beyond.eq(self._strips(self.next_extent)),
             first.below.eq(self.next_extent.rows.more),
-            first.right.eq(self.next_extent.cols.more),
+            first.right.eq(self._width(self.next_extent, first.beyond)),
             *self._size(first, self.next_extent),
-            after.below.eq(block.below - last_col),
-            after.right.eq(Mux(last_col, self.extent.cols.more, block.right - 1)),
+            after.beyond.eq(block.beyond - strip_ends),
+            after.below.eq(Mux(strip_ends, self.extent.rows.more, block.below - last_col)),
+            after.right.eq(Mux(last_col, self._width(self.extent, after.beyond), block.right - 1)),
             *self._size(after, self.extent),
             following.eq(Mux(self.starts, first, after)),
             self.next_single.eq(Mux(self.starts, first.rows == 1, after.rows == 1)),
@@ -107,12 +114,28 @@ class BlockWalk(wiring.Component):
         ]
         return m
 
+    def _strips(self, extent):
+        """How many strips follow the first one."""
+        return Mux(extent.strips, extent.cols.more >> self._log2_strip, 0)
+
+    def _width(self, extent, beyond):
+        """How many blocks follow the first one in a row of blocks, `beyond` strips from the end."""
+        blocks = (1 << self._log2_strip) - 1
+        return Mux(beyond != 0, blocks,
+                   extent.cols.more & (blocks | (~extent.strips).replicate(len(beyond))))
+
+    @property
+    def _log2_strip(self) -> int:
+        return (self.config.strip // self.config.cols).bit_length() - 1
+
     def _size(self, block, extent) -> list:
         """What the place of a block says of its size, and whether it is a last one."""
         last_row, last_col = block.below == 0, block.right == 0
+        last_strip = block.beyond == 0
         return [
             block.rows.eq(Mux(last_row, extent.rows.tail, self.config.rows)),
-            block.cols.eq(Mux(last_col, extent.cols.tail, self.config.cols)),
+            block.cols.eq(Mux(last_col & last_strip, extent.cols.tail, self.config.cols)),
             block.last_col.eq(last_col),
-            block.last.eq(last_row & last_col),
+            block.last_row.eq(last_row),
+            block.last.eq(last_row & last_col & last_strip),
         ]

@@ -16,11 +16,11 @@ class Bench:
     tests: int
 
 
-TINY = Config(2, 2, 8)
+TINY = Config(2, 2, 8, strip=8)
 SERIAL = preset("tiny")  # carry chains, one row of the rescaling unit after the other
-FPGA = Config(2, 2, 8, pipeline=3, target="fpga")  # as preset `small` has them
-SERIAL_LEAST = Config(1, 4, 1, dim_width=4, serial=True)  # a bench can fill its sums
-ONE = Config(1, 1, 1, accumulator_width=20, dim_width=4, tensors=1)  # every size at its least
+FPGA = Config(2, 2, 8, pipeline=3, target="fpga", strip=8)  # as preset `small` has them
+SERIAL_LEAST = Config(1, 4, 1, dim_width=4, serial=True, strip=8)  # a bench can fill its sums
+ONE = Config(1, 1, 1, accumulator_width=20, dim_width=4, tensors=1, strip=8)  # every size at its least
 
 # nearly nothing but a rescaling unit: for what streams words by the million through an engine
 WORDS = Config(1, 8, 1, pipeline=1)
@@ -44,8 +44,8 @@ BENCHES = {
         TINY, Config(1, 8, 1), SERIAL, SERIAL_LEAST), tests=1),
     "solver": Bench("tetra_scale_solver", (TINY,), tests=3),
     "engine": Bench("tetra_engine", (
-        TINY, Config(4, 2, 4, 20, radices=(4,), stochastic=False), ONE, SERIAL,
-        Config(2, 2, 8, target="fpga", serial=True)), tests=10),
+        TINY, Config(4, 2, 4, 20, radices=(4,), stochastic=False, strip=8), ONE, SERIAL,
+        Config(2, 2, 8, target="fpga", serial=True, strip=8)), tests=10),
 }
 
 

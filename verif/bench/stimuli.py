@@ -154,6 +154,9 @@ def random_data_job(rng, config: Config, *, largest: int = 3, longest: int = 64)
         return min(int(size), config.max_dim)
 
     m, n, k = size(config.rows), size(config.cols), size(config.lanes)
+    strips = rng.random() < 0.25
+    if strips and config.strip <= 16:  # a few of them
+        n = min(int(rng.integers(1, 3 * config.strip)), config.max_dim)
     fmts = output_formats(config)
     fmt = fmts[rng.integers(len(fmts))]
     mask = rng.random((m, n)) < 0.7 if rng.random() < 0.3 else None
@@ -163,12 +166,12 @@ def random_data_job(rng, config: Config, *, largest: int = 3, longest: int = 64)
     if kind < 0.1:
         x, scale = random_near_ties(rng, (m, n))
         then = Rescale(fmt, scale, random_zero_point(rng, fmt), random_seed(rng, config, fmt))
-        return Job.quantise(x, then, mask=mask)
+        return Job.quantise(x, then, mask=mask, strips=strips)
     if kind < 0.35:
         bits = int(rng.integers(1, 33))
         x = rng.integers(-(2**31), 2**31, (m, n)) >> (32 - bits)
         then = random_rescale(rng, config, fmt, 2 ** (bits - 1))
-        return Job.quantise(x, then, bias=bias, mask=mask)
+        return Job.quantise(x, then, bias=bias, mask=mask, strips=strips)
     a_fmt = A_FORMATS[rng.integers(len(A_FORMATS))]
     b_fmts = [f for f in B_FORMATS if not isinstance(f, LogFormat) or f in config.log_formats]
     b_fmt = b_fmts[rng.integers(len(b_fmts))]
@@ -182,7 +185,7 @@ def random_data_job(rng, config: Config, *, largest: int = 3, longest: int = 64)
     if extreme:  # each sum is as far from zero as it can be, to either side
         a, b = np.full_like(a, largest_codes(a_fmt)[0]), np.repeat(
             rng.choice(largest_codes(b_fmt), (n, 1)), k, axis=1)
-    return Job.gemm(a, a_fmt, b, b_fmt, then, bias=bias, mask=mask)
+    return Job.gemm(a, a_fmt, b, b_fmt, then, bias=bias, mask=mask, strips=strips)
 
 
 def largest_codes(fmt) -> np.ndarray:
@@ -215,26 +218,34 @@ def engine_beats(job: Job, golden: GoldenBackend, rng) -> dict[str, list]:
     words, clip = result_words(expected)
     if expected.report is not None:
         beats["report"].append(expected.report)
-    for row in range(0, m, config.rows):
-        for col in range(0, n, config.cols):
-            rows = slice(row, min(row + config.rows, m))
-            cols = slice(col, min(col + config.cols, n))
-            if job.a is not None:
-                beats["a"] += operand_beats(job.a[rows], config, config.rows, rng)
-                beats["b"] += operand_beats(job.b[cols], config, config.cols, rng)
-            if job.bias is not None:
-                beats["bias"].append(_words(job.bias[cols], config, rng))
-            for r in range(rows.start, rows.stop):
-                if job.x is not None:
-                    beats["x"].append(_words(job.x[r, cols], config, rng))
-                if job.mask is not None:
-                    beats["mask"].append(_bits(job.mask[r, cols]))
-                if not words.size:
-                    continue  # discarded
-                last = r == m - 1 and cols.stop == n
-                beats["result"].append(
-                    (words[r, cols].tolist(), _bits(clip[r, cols]), cols.stop - cols.start, last))
+    for rows, cols in blocks(job, config):
+        if job.a is not None:
+            beats["a"] += operand_beats(job.a[rows], config, config.rows, rng)
+            beats["b"] += operand_beats(job.b[cols], config, config.cols, rng)
+        if job.bias is not None:
+            beats["bias"].append(_words(job.bias[cols], config, rng))
+        for r in range(rows.start, rows.stop):
+            if job.x is not None:
+                beats["x"].append(_words(job.x[r, cols], config, rng))
+            if job.mask is not None:
+                beats["mask"].append(_bits(job.mask[r, cols]))
+            if not words.size:
+                continue  # discarded
+            last = r == m - 1 and cols.stop == n
+            beats["result"].append(
+                (words[r, cols].tolist(), _bits(clip[r, cols]), cols.stop - cols.start, last))
     return beats
+
+
+def blocks(job: Job, config: Config):
+    """Rows and columns of the blocks of a job's result, as slices, in the engine's order."""
+    m, n, _ = job.shape
+    strip = config.strip if job.strips else max(n, 1)
+    for left in range(0, n, strip):
+        for row in range(0, m, config.rows):
+            for col in range(left, min(left + strip, n), config.cols):
+                yield (slice(row, min(row + config.rows, m)),
+                       slice(col, min(col + config.cols, n)))
 
 
 def operand_beats(codes: np.ndarray, config: Config, vectors: int, rng,

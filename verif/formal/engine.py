@@ -123,29 +123,42 @@ def coupled(h: Harness):
     walked = block_layout(config)
     place = data.StructLayout({  # of a block, and what the walk needs to go on from there
         "tail": walked["rows"].shape,  # rows of the lowest blocks
-        "across": walked["right"].shape,  # blocks after the first one of a row of blocks
+        "across": walked["right"].shape,  # blocks after the first one, over all strips
+        "down": walked["below"].shape,  # rows of blocks after the first one
+        "strips": 1,
+        "beyond": walked["beyond"].shape,
         "below": walked["below"].shape,
         "right": walked["right"].shape,
     })
+    strip = config.strip // config.cols
 
     def rows_of(at):
         return Mux(at.below == 0, at.tail, config.rows)
 
+    def right_of(at, beyond):
+        """The blocks after the first one of a row of blocks of a strip."""
+        return Mux(at.strips, Mux(beyond == 0, at.across % strip, strip - 1), at.across)
+
     def job_at(name, valid, job):
         """A job at a station of the engine, whose first block lies at `start`."""
         start = Signal(place, name=f"{name}_start")
+        beyond = Mux(job.extent.strips, job.extent.cols.more // strip, 0)
         h.m.d.comb += [start.tail.eq(job.extent.rows.tail), start.across.eq(job.extent.cols.more),
-                       start.below.eq(job.extent.rows.more), start.right.eq(job.extent.cols.more)]
+                       start.down.eq(job.extent.rows.more), start.strips.eq(job.extent.strips),
+                       start.beyond.eq(beyond), start.below.eq(job.extent.rows.more),
+                       start.right.eq(right_of(start, beyond))]
         return SimpleNamespace(valid=valid, job=job, start=start)
 
     def walk(unit, valid, job):
         """The job that a unit walks over, at its current block."""
         found, now = job_at(unit, valid, job), h.net(f"{unit}.walk.block", walked)
         found.at = Signal(place, name=f"{unit}_at")
-        h.m.d.comb += [found.at.tail.eq(found.start.tail), found.at.across.eq(found.start.across),
+        h.m.d.comb += [found.at.eq(found.start), found.at.beyond.eq(now.beyond),
                        found.at.below.eq(now.below), found.at.right.eq(now.right)]
         h.prove(implies(valid, (now.last_col == (now.right == 0))
-                        & (now.last == ((now.right == 0) & (now.below == 0)))
+                        & (now.last_row == (now.below == 0))
+                        & (now.last == (Cat(now.right, now.below, now.beyond) == 0))
+                        & (found.at.strips | (now.beyond == 0))
                         & (now.rows == rows_of(found.at)) & (found.at.tail != 0)
                         & (found.at.tail <= config.rows)))
         return found
@@ -190,7 +203,11 @@ def coupled(h: Harness):
         with h.m.If(there & (block.right != 0)):
             h.m.d.comb += after.right.eq(block.right - 1)
         with h.m.Elif(there & (block.below != 0)):
-            h.m.d.comb += [after.right.eq(block.across), after.below.eq(block.below - 1)]
+            h.m.d.comb += [after.right.eq(right_of(block, block.beyond)),
+                           after.below.eq(block.below - 1)]
+        with h.m.Elif(there & (block.beyond != 0)):
+            h.m.d.comb += [after.right.eq(right_of(block, block.beyond - 1)),
+                           after.below.eq(block.down), after.beyond.eq(block.beyond - 1)]
         with h.m.Elif(there):  # the last block of its job
             h.m.d.comb += [last.eq(1), after.eq(start)]
         known, of_queue, at = Mux(last, queued.gemm & ~of_queue, known), of_queue | last, after
