@@ -102,6 +102,7 @@ def test_who_reads_what(exported):
     assert {name: reader for name, reader in read_by.items() if reader} == {
         "m": "GEMM, QUANTISE", "n": "GEMM, QUANTISE", "k": "GEMM", "a_signed": "GEMM",
         "b_format": "GEMM", "bias": "GEMM, QUANTISE", "mask": "GEMM, QUANTISE",
+        "strips": "GEMM, QUANTISE",
         "params.zero_point": "formats INT4, INT4_SYM and UINT4", "params.seed": "stochastic = 1",
         "adapt.mode": "solve = 1", "adapt.alpha": "mode PACT",
         "adapt.exponent": "mode PACT; preset = 1", "adapt.preset": "TABLE",
