@@ -9,6 +9,7 @@ import pytest
 from golden.adaptive import Adapt, Use
 from golden.checks import FINITE, POSITIVE, Reals, as_flag, as_integer, as_member, as_real
 from golden.config import Config, preset
+from golden.descriptor import Descriptor
 from golden.dyadic import IDENTITY, Dyadic
 from golden.engine import GoldenBackend, Job
 from golden.formats import FP4_R4, INT4, INT32, UINT4, IntFormat, LogFormat, Phase
@@ -26,6 +27,7 @@ ONES = np.ones((2, 3), np.int8)
 CASES = [
     Case(Adapt, {"tensor": 0}),
     Case(Config, {"rows": 4, "cols": 1, "lanes": 4}),
+    Case(Descriptor, {}),
     Case(Dyadic, {"multiplier": 32768, "shift": 3}),
     Case(Entry, {}),
     Case(GradScale, {}),
