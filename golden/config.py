@@ -103,6 +103,20 @@ class Config:
         exact = (2 ** (self.accumulator_width - 1) - 1) // max_product(a, b)
         return min(exact, self.max_dim)
 
+    def check_core(self) -> None:
+        """ValueError unless a whole core can be made of it, not only an engine."""
+        if self.rows < 2:
+            raise ValueError(f"rows = {self.rows}: a core takes 2 or more, so that results lie on "
+                             "bytes when they are transposed")
+        if self.lanes < max(4, self.rows, self.cols):
+            raise ValueError(f"lanes = {self.lanes}: a core takes at least 4, and at least rows and"
+                             f" cols, {self.rows} and {self.cols}")
+        formats: tuple[Format, ...] = (A_FORMATS[0], *self.log_formats)
+        limit = min(self.max_k(a, b) for a in A_FORMATS for b in formats)
+        if self.depth > limit:
+            raise ValueError(f"depth = {self.depth}: this accumulator_width and dim_width allow "
+                             f"1..{limit} products per sum")
+
     @property
     def dot_width(self) -> int:
         """Bits of one dot product's signed sum: the largest product times the lanes, and a sign."""

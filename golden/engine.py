@@ -232,13 +232,15 @@ def as_backend(value: Any) -> Backend:
 
 
 class GoldenBackend:
-    """The golden model as a backend; `table` holds its adaptive scales, `config` is read-only.
+    """The golden model as a backend; `table` holds its adaptive scales, `config` is read-only,
+    `measured` has the statistics of the last job, also of one that does not adapt.
 
     ValueError for what is no Config.
     """
 
     def __init__(self, config: Config):
         self._config = checks.as_instance("config", config, Config)
+        self.measured = NOTHING
         self.reset()
 
     @property
@@ -250,14 +252,14 @@ class GoldenBackend:
 
     def run(self, job: Job) -> Rescaled:
         checks.as_instance("job", job, Job).check(self.config)
+        self.measured = NOTHING
         if job.adapt is None:
             return replace(self._compute(job, job.then), statistics=None)
         if job.op == Op.TABLE:
             return Rescaled.nothing(report=self.table.finish(job.adapt, job.then))
         then, unset, clipped = self.table.apply(job.adapt, job.then)
         result = self._compute(job, then)
-        report = self.table.finish(job.adapt, then, result.statistics or NOTHING, unset=unset,
-                                   clipped=clipped)
+        report = self.table.finish(job.adapt, then, self.measured, unset=unset, clipped=clipped)
         if job.adapt.discard:
             result = Rescaled.nothing(bias_saturated=result.bias_saturated)
         return replace(result, statistics=None, report=report)
@@ -265,7 +267,9 @@ class GoldenBackend:
     def _compute(self, job: Job, then: Rescale) -> Rescaled:
         values = job.x if job.operands is None else gemm(*job.operands)
         words = None if then.seed is None else self._words(job, then.seed)
-        return rescale(values, then, bias=job.bias, mask=job.mask, words=words)
+        result = rescale(values, then, bias=job.bias, mask=job.mask, words=words)
+        self.measured = result.statistics or NOTHING
+        return result
 
     def _words(self, job: Job, seed: int) -> np.ndarray:
         """Each result's random word: its column's lane, its row's number in the order of blocks."""
