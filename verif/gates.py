@@ -18,7 +18,7 @@ from amaranth.lib import wiring
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from golden.config import Config
-from hdl.emit.verilog import TOPS
+from hdl.emit.verilog import BLOCKS
 from hdl.library import Library
 from hdl.tile.multiplier import DigitMultiplier, Multiplier, OperandDecoder
 from synth.cells.asic import Netlist, mappings
@@ -81,7 +81,7 @@ def checks(block: str = "") -> list[Check]:
     """All, or those of the block or bench of that name; ValueError where there is none."""
     configs = BENCHES["multiplier"].configs
     found = [Check(kind, config) for kind in PROVEN for config in configs]
-    found += [Check(TOPS[bench.top], TINY, name) for name, bench in BENCHES.items()]
+    found += [Check(BLOCKS[bench.top], TINY, name) for name, bench in BENCHES.items()]
     named = [check for check in found if block in ("", check.bench, check.block.__name__)]
     if not named:
         names = dict.fromkeys(n for c in found for n in (c.block.__name__, c.bench) if n)

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from golden.config import VERSION, Config
+from hdl.core.registers import Registers
 from hdl.emit.plain import KEYWORDS, plain
 from hdl.emit.ports import STYLES, Fields
 from hdl.engine.engine import Engine
@@ -23,14 +24,17 @@ from tools.yosys import CHOICES, yosys
 TOPS = {module_name(block): block
         for block in (
             Multiplier, DotProduct, MacTile, RescaleUnit, StatisticsUnit, ScaleSolver, Engine)}
+# blocks of the core around the engine, which benches run alone and nothing publishes
+PARTS = {module_name(block): block for block in (Registers,)}
+BLOCKS = TOPS | PARTS
 FAMILY = "tetra_"  # what every module's name starts with, behind the prefix of the user
 VIEW = "_fields"  # in RTLIL, a top with its fields as ports
 
 
 def check_top(top: str) -> None:
-    """ValueError unless a top has this name."""
-    if top not in TOPS:
-        raise ValueError(f"unknown top {top!r}: expected one of {', '.join(TOPS)}")
+    """ValueError unless a block has this name."""
+    if top not in BLOCKS:
+        raise ValueError(f"unknown top {top!r}: expected one of {', '.join(BLOCKS)}")
 
 
 def check_prefix(prefix: str) -> None:
@@ -57,9 +61,9 @@ def verilogs(config: Config, tops: tuple[str, ...], ports: str = "packed",
     check_prefix(prefix)
     library = Library()
     for top in tops:
-        library.convert(TOPS[top], config)
+        library.convert(BLOCKS[top], config)
         if ports == "fields":
-            view = Fields(TOPS[top](config))
+            view = Fields(BLOCKS[top](config))
             library.add(top + VIEW, view, view.ports)
             library.docs[top + VIEW] = library.docs[top]
     names = {top: top + VIEW if ports == "fields" else top for top in tops}
@@ -87,8 +91,9 @@ def module_names(text: str, name: str, top: str, prefix: str) -> dict[str, str]:
 def source_key(*parts) -> str:
     """A digest of what makes Verilog: these parts, the sources and the tools."""
     sources = sorted(path for folder in ("golden", "hdl", "tools")
-                     for path in (ROOT / folder).rglob("*.py"))
-    packages = [importlib.metadata.version(p) for p in ("amaranth", "pyosys")]
+                     for kind in ("*.py", "*.rdl") for path in (ROOT / folder).rglob(kind))
+    packages = [importlib.metadata.version(p)
+                for p in ("amaranth", "pyosys", "systemrdl-compiler")]
     return digest(*map(str, parts), *packages, *(s.read_bytes() for s in sources))
 
 

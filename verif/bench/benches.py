@@ -46,6 +46,9 @@ BENCHES = {
     "engine": Bench("tetra_engine", (
         TINY, Config(4, 2, 4, 20, radices=(4,), stochastic=False, strip=8), ONE, SERIAL,
         Config(2, 2, 8, target="fpga", serial=True, strip=8)), tests=10),
+    "registers": Bench("tetra_registers", (
+        TINY, preset("base"), Config(4, 2, 4, 20, radices=(4,), stochastic=False, tensors=256)),
+        tests=16),
 }
 
 
