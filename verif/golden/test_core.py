@@ -262,6 +262,31 @@ def test_sums_beyond_32_bits_stop_the_core(members):
     assert core.table.entries[1] == Entry() and core.macs == 0
 
 
+LONG = [  # K, a_zero, depth: chunks whose sum in scratch leaves 32 bits, and one that does alone
+    (3666, -128, 16, False), (3667, -128, 16, True), (3640, -128, 1024, False),
+    (3680, -128, 1024, True), (8192, 127, 8192, True), (4095, -128, 4096, True),
+    (4096, 127, 4096, False), (4128, 127, 8192, False), (4129, 127, 8192, True),
+]
+
+
+@pytest.mark.parametrize("sign", [0, 8], ids=["plus", "minus"])
+@pytest.mark.parametrize(("k", "a_zero", "depth", "overflows"), LONG, ids=range(len(LONG)))
+def test_long_sums(k, a_zero, depth, overflows, sign):
+    """Codes 15 (or 0) times 4096 of either sign, to both sides of 2**31, in pieces and at once."""
+    d, memory = laid(m=1, n=1, k=k, b_format=1, a_zero=a_zero)
+    code = 15 if a_zero < 0 else 0
+    for name, value in (("a", code * 17), ("b", (7 + sign) * 17)):
+        memory.write(rows_of(d, name), np.full((1, rows_of(d, name).size), value, np.uint8))
+    core = GoldenCore(replace(CONFIGS[1], depth=depth))
+    if overflows:
+        with pytest.raises(CoreFault, match="OVERFLOW"):
+            core.run(memory, [d])
+        return
+    core.run(memory, [d])
+    total = k * (code - a_zero) * (-4096 if sign else 4096)
+    assert of(d, memory, "c").view("<i4").tolist() == [[total]]
+
+
 def test_what_the_rescaling_clamps_is_no_fault():
     d, memory = laid(m=8, n=9, k=8, b_format=1, multiplier=65535, shift=0)
     core = GoldenCore(CONFIGS[1])
