@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A queue in registers or, on an FPGA, in a memory that is read at once (look-up tables)."""
+
+from typing import Any
+
+from amaranth.hdl import Array, Module, Signal, Value
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+
+
+class Queue(wiring.Component):
+    """First in, first out; each kind is a subclass that says of what and how many.
+
+    Parameters
+    ----------
+    DEPTH : entries, a power of two. shape : of an entry, by configuration.
+
+    Members
+    -------
+    i, o : In and Out(streams of that shape); o's payload means nothing while it is not valid.
+
+    Latency: 1 cycle. Throughput: one entry per cycle. Backpressure: i is ready while fewer than
+    DEPTH entries are there, whatever o does.
+    """
+
+    DEPTH: int
+
+    @staticmethod
+    def shape(config: Config) -> Any:
+        raise NotImplementedError
+
+    def __init__(self, config: Config):
+        self.config = config
+        super().__init__({
+            "i": In(stream.Signature(self.shape(config))),
+            "o": Out(stream.Signature(self.shape(config))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        head = Signal(range(self.DEPTH))
+        tail = Signal(range(self.DEPTH))
+        level = Signal(range(self.DEPTH + 1))
+        comes = self.i.valid & self.i.ready
+        goes = self.o.valid & self.o.ready
+        m.d.comb += [self.i.ready.eq(level != self.DEPTH), self.o.valid.eq(level != 0)]
+        m.d.sync += level.eq(level + comes - goes)
+        with m.If(comes):
+            m.d.sync += tail.eq(tail + 1)
+        with m.If(goes):
+            m.d.sync += head.eq(head + 1)
+
+        payload, found = Value.cast(self.i.payload), Value.cast(self.o.payload)
+        if self.config.is_fpga:
+            m.submodules.memory = store = memory.Memory(
+                shape=len(payload), depth=self.DEPTH, init=[])
+            write, read = store.write_port(), store.read_port(domain="comb")
+            m.d.comb += [write.addr.eq(tail), write.en.eq(comes), write.data.eq(payload),
+                         read.addr.eq(head), found.eq(read.data)]
+        else:
+            entries = Array(Signal(len(payload), name=f"entry_{i}", reset_less=True)
+                            for i in range(self.DEPTH))
+            m.d.comb += found.eq(entries[head])
+            with m.If(comes):
+                m.d.sync += entries[tail].eq(payload)
+        return m
