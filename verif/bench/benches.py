@@ -25,6 +25,10 @@ ONE = Config(1, 1, 1, accumulator_width=20, dim_width=4, tensors=1, strip=8)  # 
 # nearly nothing but a rescaling unit: for what streams words by the million through an engine
 WORDS = Config(1, 8, 1, pipeline=1)
 
+# beats of four runs, of half a run, of four runs, of two
+BUSES = (Config(2, 2, 32), Config(2, 2, 32, bus_width=64), Config(2, 2, 4, bus_width=64),
+         Config(2, 4, 16, bus_width=128, target="fpga"))
+
 BENCHES = {
     "multiplier": Bench("tetra_multiplier", (
         *(Config(2, 2, 8, radices=radices, target=target)
@@ -49,6 +53,8 @@ BENCHES = {
     "registers": Bench("tetra_registers", (
         TINY, preset("base"), Config(4, 2, 4, 20, radices=(4,), stochastic=False, tensors=256)),
         tests=16),
+    "read_dma": Bench("tetra_read_dma", BUSES, tests=8),
+    "write_dma": Bench("tetra_write_dma", BUSES, tests=8),
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from golden.config import Config
 from hdl.emit.verilog import verilog_file
-from verif.bench.benches import BENCHES, FPGA, ONE, SERIAL, SERIAL_LEAST, TINY
+from verif.bench.benches import BENCHES, BUSES, FPGA, ONE, SERIAL, SERIAL_LEAST, TINY
 from verif.bench.runner import Settings, simulate
 
 
@@ -27,6 +27,8 @@ class Fault(NamedTuple):
     config: Config = TINY
     test: str | None = None
 
+
+BUS = BUSES[2]  # a beat is four runs, and one item
 
 FAULTS = (
     Fault("multiplier", "a position of a digit is lost", r"& \{4\{at\[10\]\}\}", "& 4'h0"),
@@ -86,6 +88,24 @@ FAULTS = (
           r"(assign digits\[6\] = ).*;", r"\1 1'h0;", FPGA),
     Fault("dot_product", "a carry chain's last carry is lost", r"(assign total = )a \+ b;",
           r"\1{1'h0, a + b};", FPGA),
+    Fault("read_dma", "bytes behind a segment are not cleared",
+          r"(assign unit_payload_data = from_0) & [^;]*;", r"\1;", BUS, "every_place_in_a_beat"),
+    Fault("read_dma", "a segment that goes on at address 0 is inside", r"~high_3\[48\]",
+          "1'h1", BUS, "edges_of_the_window"),
+    Fault("read_dma", "the last byte of the window is outside", "<= window_limit",
+          "< window_limit", BUS, "edges_of_the_window"),
+    Fault("read_dma", "a bad beat at the end of a run is missed",
+          r"\(spans & next_valid\) & coming\[65\]", "1'h0", BUS, "errors_on_every_beat"),
+    Fault("read_dma", "a stop ends before the last beat has come", r"halted & idle", "halted", BUS,
+          "stop_at_every_cycle"),
+    Fault("write_dma", "a byte in a beat of its own is lost", r"(over <= .*stop > )4'h8",
+          r"\g<1>4'h9", BUS, "every_place_in_a_beat"),
+    Fault("write_dma", "after a stop there are strobes", r"\{8\{~\w*halt\w*\}\}", "8'hff", BUS,
+          "stop_at_every_cycle"),
+    Fault("write_dma", "the window has no start",
+          r"command_1\[63:0\] >= window_base", "1'h1", BUS, "edges_of_the_window"),
+    Fault("write_dma", "bytes behind a segment are written",
+          r"\(left < part_payload\[67:64\]\) \? _\d+_ :", "", BUS, "too_much_data"),
 )
 
 
