@@ -12,7 +12,7 @@ from hdl.rescaler.rescale import RescaleUnit
 from hdl.scales.adaptive import AdaptUnit
 from hdl.scales.solver import ScaleSolver
 from hdl.tile.mac_tile import MacTile
-from verif.formal import adaptive, arithmetic, engine, progress, streams
+from verif.formal import adaptive, arithmetic, axi, engine, progress, streams
 from verif.formal.harness import SMALL, Harness
 from verif.formal.prover import Verdict, prove
 from verif.formal.structure import Paths, independent
@@ -122,4 +122,15 @@ PROPERTIES = (
              ({"rescale_lane_0.magnitude": "32'hffffffff"},)),
     Property("squares are exact, and reach 2**62", "SquareSteps", arithmetic.square,
              ({"added_4": "64'h0000000000000000"},)),
+    *(Property("offers hold; no burst outside the window or across 4 KiB", block,
+               partial(axi.addresses, channel), (
+                   {"bursts.within_4": "1'b1"},  # nothing is refused
+                   {"bursts.above_2": "1'b1"},  # the window has no start
+                   {"bursts.more_3": "6'h00"},  # a segment is one burst, whatever its pages
+                   {"bursts.burst__ready": "1'b1"}))  # an address is replaced before it is taken
+      for block, channel in (("ReadDma", "ar"), ("WriteDma", "aw"))),
+    Property("as many beats as AW says, wlast in the last", "WriteDma", axi.beats_of_bursts, (
+        {"last": "1'b1"},  # bursts end after a beat
+        {"filling": "1'b1"},  # beats go before their address
+        {"lengths.i__ready": "1'b1"})),  # a length is lost in a full queue
 )
