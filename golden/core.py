@@ -32,12 +32,12 @@ from dataclasses import replace
 import numpy as np
 
 from golden import checks
-from golden.adaptive import Adapt, Use
+from golden.adaptive import Adapt, ScaleTable, Use
 from golden.config import Config
 from golden.descriptor import B_FORMATS, CoreFault, CoreOp, Descriptor, Fault
 from golden.dyadic import Dyadic
 from golden.engine import GoldenBackend, Job
-from golden.formats import FP4_R4, INT4, INT32, UINT4, Format, pack, unpack
+from golden.formats import FP4_R4, INT4, INT32, UINT4, Format, IntFormat, pack, unpack
 from golden.gemm import mac_values
 from golden.memory import EVERYWHERE, Memory, Rows, Window
 from golden.refused import ENCODED, decode, has_results, is_split
@@ -73,7 +73,8 @@ class GoldenCore:
         self.interrupts = self.macs = self.saturated = self.underflowed = 0
 
     @property
-    def table(self):
+    def table(self) -> ScaleTable:
+        """Which a fault replaces by a new one."""
         return self._backend.table
 
     def reset(self) -> None:
@@ -108,7 +109,7 @@ class GoldenCore:
     def _element(self, memory: Memory, d: Descriptor, element: int) -> None:
         """One element of the batch."""
         if d.op == CoreOp.TABLE:
-            adapt = self._adapt(d)
+            adapt = checks.as_instance("adapt", self._adapt(d), Adapt)
             own = Rescale(INT4, _scale(d), d.zero_point)
             result = Rescaled.nothing(report=self.table.finish(adapt, own))
         else:
@@ -171,7 +172,8 @@ class GoldenCore:
         then = Rescale(ENCODED[d.format], _scale(d), d.zero_point, seed)
         return {"then": then, "bias": bias, "mask": mask, "adapt": self._adapt(d), "strips": True}
 
-    def _operands(self, memory: Memory, d: Descriptor, element: int):
+    def _operands(self, memory: Memory, d: Descriptor,
+                  element: int) -> tuple[np.ndarray, np.ndarray]:
         """The codes of A (M, K) and B (N, K)."""
         a = unpack(self._read(memory, d, element, "a"), d.m if d.transpose_a else d.k, _a_format(d))
         b = unpack(self._read(memory, d, element, "b"), d.n if d.transpose_b else d.k,
@@ -247,7 +249,8 @@ def _product(d: Descriptor, a, b, **options) -> Job:
     return Job.gemm(a, _a_format(d), b, B_FORMATS[d.b_format], **options)
 
 
-def _corrected(d: Descriptor, b: np.ndarray, bias: np.ndarray | None):
+def _corrected(d: Descriptor, b: np.ndarray,
+               bias: np.ndarray | None) -> tuple[np.ndarray | None, bool]:
     """The word per column that the engine adds to sums of `a * b`, and whether one saturated."""
     if d.a_zero == 0:
         return bias, False
@@ -261,7 +264,7 @@ def _saturated(sums: np.ndarray) -> tuple[np.ndarray, bool]:
     return inside.astype(np.int32), bool((inside != sums).any())
 
 
-def _a_format(d: Descriptor):
+def _a_format(d: Descriptor) -> IntFormat:
     return INT4 if d.a_signed else UINT4
 
 
