@@ -10,7 +10,7 @@ import pytest
 from golden.adaptive import Adapt, Use
 from golden.config import Config, preset
 from golden.core import GoldenCore, outputs, rows_of
-from golden.descriptor import CoreFault, Descriptor, Fault
+from golden.descriptor import TENSORS, CoreFault, Descriptor, Fault
 from golden.dyadic import Dyadic
 from golden.engine import GoldenBackend, Job
 from golden.formats import FP4_R4, INT4, INT4_SYM, UINT4, pack
@@ -107,8 +107,7 @@ def laid(config=CONFIGS[1], **members) -> tuple[Descriptor, Memory]:
     """A job whose tensors lie in a region each, 1 MiB apart, of random bytes and 100 spare ones."""
     rng, base = np.random.default_rng(8), 1 << 20
     d, regions = Descriptor(**members), {}
-    for i, name in enumerate(("a", "b", "c", "c_odd", "x", "bias", "mask_in", "mask_out", "report",
-                              "scratch")):
+    for i, name in enumerate(TENSORS):
         rows = rows_of(d, name)
         stride = rows.size + (-rows.size % 4)
         ends = {"address": base * (i + 1), "stride": stride, "batch_stride": rows.number * stride}

@@ -8,7 +8,7 @@ import pytest
 
 from golden.config import Config
 from golden.core import GoldenCore, outputs, rows_of
-from golden.descriptor import CoreFault, Descriptor, Fault
+from golden.descriptor import TENSORS, CoreFault, Descriptor, Fault
 from golden.memory import EVERYWHERE, NOWHERE, Memory, Rows, Window
 from golden.report import Entry
 from golden.ring import CommandRing
@@ -31,8 +31,7 @@ def job(tensor: str, members: dict, address: int | None = None) -> tuple[Descrip
     """A job of two batch elements whose tensors lie far from each other; `address` of one."""
     d = Descriptor(**{"m": 5, "n": 6, "k": 7, "batch": 2, **members})
     regions = {}
-    for i, name in enumerate(("a", "b", "c", "c_odd", "x", "bias", "mask_in", "mask_out", "report",
-                              "scratch")):
+    for i, name in enumerate(TENSORS):
         where = address if name == tensor and address is not None else SPARE * (i + 1)
         ends = {"address": where, "stride": 64, "batch_stride": 1024}
         d = replace(d, **{f"{name}_{end}": value for end, value in ends.items()
