@@ -10,7 +10,8 @@ with seed + i; each is an engine's job of its own, with a report of its own. Per
    `sum (a - a_zero) * b` goes to scratch, the first one written, the others added. So scratch holds
    the sums over all of K before bias and mask when the job is done, those of the last element.
    Scratch is used whatever the result is; it is read too, so it lies in both windows. A
-   QUANTISE of scratch, with all other options of the descriptor, makes the result.
+   QUANTISE of scratch, with all other options of the descriptor, makes the result. With accumulate
+   every chunk's sums are added to C instead.
 2. QUANTISE: C = rescale(x + bias).
 3. TABLE: the table of scales changes. FENCE: nothing does.
 
@@ -40,7 +41,7 @@ from golden.engine import GoldenBackend, Job
 from golden.formats import FP4_R4, INT4, INT32, UINT4, Format, IntFormat, pack, unpack
 from golden.gemm import mac_values
 from golden.memory import EVERYWHERE, Memory, Rows, Window
-from golden.refused import ENCODED, decode, has_results, is_split
+from golden.refused import ENCODED, decode, has_results, in_chunks, is_split
 from golden.report import Entry
 from golden.report_words import REPORT_WORDS, pack_report
 from golden.rescale import RAW, Rescale, Rescaled
@@ -58,8 +59,8 @@ class GoldenCore:
     Members
     -------
     table : the table of scales. interrupts : how many descriptors have asked for one and are done.
-    macs : M * N * K of the elements that are done. saturated, underflowed : of all results, as
-        `golden.statistics.Statistics` counts them.
+    macs : M * N * K of the elements that are done. saturated, underflowed : of results of jobs
+        that adapt, as `golden.statistics.Statistics` counts them.
 
     ValueError for a configuration that no core can have.
     """
@@ -108,6 +109,10 @@ class GoldenCore:
 
     def _element(self, memory: Memory, d: Descriptor, element: int) -> None:
         """One element of the batch."""
+        if in_chunks(d, self.config) and d.accumulate:
+            self._sum_chunks(memory, d, element, "c")
+            self.macs += d.m * d.n * d.k
+            return
         if d.op == CoreOp.TABLE:
             adapt = checks.as_instance("adapt", self._adapt(d), Adapt)
             own = Rescale(INT4, _scale(d), d.zero_point)
@@ -131,31 +136,33 @@ class GoldenCore:
         if d.op == CoreOp.QUANTISE:
             job = Job.quantise(_words(self._read(memory, d, element, "x")), **options)
         else:
-            a, b = self._operands(memory, d, element)
             if is_split(d, self.config):
-                self._sum_chunks(memory, d, element, a, b)
+                self._sum_chunks(memory, d, element, "scratch")
                 job = Job.quantise(_words(self._read(memory, d, element, "scratch")), **options)
             else:
+                a, b = self._operands(memory, d, element)
                 options["bias"], overflow = _corrected(d, b, options["bias"])
                 job = _product(d, a, b, **options)
         result = self._backend.run(job)
-        self.saturated += self._backend.measured.saturated
-        self.underflowed += self._backend.measured.underflowed
+        if d.adapt_enable:
+            self.saturated += self._backend.measured.saturated
+            self.underflowed += self._backend.measured.underflowed
         return replace(result, bias_saturated=result.bias_saturated or overflow)
 
-    def _sum_chunks(self, memory: Memory, d: Descriptor, element: int, a, b) -> None:
-        """Sums over all of K, to scratch."""
+    def _sum_chunks(self, memory: Memory, d: Descriptor, element: int, tensor: str) -> None:
+        """Sums over all of K, to scratch, or added to C."""
+        a, b = self._operands(memory, d, element)
         for start in range(0, d.k, self.config.depth):
             chunk = slice(start, start + self.config.depth)
             bias, overflow = _corrected(d, b[:, chunk], None)
             result = self._backend.run(
                 _product(d, a[:, chunk], b[:, chunk], then=RAW, bias=bias, strips=True))
             sums, overflow = result.codes, overflow or result.bias_saturated
-            if start:
-                before = _words(self._read(memory, d, element, "scratch"))
+            if start or d.accumulate:
+                before = _words(self._read(memory, d, element, tensor))
                 sums, beyond = _saturated(sums + before.astype(np.int64))
                 overflow |= beyond
-            self._write(memory, d, element, "scratch", _bytes(sums, INT32))
+            self._write(memory, d, element, tensor, _bytes(sums, INT32))
             if overflow:
                 raise CoreFault(Fault.OVERFLOW)
 

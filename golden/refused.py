@@ -19,12 +19,14 @@ stride or parameter that nothing reads is ignored. `data` is op GEMM or QUANTISE
    than in TABLE, or with an exponent not -40..40; use other than NOTHING in TABLE; discard other
    than in QUANTISE. Without adapt_enable the rest of adapt is ignored.
 7. COMBINATION: transpose_a, transpose_b or an a_zero that is not 0, other than in GEMM;
-   accumulate, transpose_c, bias, mask_in or mask_out without data; accumulate with adapt_enable or
-   with a format other than INT32; mask_out with INT32 or a log format; report without adapt_enable.
+   transpose_c, bias, mask_in or mask_out without data; accumulate other than in GEMM, with
+   adapt_enable, with transpose_c, with a format other than INT32, or where K is in chunks with
+   bias, mask_in or a scale other than multiplier 32768, shift 15; mask_out with INT32 or a log
+   format; report without adapt_enable.
 8. ALIGNMENT: one of the two lowest bits of address, row stride or batch stride is 1, of a tensor
    of words that the job has: c (data with INT32, unless its results are discarded), x (QUANTISE),
-   bias (bias), report (report), scratch (k > depth). Strides count even where the tensor has one
-   row or the batch one element.
+   bias (bias), report (report), scratch (k > depth, unless accumulate). Strides count even where
+   the tensor has one row or the batch one element.
 
 Everything else (WRAP, windows, answers of the bus) is found row by row as memory is accessed.
 """
@@ -60,7 +62,7 @@ def decode(data: bytes, config: Config) -> Descriptor:
         Fault.SIZE: lambda: _wrong_size(found, config),
         Fault.FORMAT: lambda: _wrong_format(found, config),
         Fault.ADAPT: lambda: _wrong_adapt(found, config),
-        Fault.COMBINATION: lambda: _wrong_combination(found),
+        Fault.COMBINATION: lambda: _wrong_combination(found, config),
         Fault.ALIGNMENT: lambda: _misaligned(found, config),
     }
     for code, broken in rules.items():
@@ -78,9 +80,14 @@ def has_results(d: Descriptor) -> bool:
     return has_data(d) and not (d.adapt_enable and d.adapt_discard)
 
 
-def is_split(d: Descriptor, config: Config) -> bool:
-    """Whether sums go through scratch."""
+def in_chunks(d: Descriptor, config: Config) -> bool:
+    """Whether K is more than the buffers hold."""
     return d.op == CoreOp.GEMM and d.k > config.depth
+
+
+def is_split(d: Descriptor, config: Config) -> bool:
+    """Whether sums of chunks go through scratch: with accumulate C takes them at once."""
+    return in_chunks(d, config) and not d.accumulate
 
 
 def has_mask(fmt: Format | None) -> bool:
@@ -129,13 +136,15 @@ def _wrong_adapt(d: Descriptor, config: Config) -> bool:
             or (d.adapt_discard and d.op != CoreOp.QUANTISE))
 
 
-def _wrong_combination(d: Descriptor) -> bool:
+def _wrong_combination(d: Descriptor, config: Config) -> bool:
     fmt = ENCODED.get(d.format)
-    of_gemm = d.transpose_a or d.transpose_b or d.a_zero != 0
-    of_data = d.accumulate or d.transpose_c or d.bias or d.mask_in or d.mask_out
+    of_gemm = d.accumulate or d.transpose_a or d.transpose_b or d.a_zero != 0
+    of_data = d.transpose_c or d.bias or d.mask_in or d.mask_out
+    scaled = (d.multiplier, d.shift) != (IDENTITY.multiplier, IDENTITY.shift)
+    chunks = in_chunks(d, config) and (scaled or d.bias or d.mask_in)
     return ((of_gemm and d.op != CoreOp.GEMM)
             or (of_data and not has_data(d))
-            or (d.accumulate and (d.adapt_enable or fmt != INT32))
+            or (d.accumulate and (d.adapt_enable or fmt != INT32 or d.transpose_c or chunks))
             or (d.mask_out and not has_mask(fmt))
             or (d.report and not d.adapt_enable))
 

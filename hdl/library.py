@@ -11,7 +11,7 @@ import inspect
 import re
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Value
+from amaranth.hdl import ClockSignal, Instance, Module, ResetInserter, ResetSignal, Value
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
@@ -31,11 +31,14 @@ class Library:
 
     def __init__(self):
         self._texts = {}
+        self._blocks: dict[str, type] = {}
         self.docs: dict[str, str] = {}  # each module's contract
 
     def convert(self, block: type[wiring.Component], config: Config | int) -> str:
         """Convert a block and all that it places, each once; returns its module name."""
         name = module_name(block, config)
+        if self._blocks.setdefault(name, block) is not block:
+            raise ValueError(f"two blocks are called {name}: {self._blocks[name]} and {block}")
         if name not in self._texts:
             component = block(config)
             self.add(name, component, name_ports(component))
@@ -74,16 +77,18 @@ def port_name(path) -> str:
     return "_".join(map(str, path))
 
 
-def place(m: Module, platform, name: str, component: wiring.Component) -> wiring.Component:
-    """Add `component` to `m` as submodule `name`; returns it."""
+def place(m: Module, platform, name: str, component: wiring.Component,
+          reset: Value | None = None) -> wiring.Component:
+    """Add `component` to `m` as submodule `name`, which `reset` resets as well; returns it."""
     if not isinstance(platform, Library):
-        m.submodules[name] = component
+        m.submodules[name] = component if reset is None else ResetInserter(reset)(component)
         return component
     component._MustUse__used = True  # it lends its ports only: no warning that it is not elaborated
     block = platform.convert(type(component), component.config)
     ports = {}
     if platform.clocked(block):
-        ports |= {"i_clk": ClockSignal(), "i_rst": ResetSignal()}
+        reset = ResetSignal() if reset is None else ResetSignal() | reset
+        ports |= {"i_clk": ClockSignal(), "i_rst": reset}
     for port, (value, direction) in name_ports(component, f"{name}_").items():
         ports[f"{'i' if direction is PortDirection.Input else 'o'}_{port}"] = value
     m.submodules[name] = Instance(block, **ports)

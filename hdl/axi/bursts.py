@@ -30,7 +30,7 @@ class Bursts(wiring.Component):
     burst : Out(stream): address of its first byte, beats - 1, and of its segment ABOUT, and whether
         it is the first of it. Not across 4 KiB, at most 256 beats. Withdrawn by `halt`.
     outside : Out(1), the next segment is not all in the window: nothing moves until `halt`.
-        where : Out(64), its address.
+        where : Out(64), its address; about : Out(ABOUT); wraps : Out(1), it ends beyond 2**64.
     empty : Out(1), no segment is here.
 
     Latency: 5 cycles. Throughput: one burst per cycle.
@@ -53,6 +53,8 @@ class Bursts(wiring.Component):
                 "address": ADDRESS_WIDTH, "len": 8, "first": 1, "about": self.ABOUT}))),
             "outside": Out(1),
             "where": Out(ADDRESS_WIDTH),
+            "about": Out(self.ABOUT),
+            "wraps": Out(1),
             "empty": Out(1),
         })
 
@@ -67,6 +69,7 @@ class Bursts(wiring.Component):
         command_3 = Signal(segment, reset_less=True)
         command_4 = Signal(segment, reset_less=True)
         within_4 = Signal(reset_less=True)
+        wraps_4 = Signal(reset_less=True)
         busy = Signal()  # a burst is offered
         final = Signal(reset_less=True)  # which is the last of its segment
         moves = self.burst.ready & busy
@@ -78,6 +81,8 @@ class Bursts(wiring.Component):
             self.command.ready.eq(advance | self.halt),
             self.outside.eq(refused),
             self.where.eq(command_4.address),
+            self.about.eq(command_4.about),
+            self.wraps.eq(wraps_4),
             self.empty.eq(~(valid.any() | busy)),
         ]
         with m.If(self.halt):
@@ -125,6 +130,7 @@ class Bursts(wiring.Component):
                 command_4.eq(command_3),
                 within_4.eq(above_3 & ~high_3[HIGH]
                             & (Cat(low_3, high_3[:HIGH]) <= self.window_limit)),
+                wraps_4.eq(high_3[HIGH]),
                 end_4.eq(low_3[beat:page]),
                 len_4.eq(end - command_3.address[beat:page]),
                 more_4.eq(more_3),

@@ -15,6 +15,7 @@ class FaultCode(enum.Enum, shape=5):
     """Why a DMA part has stopped; the core's error codes."""
 
     NONE = 0
+    WRAP = 9
     READ_WINDOW = 10
     WRITE_WINDOW = 11
     READ_SLVERR = 12

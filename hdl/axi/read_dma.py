@@ -9,10 +9,10 @@ from golden.config import Config
 from hdl.axi.bursts import Bursts
 from hdl.axi.gearbox import Gearbox
 from hdl.axi.halt import Halt
-from hdl.axi.layouts import BYTES, FAULT_LAYOUT, FaultCode
+from hdl.axi.layouts import BYTES, FaultCode
 from hdl.axi.packer import Packer
 from hdl.axi.queue import Queue
-from hdl.axi.read_layouts import READ_COMMAND, READ_TAG, TAG, run_layout
+from hdl.axi.read_layouts import READ_COMMAND, READ_FAULT, READ_TAG, TAG, run_layout
 from hdl.axi.signatures import ADDRESS_WIDTH, constants, page_bits, read_channels
 from hdl.layouts import Payload
 from hdl.library import place
@@ -59,7 +59,8 @@ class ReadDma(wiring.Component):
         run that is offered already. Until `idle`, even if it falls before.
     restart : In(1), clears `fault`. Once idle, commands of the next cycle on are taken in earnest.
     idle : Out(1), nothing is outstanding or buffered.
-    fault : Out(FAULT_LAYOUT), the first thing that went wrong; from then on as if stopped.
+    fault : Out(READ_FAULT), the first thing that went wrong. Behind a bad beat as if stopped; what
+        was asked for before a segment that is outside the window still comes, and then nothing.
     beats : Out(1), a beat of data comes.
 
     Latency: 6 cycles from a command to its address, 4 from a beat to its run. Throughput: an
@@ -79,7 +80,7 @@ class ReadDma(wiring.Component):
             "stop": In(1),
             "restart": In(1),
             "idle": Out(1),
-            "fault": Out(FAULT_LAYOUT),
+            "fault": Out(READ_FAULT),
             "beats": Out(1),
         })
 
@@ -149,14 +150,19 @@ class ReadDma(wiring.Component):
 
         # What goes wrong: a beat, which was asked for before, or a segment outside the window.
         bad = gearbox.trouble
+        whose = Signal(READ_TAG, reset_less=True)  # the bad beat was
+        with m.If(bad.valid & ~halt.halted):
+            m.d.sync += whose.eq(gearbox.unit.p.tag)
         m.d.comb += [
-            halt.trouble.valid.eq(bad.valid | bursts.outside),
-            halt.trouble.code.eq(Mux(bad.valid, bad.code, FaultCode.READ_WINDOW)),
-            halt.trouble.address.eq(Mux(bad.valid, bad.address, bursts.where)),
+            halt.trouble.eq(bad),
             halt.stop.eq(self.stop),
             halt.restart.eq(self.restart),
             halt.idle.eq(self.idle),
-            self.fault.eq(halt.fault),
+            self.fault.valid.eq(halt.fault.valid | bursts.outside),
+            self.fault.code.eq(Mux(halt.fault.valid, halt.fault.code, Mux(
+                bursts.wraps, FaultCode.WRAP, FaultCode.READ_WINDOW))),
+            self.fault.address.eq(Mux(halt.fault.valid, halt.fault.address, bursts.where)),
+            self.fault.tag.eq(Mux(halt.fault.valid, whose, bursts.about.tag)),
             self.idle.eq(bursts.empty & (owed == 0) & ~queue.o.valid & gearbox.empty
                          & ~packer.run.valid),
         ]

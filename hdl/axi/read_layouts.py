@@ -4,11 +4,16 @@
 from amaranth.lib import data
 
 from golden.config import Config
-from hdl.axi.layouts import ADDRESS, BYTES
+from hdl.axi.layouts import ADDRESS, BYTES, FAULT_LAYOUT
 from hdl.layouts import Field, Payload
 
 READ_TAG = data.StructLayout({"bits": 32})  # what the reader of a segment wants to know of it
 TAG = Field(READ_TAG, "of the segment; comes out with each of its runs")
+
+READ_FAULT = Payload({
+    **FAULT_LAYOUT.docs,
+    "tag": Field(READ_TAG, "of the segment"),
+})
 
 READ_COMMAND = Payload({
     "address": ADDRESS,

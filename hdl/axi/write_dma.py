@@ -229,7 +229,8 @@ class WriteDma(wiring.Component):
         code = Mux(axi.bresp[DECODE], FaultCode.WRITE_DECERR, FaultCode.WRITE_SLVERR)
         m.d.comb += [
             halt.trouble.valid.eq(bad | bursts.outside),
-            halt.trouble.code.eq(Mux(bad, code, FaultCode.WRITE_WINDOW)),
+            halt.trouble.code.eq(Mux(bad, code, Mux(
+                bursts.wraps, FaultCode.WRAP, FaultCode.WRITE_WINDOW))),
             halt.trouble.address.eq(Mux(bad, addresses.o.payload, bursts.where)),
             halt.stop.eq(self.stop),
             halt.restart.eq(self.restart),

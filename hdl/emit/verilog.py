@@ -9,6 +9,7 @@ from pathlib import Path
 from golden.config import VERSION, Config
 from hdl.axi.read_dma import ReadDma
 from hdl.axi.write_dma import WriteDma
+from hdl.core.core import Core
 from hdl.core.registers import Registers
 from hdl.emit.plain import KEYWORDS, plain
 from hdl.emit.ports import STYLES, Fields
@@ -27,7 +28,7 @@ TOPS = {module_name(block): block
         for block in (
             Multiplier, DotProduct, MacTile, RescaleUnit, StatisticsUnit, ScaleSolver, Engine)}
 # blocks of the core around the engine, which benches run alone and nothing publishes
-PARTS = {module_name(block): block for block in (Registers, ReadDma, WriteDma)}
+PARTS = {module_name(block): block for block in (Registers, ReadDma, WriteDma, Core)}
 BLOCKS = TOPS | PARTS
 FAMILY = "tetra_"  # what every module's name starts with, behind the prefix of the user
 VIEW = "_fields"  # in RTLIL, a top with its fields as ports

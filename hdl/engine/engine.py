@@ -48,6 +48,8 @@ class Engine(wiring.Component):
         the next such job waits.
     clear : In(1), clears `flags` but those set in the same cycle.
     flags : Out(FLAGS_LAYOUT), sticky.
+    saturates : Out(1), the result row that is offered has a sum with bias that left 32 bits.
+    measures_saturated : Out(1), a row that is measured and discarded in this cycle has one.
 
     Latency: `latency(config)` cycles from the one that takes the last operand beat of a block to
     the one that offers its first result row.
@@ -69,6 +71,8 @@ class Engine(wiring.Component):
             "report": Out(stream.Signature(REPORT_LAYOUT)),
             "clear": In(1),
             "flags": Out(FLAGS_LAYOUT),
+            "saturates": Out(1),
+            "measures_saturated": Out(1),
         })
 
     @staticmethod
@@ -128,6 +132,8 @@ class Engine(wiring.Component):
         m.d.comb += [
             self.result.p.eq(row),
             self.result.valid.eq(rescale.o.valid & ~row.tag.discard),
+            self.saturates.eq(self.result.valid & rescale.lost),
+            self.measures_saturated.eq(leaves & row.tag.discard & rescale.lost),
             rescale.o.ready.eq(self.result.ready | row.tag.discard),
         ]
 

@@ -35,8 +35,9 @@ def job_layout(config: Config) -> Payload:
         "params": Field(RESCALE_LAYOUT, "how results are scaled and rounded; scale and zero point "
                         "are the entry's own where adapt.preset writes them"),
         "adapt": Field(ADAPT_LAYOUT, "how the job uses and changes the table of scales"),
-        "strips": Field(1, f"1: blocks are computed strip by strip, {config.strip} columns each, in "
-                           "a strip row by row; 0: row by row over all columns", "GEMM, QUANTISE"),
+        "strips": Field(1, f"1: blocks are computed strip by strip, {config.strip} columns each, "
+                           "in a strip row by row; 0: row by row over all columns",
+                        "GEMM, QUANTISE"),
     })
 
 

@@ -40,6 +40,7 @@ class RescaleUnit(wiring.Component):
     measured : Out(`measured_layout`), each row that counts, once, on its way through.
     outcome : Out(`outcome_layout`), of the row that `o` offers.
     clear : In(1), clears `saturated`. saturated : Out(1), sticky: some acc + bias left 32 bits.
+    lost : Out(1), of the row at `o`: one of its acc + bias did.
 
     Latency: `latency(config)` cycles from the one that takes a row to the one that offers its
     result. Throughput: one row per cycle, with `Config.serial` one in `row_cycles`; parameters may
@@ -62,6 +63,7 @@ class RescaleUnit(wiring.Component):
             "outcome": Out(outcome_layout(config)),
             "clear": In(1),
             "saturated": Out(1),
+            "lost": Out(1),
         })
 
     def elaborate(self, platform):
@@ -173,6 +175,10 @@ class RescaleUnit(wiring.Component):
             if config.stochastic:
                 m.d.comb += lane.word.eq(random.words[c])
             saturated.append(lane.saturated & tag_1.keep[c])
+        lost = Cat(saturated).any()
+        for cycle in range(2, RescaleLane.latency + 1):
+            lost = held(cycle, "lost", 1, lost)
+        m.d.comb += self.lost.eq(lost)
         with m.If(advance & valid[0] & Cat(saturated).any()):
             m.d.sync += self.saturated.eq(1)
         with m.Elif(self.clear):

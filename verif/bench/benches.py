@@ -20,7 +20,7 @@ TINY = Config(2, 2, 8, strip=8)
 SERIAL = preset("tiny")  # carry chains, one row of the rescaling unit after the other
 FPGA = Config(2, 2, 8, pipeline=3, target="fpga", strip=8)  # as preset `small` has them
 SERIAL_LEAST = Config(1, 4, 1, dim_width=4, serial=True, strip=8)  # a bench can fill its sums
-ONE = Config(1, 1, 1, accumulator_width=20, dim_width=4, tensors=1, strip=8)  # every size at its least
+ONE = Config(1, 1, 1, accumulator_width=20, dim_width=4, tensors=1, strip=8)  # the least
 
 # nearly nothing but a rescaling unit: for what streams words by the million through an engine
 WORDS = Config(1, 8, 1, pipeline=1)

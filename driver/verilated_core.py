@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verilated core with a memory behind its bus: a transport of `driver.accelerator`."""
+
+import ctypes
+import os
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from golden.checks import as_instance, as_integer
+from golden.config import Config
+from hdl.emit.verilog import verilog_file
+from tools.cache import ROOT, cached
+from tools.verilator import (
+    CONTROL,
+    OPTIONS,
+    check_fst_headers,
+    make_flags,
+    model_key,
+    run,
+    verilator_bin,
+)
+
+TOP = "tetra_core"
+HARNESS = ROOT / "driver" / "core_harness.cpp"
+LIBRARY = "libcore_model.so"
+NO_ANSWER = 4
+
+
+class _Timing(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_uint32) for name in ("latency", "stall", "spacing", "seed")]
+
+
+def build(config: Config, *, trace: bool = False, quick: bool = False) -> Path:
+    """The shared library of the core in this configuration, built unless it is cached.
+
+    `trace` adds FST waveforms (slower); `quick` compiles faster what then runs slower.
+    """
+    as_instance("config", config, Config).check_core()
+    verilog = verilog_file(config, TOP)
+    options = _options(config, trace, quick)
+    key = model_key(verilog, HARNESS.read_bytes(), *options)
+    return cached("core", key, [LIBRARY], partial(_make, verilog, options, trace)) / LIBRARY
+
+
+def _make(verilog: Path, options: list[str], trace: bool, folder: Path) -> None:
+    if trace:
+        check_fst_headers()
+    run([str(verilator_bin() / "verilator"), *options, str(CONTROL), str(verilog), str(HARNESS),
+         "-Mdir", ".", "--build", "-j", "0"], folder, "building the verilated core")
+    for header in folder.glob("*.gch"):
+        header.unlink()
+
+
+def _options(config: Config, trace: bool, quick: bool) -> list[str]:
+    level = "-O0" if quick else "-O1" if trace else "-O3"
+    return [
+        "--cc", "--lib-create", "core_model", "--prefix", "Vmodel", "--top-module", TOP, *OPTIONS,
+        "-MAKEFLAGS", f"{make_flags()} OPT_FAST={level} OPT_SLOW=-O0",
+        *(["--trace-fst"] if trace else []), *(["--output-split", "0"] if quick else []),
+        "-CFLAGS", f"-fPIC -DBUS={config.bus_width // 8}",
+    ]
+
+
+class VerilatedCore:
+    """A core in simulation, and the memory that it sees.
+
+    Parameters
+    ----------
+    config : Config. trace : None, or the file of an FST waveform. quick : as of `build`.
+    latency : cycles from an address, or a burst's last data, to the answer. stall : every channel
+        idles in so many of 256 cycles. spacing : cycles from a beat of data to the next. seed : of
+        those idle cycles.
+
+    Members
+    -------
+    cycles : simulated so far.
+    """
+
+    def __init__(self, config: Config, *, trace: str | Path | None = None, quick: bool = False,
+                 latency: int = 50, stall: int = 0, spacing: int = 1, seed: int = 1):
+        self._core = None
+        library = ctypes.CDLL(str(build(config, trace=trace is not None, quick=quick)))
+        library.core_new.restype = ctypes.c_void_p
+        for name in ("core_run", "core_strays"):
+            getattr(library, name).restype = ctypes.c_uint64
+        self._library, self.config = library, config
+        file = None if trace is None else os.fsencode(trace)
+        self._core = ctypes.c_void_p(library.core_new(file))
+        self._regions: dict[int, np.ndarray] = {}
+        self.cycles = 0
+        self.set_timing(latency=latency, stall=stall, spacing=spacing, seed=seed)
+
+    def set_timing(self, *, latency: int = 50, stall: int = 0, spacing: int = 1, seed: int = 1):
+        """As the parameters of the class."""
+        timing = _Timing(as_integer("latency", latency, 1, 100_000),
+                         as_integer("stall", stall, 0, 255),
+                         as_integer("spacing", spacing, 1, 1000),
+                         as_integer("seed", seed, 0, 2**31 - 1))
+        self._library.core_timing(self._core, ctypes.byref(timing))
+
+    def attach(self, regions: dict[int, np.ndarray], failing=()) -> None:
+        """Let the core see these bytes, uint8 arrays by address, instead of any before; to the
+        addresses (first, last) of `failing` the memory answers SLVERR."""
+        self._library.core_forget(self._core)
+        self._regions = dict(regions)
+        for base, data in regions.items():
+            self._library.core_region(self._core, ctypes.c_uint64(base),
+                                      ctypes.c_void_p(data.ctypes.data), ctypes.c_uint64(data.size))
+        for first, last in failing:
+            self._library.core_failing(self._core, ctypes.c_uint64(first), ctypes.c_uint64(last))
+
+    def read32(self, address: int) -> int:
+        """A register; OSError where the bus answers with an error."""
+        return self._access(address, 0, write=False)
+
+    def write32(self, address: int, value: int) -> None:
+        """Write a register; OSError where the bus answers with an error."""
+        self._access(address, value, write=True)
+
+    def _access(self, address: int, value: int, *, write: bool) -> int:
+        word = ctypes.c_uint32(value)
+        answer = self._library.core_access(self._core, ctypes.c_uint32(address), ctypes.byref(word),
+                                           ctypes.c_uint32(write))
+        if answer:
+            what = "no answer" if answer == NO_ANSWER else f"response {answer}"
+            raise OSError(f"{what} from register {address:#x}")
+        return word.value
+
+    def run(self, most: int) -> bool:
+        """Simulate until the interrupt, at most so many cycles; whether it came."""
+        self.cycles = self._library.core_run(self._core, ctypes.c_uint64(most))
+        return bool(self._library.core_irq(self._core))
+
+    @property
+    def strays(self) -> int:
+        """Bursts that broke a rule of the bus."""
+        return self._library.core_strays(self._core)
+
+    def reset(self) -> None:
+        self._library.core_reset(self._core)
+
+    def close(self) -> None:
+        """End the simulation and complete the waveform, if any."""
+        if self._core:
+            self._library.core_delete(self._core)
+            self._core = None
+
+    def __enter__(self) -> "VerilatedCore":
+        return self
+
+    def __exit__(self, *exc) -> None:
+        self.close()
+
+    __del__ = close

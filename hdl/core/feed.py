@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads the operands' buffers in the order in which the engine takes beats."""
+
+from itertools import pairwise
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+from hdl.core.layouts import depth_shape, fed_layout, feed_layout
+from hdl.core.operand_buffer import SLOTS, OperandBuffer
+from hdl.core.panels import ConfigPanels, blocks_of
+from hdl.library import place
+
+
+class Feed(wiring.Component):
+    """Walks over a GEMM: strip by strip, panel by panel, block by block, lanes of K by lanes of K.
+
+    Members
+    -------
+    job : In(stream of feed_layout).
+    filled_a, filled_b : In(1), a slot of the operand has been filled.
+    free_a, free_b : Out(1), one is done with.
+    slot_a, slot_b, panel, block, chunk : Out, what to read. advance : Out(1), the buffers go on.
+    valid : Out(1), ready : In(1), of the beats that both buffers show.
+    fed : Out(fed_layout), of those beats.
+    running : Out(1), beats of a job are still to come. macs : Out, products of the beat that is
+        read in this cycle.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        blocks, chunks = config.strip // config.cols, config.depth // config.lanes
+        super().__init__({
+            "job": In(stream.Signature(feed_layout(config))),
+            "filled_a": In(1),
+            "filled_b": In(1),
+            "free_a": Out(1),
+            "free_b": Out(1),
+            "slot_a": Out(1),
+            "slot_b": Out(1),
+            "panel": Out(range(max(config.lanes // config.rows, 2))),
+            "block": Out(range(max(blocks, 2))),
+            "chunk": Out(range(max(chunks, 2))),
+            "advance": Out(1),
+            "valid": Out(1),
+            "ready": In(1),
+            "fed": Out(fed_layout(config)),
+            "running": Out(1),
+            "macs": Out(range(config.macs_per_cycle + 1)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        walk = place(m, platform, "panels", ConfigPanels(config))
+        job = Signal(feed_layout(config), reset_less=True)
+        running = self.running
+        full_a, full_b = Signal(range(SLOTS + 1)), Signal(range(SLOTS + 1))
+        panel = Signal(range(max(config.lanes // config.rows, 2)))
+        last_chunk, last_block, last_panel, reads = (Signal() for _ in range(4))
+
+        # Cycle 0: what is read.
+        chunks = Signal(depth_shape(config))
+        bits = config.lanes.bit_length() - 1
+        block_ends, panel_ends = Signal(), Signal()
+        m.d.comb += [
+            self.job.ready.eq(~running),
+            walk.sizes.eq(Mux(running, job.sizes, self.job.p.sizes)),
+            walk.start.eq(~running),
+            chunks.eq((job.k + (config.lanes - 1)) >> bits),
+            reads.eq(running & (full_a != 0) & (full_b != 0)),
+            last_chunk.eq(self.chunk == chunks - 1),
+            last_block.eq(self.block == blocks_of(walk.cols, config) - 1),
+            last_panel.eq(walk.last | (panel == config.lanes // config.rows - 1)),
+            block_ends.eq(reads & self.advance & last_chunk),
+            panel_ends.eq(block_ends & last_block),
+            walk.step.eq(panel_ends),
+            self.free_a.eq(panel_ends & last_panel),
+            self.free_b.eq(panel_ends & walk.last),
+            self.panel.eq(panel),
+        ]
+        # how much of this beat exists
+        lanes = Mux(last_chunk, job.k - (self.chunk << bits), config.lanes)
+        cols = Mux(last_block, walk.cols - (self.block << (config.cols.bit_length() - 1)),
+                   config.cols)
+        with m.If(reads & self.advance):
+            m.d.comb += self.macs.eq(
+                walk.rows * cols[:config.cols.bit_length()] * lanes[:config.lanes.bit_length()])
+        with m.If(~running):
+            m.d.sync += [job.eq(self.job.p), running.eq(self.job.valid), panel.eq(0),
+                         self.block.eq(0), self.chunk.eq(0)]
+        with m.Elif(reads & self.advance):
+            m.d.sync += self.chunk.eq(Mux(last_chunk, 0, self.chunk + 1))
+            with m.If(last_chunk):
+                m.d.sync += self.block.eq(Mux(last_block, 0, self.block + 1))
+            with m.If(panel_ends):
+                m.d.sync += panel.eq(Mux(last_panel, 0, panel + 1))
+                with m.If(walk.last & walk.last_strip):
+                    m.d.sync += running.eq(0)
+        with m.If(self.free_a):
+            m.d.sync += self.slot_a.eq(~self.slot_a)
+        with m.If(self.free_b):
+            m.d.sync += self.slot_b.eq(~self.slot_b)
+        m.d.sync += [full_a.eq(full_a + self.filled_a - self.free_a),
+                     full_b.eq(full_b + self.filled_b - self.free_b)]
+
+        # The buffers' cycles: whether what they read is a beat.
+        fed = Signal(fed_layout(config))
+        m.d.comb += [
+            fed.counts.eq(walk.first & (job.zero != 0)),
+            fed.last.eq(last_chunk),
+            fed.lanes.eq(Cat(lane < lanes for lane in range(config.lanes))),
+            fed.zero.eq(job.zero),
+            fed.b_format.eq(job.b_format),
+        ]
+        tags = [fed] + [Signal(fed_layout(config), name=f"fed_{i}", reset_less=True)
+                        for i in range(OperandBuffer.LATENCY)]
+        stages = [reads] + [Signal(name=f"there_{i}") for i in range(OperandBuffer.LATENCY)]
+        m.d.comb += [self.advance.eq(~self.valid | self.ready), self.valid.eq(stages[-1])]
+        with m.If(self.advance):
+            for pipe in (stages, tags):
+                m.d.sync += [after.eq(before) for before, after in pairwise(pipe)]
+        m.d.comb += self.fed.eq(tags[-1])
+        return m

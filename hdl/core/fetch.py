@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fetches descriptors from the ring in memory, up to four ahead."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden import descriptor
+from golden.config import Config
+from hdl.core.layouts import ADDRESS, IN_FLIGHT, NUMBER, READ_LAYOUT, Target, run_bits, run_layout
+
+RING_BITS = 15  # log2 of the most entries
+PLACE_BITS = (IN_FLIGHT - 1).bit_length()
+
+
+class Fetch(wiring.Component):
+    """Reads descriptors in the ring's order and shows them word by word.
+
+    Members
+    -------
+    enable : In(1), fetch at all. base, log2_size, head, tail : In, of the ring; head is the oldest
+        descriptor that is not done: after reset fetching begins there.
+    number : Out, of the head's descriptor since reset, modulo 2**NUMBER.
+    segment : Out(stream of READ_LAYOUT). run : In(run_layout), write : In(1).
+    there : Out(1), a descriptor is there: its number in `shown`. word : In, data : Out(32), which
+        word is shown in the next cycle. taken : In(1), it has been read whole.
+    done : In(1), the oldest one is done.
+    bad_tail : Out(1), the tail is no index of the ring.
+    busy : Out(1), a descriptor is to be fetched, or is not done.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        super().__init__({
+            "enable": In(1),
+            "base": In(ADDRESS),
+            "log2_size": In(range(RING_BITS + 1)),
+            "head": In(RING_BITS),
+            "tail": In(RING_BITS),
+            "number": Out(NUMBER),
+            "segment": Out(stream.Signature(READ_LAYOUT)),
+            "run": In(run_layout(config)),
+            "write": In(1),
+            "there": Out(1),
+            "shown": Out(NUMBER),
+            "word": In(range(descriptor.WORDS)),
+            "data": Out(descriptor.WORD),
+            "taken": In(1),
+            "done": In(1),
+            "bad_tail": Out(1),
+            "busy": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        part = run_bits(self.config)
+        width = max(part, descriptor.WORD)
+        per_word, parts = width // descriptor.WORD, width // part
+        words = descriptor.WORDS // per_word
+        m.submodules.store = store = memory.Memory(shape=width, depth=IN_FLIGHT * words, init=[])
+        write, read = store.write_port(granularity=part), store.read_port()
+
+        # The ring: what has been asked for, what has come, what has been read.
+        mask = Signal(RING_BITS)
+        asked, number, read_number = Signal(RING_BITS), Signal(NUMBER), Signal(NUMBER)
+        come = Signal(range(IN_FLIGHT + 1))
+        flying = Signal(range(IN_FLIGHT + 1))
+        asks, comes, begun = Signal(), Signal(), Signal()
+        valid, address = Signal(), Signal(ADDRESS, reset_less=True)
+        place = Signal(NUMBER, reset_less=True)
+        segment = self.segment.p
+        m.d.comb += [
+            mask.eq((1 << self.log2_size) - 1),
+            self.bad_tail.eq((self.tail & ~mask) != 0),
+            self.busy.eq((flying != 0) | (self.enable & ~self.bad_tail
+                                          & Mux(begun, asked != self.tail, 1))),
+            asks.eq(self.enable & begun & ~self.bad_tail & ~valid & (asked != self.tail)
+                    & (flying != IN_FLIGHT)),
+            self.segment.valid.eq(valid),
+            segment.address.eq(address),
+            segment.bytes.eq(descriptor.BYTES),
+            segment.tag.target.eq(Target.DESCRIPTOR),
+            segment.tag.index.eq(place[:PLACE_BITS]),
+            segment.tag.number.eq(place),
+        ]
+        m.d.sync += begun.eq(1)
+        with m.If(~begun):
+            m.d.sync += asked.eq(self.head)
+        with m.Elif(asks):
+            m.d.sync += [
+                valid.eq(1), place.eq(number), number.eq(number + 1),
+                address.eq(self.base + (asked << (descriptor.BYTES.bit_length() - 1))),
+                asked.eq((asked + 1) & mask),
+            ]
+        with m.If(valid & self.segment.ready):
+            m.d.sync += valid.eq(0)
+        with m.If(self.done):
+            m.d.sync += self.number.eq(self.number + 1)
+        m.d.sync += [
+            flying.eq(flying + asks - self.done),
+            come.eq(come + comes - self.taken),
+        ]
+
+        # What comes goes in.
+        mine = Signal()
+        turn, count = Signal(range(words * parts)), Signal(range(words * parts))
+        m.d.comb += [
+            mine.eq(self.write & (self.run.tag.target == Target.DESCRIPTOR)),
+            comes.eq(mine & self.run.last),
+            turn.eq(Mux(self.run.first, 0, count)),
+            write.addr.eq(Cat((turn // parts)[:(words - 1).bit_length()],
+                              self.run.tag.index[:PLACE_BITS])),
+            write.data.eq(self.run.data.replicate(parts)),
+            write.en.eq(Cat(mine & (turn % parts == p) for p in range(parts))),
+        ]
+        with m.If(mine):
+            m.d.sync += count.eq(turn + 1)
+
+        # The oldest one that was not taken, word by word.
+        within = Signal(range(max(per_word, 2)), reset_less=True)
+        m.d.comb += [
+            self.there.eq(come != 0),
+            self.shown.eq(read_number),
+            read.addr.eq(Cat((self.word // per_word)[:(words - 1).bit_length()],
+                             read_number[:PLACE_BITS])),
+            read.en.eq(1),
+            self.data.eq(read.data.word_select(within, descriptor.WORD)),
+        ]
+        m.d.sync += within.eq(self.word % per_word)
+        with m.If(self.taken):
+            m.d.sync += read_number.eq(read_number + 1)
+        return m

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the parts of the core tell each other, and the sizes that follow from `Config`."""
+
+from amaranth.hdl import signed
+from amaranth.lib import data, enum
+
+from golden.config import Config
+from hdl.layouts import BFormat
+
+ADDRESS, STRIDE, COUNT = 64, 32, 16  # bits of an address, of a row's stride, of a segment's bytes
+ZERO = 8  # bits of operand a's zero point
+IN_FLIGHT = 4  # descriptors that are fetched and not yet done
+NUMBER = 3  # bits that tell them apart
+
+
+class Target(enum.Enum, shape=3):
+    """Where the bytes of a segment go that was read."""
+
+    DESCRIPTOR = 0
+    A = 1
+    B = 2
+    X = 3
+    BIAS = 4
+    MASK = 5
+
+
+TAG_LAYOUT = data.StructLayout({
+    "target": Target,
+    "slot": 1,
+    "turned": 1,  # the codes lie along rows or columns, at one step of K
+    "end": 1,  # the last segment of its slot
+    "index": 13,  # the row within the slot, or the step of K, or the descriptor's place
+    "number": NUMBER,  # of the descriptor, to know whose fault it is
+})
+
+SEGMENT_LAYOUT = data.StructLayout({"address": ADDRESS, "bytes": COUNT})
+READ_LAYOUT = data.StructLayout({"address": ADDRESS, "bytes": COUNT, "tag": TAG_LAYOUT})
+
+
+def run_layout(config: Config) -> data.StructLayout:
+    """`lanes` codes, or as many bytes, of a segment that was read."""
+    return data.StructLayout({"data": run_bits(config), "tag": TAG_LAYOUT, "first": 1, "last": 1})
+
+
+def run_bits(config: Config) -> int:
+    return 4 * config.lanes
+
+
+def item_layout(config: Config) -> data.StructLayout:
+    """Bytes to be written, the lowest first."""
+    return data.StructLayout({
+        "data": 8 * item_bytes(config), "count": range(item_bytes(config) + 1)})
+
+
+def item_bytes(config: Config) -> int:
+    return max(4 * config.cols, config.lanes // 2)
+
+
+def sizes_layout(config: Config) -> data.StructLayout:
+    """M and N of a result."""
+    return data.StructLayout({"m": config.dim_width, "n": config.dim_width})
+
+
+def load_layout(config: Config) -> data.StructLayout:
+    """What is read for one job of the engine."""
+    return data.StructLayout({
+        "sizes": sizes_layout(config),
+        "k": depth_shape(config),
+        "number": NUMBER,
+        "gemm": 1,
+        "bias": 1,
+        "mask": 1,
+        "x": 1,
+        "turn_a": 1,
+        "turn_b": 1,
+        **{name: ADDRESS for name in ("a", "b", "x_at", "bias_at", "mask_at")},
+        **{f"{name}_stride": STRIDE for name in ("a", "b", "x", "mask")},
+    })
+
+
+def feed_layout(config: Config) -> data.StructLayout:
+    """The operands of one job of the engine."""
+    return data.StructLayout({
+        "sizes": sizes_layout(config), "k": depth_shape(config), "zero": signed(ZERO),
+        "b_format": BFormat})
+
+
+def fed_layout(config: Config) -> data.StructLayout:
+    """What the zero point has to know of a beat."""
+    return data.StructLayout({
+        "counts": 1,  # it belongs to the first panel of its strip, and there is a zero point
+        "last": 1,  # of its block
+        "lanes": config.lanes,  # those that exist
+        "zero": signed(ZERO),
+        "b_format": BFormat,
+    })
+
+
+def stream_layout(config: Config) -> data.StructLayout:
+    """Which of the streams beside the operands a job of the engine has."""
+    return data.StructLayout({
+        "sizes": sizes_layout(config), "bias": 1, "mask": 1, "x": 1, "accumulate": 1,
+        "corrected": 1,  # operand a has a zero point
+    })
+
+
+def store_layout(config: Config) -> data.StructLayout:
+    """What is written for one job of the engine."""
+    return data.StructLayout({
+        "sizes": sizes_layout(config),
+        "results": 1,
+        "words": 1,  # INT32; else codes
+        "odd": 1,
+        "mask": 1,
+        "turn": 1,
+        "adapt": 1,  # the engine gives a report
+        "report": 1,  # and it is wanted
+        "accumulate": 1,
+        "corrected": 1,  # operand a has a zero point
+        "done": 1,  # it is the last job of its descriptor
+        "interrupt": 1,
+        **{name: ADDRESS for name in ("c", "c_odd", "mask_at", "report_at")},
+        **{f"{name}_stride": STRIDE for name in ("c", "c_odd", "mask")},
+    })
+
+
+def depth_shape(config: Config):
+    """K of one job of the engine."""
+    return range(config.depth + 1)
+
+

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is read for a job, segment by segment, in the order in which the engine needs it."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import enum, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+from hdl.core.layouts import ADDRESS, READ_LAYOUT, STRIDE, Target, load_layout
+from hdl.core.operand_buffer import SLOTS
+from hdl.core.panels import ConfigPanels, GroupPanels
+from hdl.library import place
+
+KINDS = (Target.A, Target.B, Target.X, Target.BIAS, Target.MASK)
+
+
+class Step(enum.Enum, shape=3):
+    """What the segments of the moment are of."""
+
+    IDLE = 0
+    BIAS = 1
+    B = 2
+    A = 3
+    MASK = 4
+    X = 5
+    NEXT = 6
+
+
+class Load(wiring.Component):
+    """Walks over the tensors of a job: per strip its bias and its part of b, per group of rows that
+    of a, and per panel of that its masks and words. A segment is a row of them, or of a turned
+    operand a step of K.
+
+    Members
+    -------
+    job : In(stream of load_layout), taken when the last segment of the job before is.
+    segment : Out(stream of READ_LAYOUT), only where a slot for it is free.
+    free : In(1 per kind), a slot of that buffer is done with.
+
+    Throughput: a segment per cycle, and a few cycles between tensors.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        super().__init__({
+            "job": In(stream.Signature(load_layout(config))),
+            "segment": Out(stream.Signature(READ_LAYOUT)),
+            "free": In(len(KINDS)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config, segment = self.config, self.segment.p
+        groups = place(m, platform, "groups", GroupPanels(config))
+        panels = place(m, platform, "panels", ConfigPanels(config))
+        job = Signal(load_layout(config), reset_less=True)
+        step = Signal(Step)
+        at = Signal(ADDRESS, reset_less=True)  # of the segment
+        index = Signal(13, reset_less=True)
+        turned, end, fire = Signal(), Signal(), Signal()
+
+        # Slots that are free, and which comes next.
+        begins = {kind: Signal(name=f"begins_{kind.name.lower()}") for kind in KINDS}
+        open_, slot = {}, {}
+        for n, kind in enumerate(KINDS):
+            left = Signal(range(SLOTS + 1), init=SLOTS, name=f"left_{kind.name.lower()}")
+            turn = Signal(name=f"slot_{kind.name.lower()}", init=1)  # the first one is 0
+            m.d.sync += left.eq(left + self.free[n] - begins[kind])
+            with m.If(begins[kind]):
+                m.d.sync += turn.eq(~turn)
+            open_[kind], slot[kind] = left != 0, turn
+
+        # Where the tensors of this strip, group and panel begin.
+        bias = Signal(ADDRESS, reset_less=True)
+        b = Signal(ADDRESS, reset_less=True)
+        a = Signal(ADDRESS, reset_less=True)
+        mask_strip, mask = (Signal(ADDRESS, reset_less=True, name=n) for n in (
+            "mask_strip", "mask_row"))
+        x_strip, x = (Signal(ADDRESS, reset_less=True, name=n) for n in ("x_strip", "x_row"))
+
+        m.d.comb += [
+            self.job.ready.eq(step == Step.IDLE),
+            groups.sizes.eq(Mux(step == Step.IDLE, self.job.p.sizes, job.sizes)),
+            panels.sizes.eq(groups.sizes),
+            groups.start.eq(step == Step.IDLE),
+            panels.start.eq(step == Step.IDLE),
+            segment.address.eq(at),
+            segment.tag.index.eq(index),
+            segment.tag.turned.eq(turned),
+            segment.tag.end.eq(end),
+            segment.tag.number.eq(job.number),
+            fire.eq(self.segment.valid & self.segment.ready),
+        ]
+
+        # What a step's segments are: their number, their bytes, and how far they lie apart.
+        count = Signal(range(max(config.depth, config.strip) + 1))
+        size = Signal.like(segment.bytes)
+        stride = Signal(STRIDE)
+        codes_k = (job.k + 1) >> 1
+        m.d.comb += [segment.bytes.eq(size), end.eq(index == count - 1)]
+        active = Signal()  # a slot has been taken
+        panel = Signal(range(max(config.lanes // config.rows, 2)))  # within its group
+
+        def go(after: Step):
+            m.d.sync += [step.eq(after), active.eq(0)]
+
+        def tensor(kind: Target, first, rows, length, apart, after, turn=0, keep=None):
+            """The segments of one slot; `keep` is the register that goes on where they end."""
+            m.d.comb += [count.eq(rows), size.eq(length), stride.eq(apart), turned.eq(turn),
+                         segment.tag.target.eq(kind), segment.tag.slot.eq(slot[kind]),
+                         self.segment.valid.eq(active)]
+            with m.If(~active):
+                m.d.comb += begins[kind].eq(open_[kind])
+                m.d.sync += [at.eq(first), index.eq(0), active.eq(open_[kind])]
+            with m.Elif(fire):
+                m.d.sync += [at.eq(at + stride), index.eq(index + 1)]
+                if keep is not None:
+                    with m.If(~turned):
+                        m.d.sync += keep.eq(at + stride)
+                with m.If(end):
+                    after()
+
+        with m.Switch(step):
+            with m.Case(Step.IDLE):
+                p = self.job.p
+                m.d.sync += [job.eq(p), bias.eq(p.bias_at), b.eq(p.b), a.eq(p.a), panel.eq(0),
+                             mask_strip.eq(p.mask_at), mask.eq(p.mask_at), x_strip.eq(p.x_at),
+                             x.eq(p.x_at), active.eq(0)]
+                with m.If(self.job.valid):
+                    m.d.sync += step.eq(Mux(p.bias, Step.BIAS, Mux(
+                        p.gemm, Step.B, Mux(p.mask, Step.MASK, Mux(p.x, Step.X, Step.NEXT)))))
+            with m.Case(Step.BIAS):
+                tensor(Target.BIAS, bias, 1, groups.cols << 2, 0, lambda: go_to(m, step, active, (
+                    (job.gemm, Step.B), (job.mask, Step.MASK), (job.x, Step.X),
+                    (1, Step.NEXT))))
+            with m.Case(Step.B):
+                tensor(Target.B, b, Mux(job.turn_b, job.k, groups.cols),
+                       Mux(job.turn_b, (groups.cols + 1) >> 1, codes_k), job.b_stride,
+                       lambda: go(Step.A), job.turn_b, b)
+            with m.Case(Step.A):
+                tensor(Target.A, a, Mux(job.turn_a, job.k, groups.rows),
+                       Mux(job.turn_a, (groups.rows + 1) >> 1, codes_k), job.a_stride,
+                       lambda: go_to(m, step, active, (
+                           (job.mask, Step.MASK), (job.x, Step.X), (1, Step.NEXT))),
+                       job.turn_a, a)
+            with m.Case(Step.MASK):
+                tensor(Target.MASK, mask, panels.rows, (groups.cols + 7) >> 3, job.mask_stride,
+                       lambda: go_to(m, step, active, ((job.x, Step.X), (1, Step.NEXT))),
+                       0, mask)
+            with m.Case(Step.X):
+                tensor(Target.X, x, panels.rows, groups.cols << 2, job.x_stride,
+                       lambda: go(Step.NEXT), 0, x)
+            with m.Case(Step.NEXT):
+                # The panel after this one, of the same group or the next, or the next strip.
+                last_of_group = Signal()
+                by_panel = job.mask | job.x
+                m.d.comb += [
+                    last_of_group.eq(panels.last | (panel == config.lanes // config.rows - 1)),
+                    panels.step.eq(by_panel | ~job.gemm),
+                    groups.step.eq(~by_panel | last_of_group),
+                ]
+                m.d.sync += [active.eq(0), panel.eq(Mux(last_of_group, 0, panel + 1))]
+                with m.If(by_panel & ~last_of_group):
+                    m.d.sync += step.eq(Mux(job.mask, Step.MASK, Step.X))
+                with m.Elif(~groups.last):
+                    with m.If(job.turn_a):
+                        m.d.sync += a.eq(a + config.lanes // 2)
+                    m.d.sync += step.eq(Mux(job.gemm, Step.A, Mux(job.mask, Step.MASK, Step.X)))
+                with m.Elif(groups.last_strip):
+                    m.d.sync += step.eq(Step.IDLE)
+                with m.Else():
+                    m.d.sync += [
+                        a.eq(job.a),
+                        bias.eq(bias + 4 * config.strip),
+                        mask_strip.eq(mask_strip + config.strip // 8),
+                        mask.eq(mask_strip + config.strip // 8),
+                        x_strip.eq(x_strip + 4 * config.strip),
+                        x.eq(x_strip + 4 * config.strip),
+                        step.eq(Mux(job.bias, Step.BIAS, Mux(
+                            job.gemm, Step.B, Mux(job.mask, Step.MASK, Step.X)))),
+                    ]
+                    with m.If(job.turn_b):
+                        m.d.sync += b.eq(b + config.strip // 2)
+        return m
+
+
+def go_to(m: Module, step, active, choices) -> None:
+    """On to the first step whose condition holds."""
+    chosen = choices[-1][1]
+    for condition, then in reversed(choices[:-1]):
+        chosen = Mux(condition, then, chosen)
+    m.d.sync += [step.eq(chosen), active.eq(0)]
+

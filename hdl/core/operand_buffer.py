@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Buffers of the two operands: filled by runs along K or across it, read as beats of the tile."""
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.config import Config
+from hdl.core.layouts import Target, run_bits, run_layout
+from hdl.layouts import codes_layout
+
+SLOTS = 2
+
+
+class OperandBuffer(wiring.Component):
+    """Keeps two slots of an operand: `span` vectors (rows of A, or columns, which are rows of B) of
+    up to `Config.depth` codes.
+
+    A word is a beat: `vectors` x lanes codes. lanes / vectors memories side by side hold as many
+    vectors as a run has codes, so that a run goes in at once whichever way it lies: along K into
+    one vector of a word, or turned, a code into every vector.
+
+    Members
+    -------
+    run : In(run_layout), written in the cycle in which `write` is 1, if it is of this operand.
+    filled : Out(1), the slot's last run is written.
+    slot, block, chunk : In, what is read: `vectors` vectors from `vectors * block` on, lanes steps
+        of K from `lanes * chunk` on.
+    advance : In(1), registers of the read go on.
+    beat : Out(codes_layout), `LATENCY` cycles of `advance` later.
+    """
+
+    LATENCY = 2
+    target: Target
+
+    def __init__(self, config: Config, vectors: int, span: int):
+        self.config, self.vectors, self.span = config, vectors, span
+        self.blocks, self.chunks = span // vectors, config.depth // config.lanes
+        super().__init__({
+            "run": In(run_layout(config)),
+            "write": In(1),
+            "filled": Out(1),
+            "slot": In(1),
+            "block": In(range(max(self.blocks, 2))),
+            "chunk": In(range(max(self.chunks, 2))),
+            "advance": In(1),
+            "beat": Out(codes_layout(config, vectors)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config, lanes, vectors = self.config, self.config.lanes, self.vectors
+        banks, groups = lanes // vectors, self.span // lanes
+        tag = self.run.tag
+        mine = Signal()
+        m.d.comb += [mine.eq(self.write & (tag.target == self.target)),
+                     self.filled.eq(mine & tag.end & self.run.last)]
+
+        # Runs of a segment come one after the other: along K the chunk counts, turned the group.
+        number = Signal(range(max(self.chunks, groups, 2)))
+        turn = Signal.like(number)
+        m.d.comb += turn.eq(Mux(self.run.first, 0, number))
+        with m.If(mine):
+            m.d.sync += number.eq(turn + 1)
+        vector, bank, group = _split(tag.index, vectors, banks, groups)
+        lane, chunk = _split(tag.index, lanes, self.chunks)
+        at = Signal(range(max(SLOTS * groups * self.chunks, 2)))
+        m.d.comb += at.eq(_address(tag.slot, Mux(tag.turned, turn, group),
+                                   Mux(tag.turned, chunk, turn), groups, self.chunks))
+        run = self.run.data
+
+        # Cycle 0: the address that is read, and from which bank.
+        within, read_group = _split(self.block, banks, groups)
+        chosen = Signal(range(max(banks, 2)), reset_less=True)
+        with m.If(self.advance):
+            m.d.sync += chosen.eq(within)
+        found = []
+        for number_of_bank in range(banks):
+            store = memory.Memory(shape=4 * lanes * vectors,
+                                  depth=SLOTS * groups * self.chunks, init=[])
+            m.submodules[f"bank_{number_of_bank}"] = store
+            write = store.write_port(granularity=4)
+            enables = Cat(Mux(tag.turned, lane == k, (vector == v) & (bank == number_of_bank))
+                          for v in range(vectors) for k in range(lanes))
+            first = number_of_bank * vectors  # of the codes of a turned run
+            m.d.comb += [
+                write.addr.eq(at),
+                write.en.eq(enables & mine.replicate(lanes * vectors)),
+                write.data.eq(Mux(
+                    tag.turned,
+                    Cat(run[4 * (first + v):4 * (first + v + 1)].replicate(lanes)
+                        for v in range(vectors)),
+                    run.replicate(vectors))),
+            ]
+            read = store.read_port()
+            m.d.comb += [read.addr.eq(_address(self.slot, read_group, self.chunk, groups,
+                                               self.chunks)),
+                         read.en.eq(self.advance)]
+            found.append(read.data)
+        # Cycle 1: the banks' words.
+        beat = Signal(4 * lanes * vectors, reset_less=True)
+        with m.If(self.advance):
+            m.d.sync += beat.eq(Array(found)[chosen] if banks > 1 else found[0])
+        # Cycle 2: the beat.
+        m.d.comb += self.beat.as_value().eq(beat)
+        assert len(run) == run_bits(config)
+        return m
+
+
+def _split(index, *sizes: int):
+    """An index in parts, the lowest first, of sizes that are powers of two."""
+    parts, low = [], 0
+    for size in sizes:
+        bits = size.bit_length() - 1
+        parts.append(index[low:low + bits] if bits else 0)
+        low += bits
+    return parts
+
+
+def _address(slot, group, chunk, groups: int, chunks: int):
+    """Of a word: the slot on top, then the group, then the chunk."""
+    def bits(value, size):
+        width = size.bit_length() - 1
+        return [] if not width else [value[:width] if not isinstance(value, int) else value]
+
+    return Cat(*bits(chunk, chunks), *bits(group, groups), slot)
+
+
+class BufferA(OperandBuffer):
+    """Of operand a: a slot has the rows of one group."""
+
+    target = Target.A
+
+    def __init__(self, config: Config):
+        super().__init__(config, config.rows, group_rows(config))
+
+
+class BufferB(OperandBuffer):
+    """Of operand b: a slot has the columns of one strip."""
+
+    target = Target.B
+
+    def __init__(self, config: Config):
+        super().__init__(config, config.cols, config.strip)
+
+
+def group_rows(config: Config) -> int:
+    """Rows of A that are loaded at once."""
+    return config.lanes

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A verilated core beside the golden one: the same ring, the same memory, the same faults."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from driver.verilated_core import VerilatedCore
+from golden.core import GoldenCore, outputs
+from golden.descriptor import BYTES, CoreFault, CoreOp, Descriptor, Fault
+from golden.memory import EVERYWHERE, Memory, Window
+from golden.refused import in_chunks
+from hdl.core.register_map import register_map
+from verif.bench.descriptors import Image
+
+PATIENCE = 500_000  # cycles without an interrupt that count as a hang
+IDLE, STOPPED = 1, 4  # bits of status
+ENABLE, ACKNOWLEDGE, SOFT_RESET = 1, 4, 2  # bits of control
+QUIET = 0b110  # interrupts of a stop and of being idle
+
+
+@dataclass
+class Bench:
+    """A core and its registers by name.
+
+    Members
+    -------
+    faults : how often the core stopped, by code. jobs : descriptors that were done, by operation.
+    """
+
+    core: VerilatedCore
+    faults: Counter = field(default_factory=Counter)
+    jobs: Counter = field(default_factory=Counter)
+
+    def __post_init__(self):
+        self.config = self.core.config
+        self.address = {name: register.address for name, register in register_map(
+            self.config).registers.items()}
+
+    def read(self, name: str) -> int:
+        return self.core.read32(self.address[name])
+
+    def write(self, name: str, value: int) -> None:
+        self.core.write32(self.address[name], value)
+
+    def write64(self, name: str, value: int) -> None:
+        self.write(f"{name}_low", value & 0xFFFF_FFFF)
+        self.write(f"{name}_high", value >> 32)
+
+    def start(self, image: Image, *, read: Window = EVERYWHERE, write: Window = EVERYWHERE,
+              tail: int | None = None) -> None:
+        """Reset the core and hand it a ring that lies at the image's base."""
+        self.core.reset()
+        for name, value in (("read_base", read.base), ("read_limit", read.limit),
+                            ("write_base", write.base), ("write_limit", write.limit),
+                            ("ring_base", image.base)):
+            self.write64(name, value)
+        self.write("ring_size", len(image.descriptors).bit_length())
+        self.write("interrupt_enable", QUIET)
+        self.write("control", ENABLE)
+        self.write("interrupt_status", 7)
+        self.write("ring_tail", len(image.descriptors) if tail is None else tail)
+
+    def wait(self, what: str) -> None:
+        """Until the core is idle or has stopped; AssertionError if it does neither."""
+        if not self.core.run(PATIENCE):
+            raise AssertionError(f"the core hangs in {what}: status {self.read('status')}, head "
+                                 f"{self.read('ring_head')}")
+
+    def acknowledge(self) -> None:
+        self.write("interrupt_status", 7)
+        self.write("control", ENABLE | ACKNOWLEDGE)
+
+    def run(self, image: Image, shown: str, *, failing=(), read: Window = EVERYWHERE,
+            write: Window = EVERYWHERE) -> None:
+        """Run the ring, acknowledging every fault, and compare each stop and the end with the
+        golden core, byte by byte; of a descriptor that failed its outputs count as undefined."""
+        data, expected = image.data.copy(), image.data.copy()
+        memory = Memory({image.base: expected}, failing)
+        golden = GoldenCore(self.config, read, write)
+        self.core.attach({image.base: data}, failing)
+        self.start(image, read=read, write=write)
+        index, count = 0, len(image.descriptors)
+        while index < count:
+            self.wait(shown)
+            fault = None
+            while index < count and fault is None:
+                try:
+                    golden.execute(memory, image.descriptors[index])
+                    self.jobs[CoreOp(image.descriptors[index].op).name] += 1
+                    index += 1
+                except CoreFault as found:
+                    fault = found
+            self._compare_stop(fault, index, f"{shown}, descriptor {index}")
+            if fault is not None:
+                self.faults[fault.code] += 1
+                if fault.code > Fault.ALIGNMENT:
+                    self._forget(image, index, expected, data)
+                index += 1
+            self._compare_bytes(image, expected, data, f"{shown}, descriptor {index}")
+            if fault is not None:
+                self.acknowledge()
+        if fault is not None:
+            self.wait(shown)
+        assert not self.core.strays, f"{shown}: {self.core.strays} bursts broke a rule"
+        if not self.faults:
+            self._compare_macs(golden, shown)
+
+    def _compare_stop(self, fault: CoreFault | None, index: int, shown: str) -> None:
+        code, head = Fault(self.read("error")), self.read("ring_head")
+        stopped = bool(self.read("status") & STOPPED)
+        expected = Fault.NONE if fault is None else fault.code
+        assert stopped == (fault is not None), f"{shown}: {code.name}, expected {expected.name}"
+        if fault is None:
+            assert head == index, f"{shown}: the head is at {head}"
+            return
+        assert code == expected, f"{shown}: {code.name}, expected {fault}"
+        assert self.read("error_descriptor") == head == index, f"{shown}: the head is at {head}"
+
+    @staticmethod
+    def _forget(image: Image, index: int, expected, data) -> None:
+        """What a failed descriptor wrote within its outputs is taken over."""
+        for rows in outputs(image.descriptors[index], image.config):
+            for row in range(rows.number):
+                at = rows.address + row * rows.stride - image.base
+                expected[max(at, 0):max(at + rows.size, 0)] = data[
+                    max(at, 0):max(at + rows.size, 0)]
+
+    @staticmethod
+    def _compare_bytes(image: Image, expected, data, shown: str) -> None:
+        wrong = np.flatnonzero(expected != data)
+        if wrong.size:
+            raise AssertionError(f"{shown}: {wrong.size} bytes differ, the first at "
+                                 f"{image.base + int(wrong[0]):#x}: {data[wrong[0]]} instead of "
+                                 f"{expected[wrong[0]]}")
+
+    def _compare_macs(self, golden: GoldenCore, shown: str) -> None:
+        self.write("counter_control", 1)
+        found = {name: self.read(f"{name}_low") | self.read(f"{name}_high") << 32
+                 for name in ("macs", "saturated", "underflowed")}
+        expected = {name: getattr(golden, name) for name in found}
+        assert found == expected, f"{shown}: counters {found} instead of {expected}"
+
+
+def kinds(descriptor: Descriptor, config) -> set[str]:
+    """What a descriptor makes the core do: the coverpoints of random lists."""
+    d = descriptor
+    flags = ("barrier", "accumulate", "transpose_a", "transpose_b", "transpose_c", "bias",
+             "mask_in", "mask_out", "report", "stochastic", "adapt_discard")
+    found = {name for name in flags if getattr(d, name)}
+    found |= {CoreOp(d.op).name}
+    found |= {name for name, holds in {
+        "batch": d.batch > 1, "zero point": d.a_zero != 0, "strips": d.n > config.strip,
+        "groups": d.m > config.lanes, "chunks": in_chunks(d, config),
+        "chunks added to C": in_chunks(d, config) and d.accumulate,
+        "one element": d.m == d.n == 1,
+    }.items() if holds}
+    return found
+
+
+def ring_bytes(image: Image) -> bytes:
+    return image.data[:len(image.descriptors) * BYTES].tobytes()

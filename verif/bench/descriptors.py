@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random descriptors for a core, and memories that hold what they name."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from golden.config import Config
+from golden.core import rows_of
+from golden.descriptor import B_FORMATS, BYTES, CoreOp, Descriptor
+from golden.formats import FP4_R4, INT4, INT4_SYM, INT32, UINT4, LogFormat
+from golden.refused import has_data, has_results, is_split
+from golden.solver import SolveMode
+
+TENSORS = ("a", "b", "x", "bias", "mask_in", "c", "c_odd", "mask_out", "report", "scratch")
+WORDS = ("x", "bias", "report", "scratch")  # of 32 bits
+
+
+class Image(NamedTuple):
+    """A ring of descriptors for a core and its tensors: bytes from `base` on, the ring first."""
+
+    config: Config
+    base: int
+    data: np.ndarray
+    descriptors: list[Descriptor]
+
+
+def random_image(rng, config: Config, count: int, *, base: int = 0x4_0000_0000,
+                 largest: int = 3) -> Image:
+    """`count` random descriptors, many of which read what others wrote, behind each other in a ring
+    of the next power of two; all other bytes are random."""
+    size = 1
+    while size <= count:
+        size *= 2
+    place = Places(rng, base + size * BYTES)
+    made = [random_descriptor(rng, config, place, largest) for _ in range(count)]
+    data = rng.integers(0, 256, place.end - base + 64, dtype=np.uint8)
+    for d in made:
+        _calm(rng, data, base, d)
+    ring = b"".join(d.pack() for d in made)
+    data[:len(ring)] = np.frombuffer(ring, np.uint8)
+    return Image(config, base, data, made)
+
+
+def _calm(rng, data, base: int, d: Descriptor) -> None:
+    """Make a descriptor's words small enough that sums with them seldom leave 32 bits: often."""
+    for name, used in (("x", d.op == CoreOp.QUANTISE), ("bias", d.bias), ("c", d.accumulate)):
+        if not used or rng.random() < 0.1:
+            continue
+        rows, bits = rows_of(d, name), int(rng.integers(8, 31))
+        batch = getattr(d, f"{name}_batch_stride")
+        for element in range(d.batch):
+            for row in range(rows.number):
+                at = rows.address + element * batch + row * rows.stride - base
+                words = rng.integers(-(2**31), 2**31, rows.size // 4) >> (32 - bits)
+                data[at:at + rows.size] = words.astype("<i4").view(np.uint8)
+
+
+class Places:
+    """Hands out memory, at every alignment."""
+
+    def __init__(self, rng, end: int):
+        self.rng, self.end = rng, end
+
+    def take(self, size: int, align: int = 1) -> int:
+        self.end += int(self.rng.integers(0, 40))
+        self.end += -self.end % align
+        at, self.end = self.end, self.end + size
+        return at
+
+
+def random_descriptor(rng, config: Config, place: Places, largest: int = 3) -> Descriptor:
+    """One that no rule refuses."""
+    kind = rng.random()
+    common = {"interrupt": bool(rng.random() < 0.3), "barrier": bool(rng.random() < 0.3)}
+    if kind < 0.05:
+        return Descriptor(op=CoreOp.FENCE, **common)
+    adapt = _adapt(rng, config)
+    if kind < 0.12:
+        return _placed(rng, Descriptor(op=CoreOp.TABLE, report=bool(rng.integers(2)), **common,
+                                       **adapt), config, place)
+    gemm = kind < 0.7
+    fmts = [INT4, INT4_SYM, UINT4, INT32, *config.log_formats]
+    fmt = fmts[rng.integers(len(fmts))]
+    coded = fmt != INT32
+    integer = coded and not isinstance(fmt, LogFormat)
+    d = Descriptor(
+        op=CoreOp.GEMM if gemm else CoreOp.QUANTISE, **common,
+        m=_size(rng, config.rows, largest, config.lanes), n=_size(
+            rng, config.cols, largest, config.strip),
+        k=_size(rng, config.lanes, largest, config.depth, 3) if gemm else 0,
+        batch=int(rng.choice([1, 1, 1, 2, 3])),
+        transpose_a=bool(gemm and rng.integers(2)), transpose_b=bool(gemm and rng.integers(2)),
+        transpose_c=bool(rng.integers(2)), bias=bool(rng.integers(2)),
+        mask_in=bool(rng.random() < 0.3), mask_out=bool(integer and rng.integers(2)),
+        a_signed=bool(rng.integers(2)),
+        b_format=int(rng.choice([i for i, f in enumerate(B_FORMATS)
+                                 if f == INT4 or f in config.log_formats])),
+        multiplier=int(rng.integers(2**15, 2**16)), shift=int(rng.integers(12, 26)),
+        format=fmt.encoding, zero_point=int(rng.integers(-8, 8)) if integer else 0,
+        stochastic=bool(coded and config.stochastic and rng.integers(2)),
+        seed=int(rng.integers(2**32)),
+        a_zero=int(rng.integers(-128, 128)) if gemm and rng.random() < 0.4 else 0)
+    if rng.random() < 0.5:
+        d = replace(d, **adapt | {"adapt_preset": False})
+        if d.adapt_solve and d.adapt_mode == SolveMode.GRADSCALE:
+            d = replace(d, adapt_mode=int(SolveMode.LUQ))
+        d = replace(d, report=bool(rng.integers(2)), adapt_use=int(rng.integers(3)),
+                    adapt_discard=bool(not gemm and rng.random() < 0.3))
+    elif fmt == INT32 and gemm and rng.random() < 0.7:
+        d = replace(d, accumulate=True, transpose_c=False)
+        if d.k > config.depth:
+            d = replace(d, bias=False, mask_in=False, multiplier=2**15, shift=15)
+    return _placed(rng, d, config, place)
+
+
+def _adapt(rng, config: Config) -> dict:
+    tensor = int(rng.integers(min(config.tensors, 3)))
+    kind = rng.random()
+    return {
+        "adapt_enable": True, "adapt_tensor": tensor, "adapt_preset": bool(kind < 0.3),
+        "adapt_solve": bool(kind > 0.4), "adapt_mode": int(rng.integers(len(SolveMode))),
+        "adapt_exponent": int(rng.integers(-20, 20)), "adapt_alpha": int(rng.integers(2**31)),
+        "adapt_valid": bool(rng.integers(2)), "adapt_frozen": bool(rng.random() < 0.2),
+    }
+
+
+def _size(rng, unit: int, largest: int, whole: int, most: int = 2) -> int:
+    """One, a few units, or beyond what a buffer holds."""
+    kind = rng.random()
+    if kind < 0.15:
+        return 1
+    if kind < 0.75:
+        return int(rng.integers(1, largest * unit + 1))
+    return int(rng.integers(1, most * whole + 2))
+
+
+def _placed(rng, d: Descriptor, config: Config, place: Places) -> Descriptor:
+    """The descriptor with an address, a stride and a batch stride for each tensor that it has."""
+    has = {
+        "a": d.op == CoreOp.GEMM, "b": d.op == CoreOp.GEMM, "x": d.op == CoreOp.QUANTISE,
+        "bias": d.bias, "mask_in": d.mask_in, "c": has_results(d),
+        "c_odd": has_results(d) and d.format == FP4_R4.encoding and has_data(d),
+        "mask_out": d.mask_out, "report": d.report, "scratch": is_split(d, config)}
+    changes = {}
+    for name in TENSORS:
+        if not has[name]:
+            continue
+        words = name in WORDS or (name == "c" and d.format == INT32.encoding)
+        align = 4 if words else 1
+        rows = rows_of(d, name)
+        stride = rows.size + align * int(rng.choice([0, 0, 1, 5]))
+        size = (rows.number - 1) * stride + rows.size
+        batch = size + align * int(rng.integers(3))
+        batch += -batch % align
+        changes[f"{name}_address"] = place.take(size + (d.batch - 1) * batch, align)
+        if f"{name}_stride" in d.__dict__:
+            changes[f"{name}_stride"] = stride
+        if f"{name}_batch_stride" in d.__dict__:
+            changes[f"{name}_batch_stride"] = batch
+    return replace(d, **changes)

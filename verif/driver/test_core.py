@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verilated core beside its golden model: random lists of descriptors, faults, resets."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from driver.verilated_core import VerilatedCore
+from golden.config import Config
+from golden.descriptor import BYTES, FIELDS, CoreFault, CoreOp, Descriptor, Fault
+from golden.memory import Window
+from golden.refused import decode
+from verif.bench.cores import ENABLE, SOFT_RESET, Bench, kinds
+from verif.bench.descriptors import Image, random_image
+
+CONFIGS = {
+    "asic": Config(2, 2, 4, bus_width=64, depth=16, strip=8, dim_width=8),
+    "fpga": Config(4, 2, 8, 24, bus_width=128, depth=32, strip=16, dim_width=8, radices=(2,),
+                   stochastic=False, target="fpga", serial=True),
+}
+LATENCIES, STALLS = (50, 1, 7, 200), (0, 0, 100)
+LISTS = {"asic": 120, "fpga": 60}
+FENCE = Descriptor(op=CoreOp.FENCE)
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def bench(request):
+    with VerilatedCore(CONFIGS[request.param], quick=True) as core:
+        yield Bench(core)
+
+
+def timed(bench: Bench, seed: int) -> None:
+    bench.core.set_timing(latency=LATENCIES[seed % 4], stall=STALLS[seed % 3], seed=seed)
+
+
+def test_random_lists(bench):
+    """Results, reports and counters; random timing; the table of scales from job to job."""
+    covered: Counter[str] = Counter()
+    lists = LISTS["fpga" if bench.config.serial else "asic"]
+    for seed in range(lists):
+        image = random_image(np.random.default_rng(seed), bench.config, 6)
+        timed(bench, seed)
+        bench.run(image, f"list {seed}")
+        covered.update(kind for d in image.descriptors for kind in kinds(d, bench.config))
+    print(dict(covered), dict(bench.faults))
+    missing = {"chunks added to C", "batch", "zero point", "strips", "groups", "chunks",
+               "one element", "adapt_discard", "FENCE", "TABLE"} - {k for k, n in covered.items() if n >= 2}
+    assert not missing, f"random lists never reach {missing}"
+    assert bench.faults[Fault.OVERFLOW] > 0
+
+
+def alone(image: Image, *descriptors: Descriptor | bytes) -> Image:
+    """The image with another ring; the tensors stay where they are."""
+    data = image.data.copy()
+    ring = b"".join(d.pack() if isinstance(d, Descriptor) else d for d in descriptors)
+    room = 1 << len(image.descriptors).bit_length()
+    assert len(descriptors) < room
+    data[:len(ring)] = np.frombuffer(ring, np.uint8)
+    return image._replace(data=data, descriptors=list(descriptors))
+
+
+def test_refused_descriptors(bench):
+    """Random bits of a descriptor are flipped, in fields and between them: the code is the golden
+    model's, nothing is written, and the next descriptor runs."""
+    codes: Counter[Fault] = Counter()
+    for seed in range(60):
+        rng = np.random.default_rng(1000 + seed)
+        image = random_image(rng, bench.config, 6)
+        broken = broken_descriptor(rng, bench.config, image.descriptors)
+        with pytest.raises(CoreFault) as refused:
+            decode(broken, bench.config)
+        codes[refused.value.code] += 1
+        timed(bench, seed)
+        _run_refused(bench, alone(image, broken, FENCE), f"flip {seed}")
+    print(codes)
+    assert len(codes) >= 6
+
+
+def broken_descriptor(rng, config: Config, descriptors: list[Descriptor]) -> bytes:
+    """One of these with a few bits flipped, such that it is refused."""
+    while True:
+        bits = bytearray(descriptors[rng.integers(len(descriptors))].pack())
+        for _ in range(int(rng.integers(1, 4))):
+            field = FIELDS[rng.integers(30)]  # the rest are addresses and strides
+            at = 32 * field.word + field.low + int(rng.integers(field.width))
+            if rng.random() < 0.1:
+                at = int(rng.integers(8 * BYTES))
+            bits[at // 8] ^= 1 << at % 8
+        try:
+            decode(bytes(bits), config)
+        except CoreFault:
+            return bytes(bits)
+
+
+def _run_refused(bench: Bench, image: Image, shown: str) -> None:
+    data, before = image.data.copy(), image.data.copy()
+    bench.core.attach({image.base: data})
+    bench.start(image)
+    bench.wait(shown)
+    with pytest.raises(CoreFault) as refused:
+        decode(image.descriptors[0], bench.config)
+    assert Fault(bench.read("error")) == refused.value.code, shown
+    assert bench.read("ring_head") == 0, shown
+    np.testing.assert_array_equal(data, before, err_msg=shown)
+    bench.acknowledge()
+    bench.wait(shown)
+    assert bench.read("ring_head") == 2 and not bench.read("status") & 4, shown
+
+
+def test_faults_of_the_bus(bench):
+    """Windows and answers of the memory: the code, whose fault it is, and not a byte elsewhere."""
+    for seed in range(40):
+        rng = np.random.default_rng(2000 + seed)
+        image = random_image(rng, bench.config, 5)
+        span = len(image.data)
+        first = int(rng.integers(1 << (len(image.descriptors)).bit_length() + 8, span))
+        limits = Window(image.base, image.base + first)
+        timed(bench, seed)
+        kind = seed % 3
+        if kind == 0:
+            bench.run(image, f"read window {seed}", read=limits)
+        elif kind == 1:
+            bench.run(image, f"write window {seed}", write=limits)
+        else:
+            at = image.base + first // 64 * 64
+            bench.run(image, f"failing memory {seed}", failing=[(at, at + 63)])
+    print(bench.faults)
+    for code in (Fault.READ_WINDOW, Fault.WRITE_WINDOW, Fault.READ_SLVERR, Fault.WRITE_SLVERR):
+        assert bench.faults[code], code
+
+
+def test_tail_beyond_the_ring(bench):
+    image = random_image(np.random.default_rng(5), bench.config, 3)
+    bench.core.attach({image.base: image.data})
+    bench.start(image, tail=4)  # of a ring of four
+    bench.wait("a tail beyond the ring")
+    assert Fault(bench.read("error")) == Fault.RING
+    bench.write("ring_tail", 0)
+    bench.acknowledge()
+    bench.wait("after it")
+    assert bench.read("ring_head") == 0
+
+
+def test_ring_wraps(bench):
+    """Many more descriptors than entries, one by one: the head follows the tail."""
+    image = random_image(np.random.default_rng(9), bench.config, 3)
+    image = alone(image, FENCE, FENCE, FENCE)
+    image.data[3 * BYTES:4 * BYTES] = np.frombuffer(FENCE.pack(), np.uint8)
+    bench.core.attach({image.base: image.data})
+    bench.start(image, tail=1)
+    for turn in range(1, 20):
+        bench.wait(f"turn {turn}")
+        assert bench.read("ring_head") == turn % 4
+        bench.write("interrupt_status", 7)
+        bench.write("ring_tail", (turn + 1) % 4)
+
+
+def test_soft_reset(bench):
+    """In the middle of a list, again and again: the bus falls quiet, and a list runs as ever."""
+    rng = np.random.default_rng(11)
+    image = random_image(rng, bench.config, 6)
+    for cycles in (1, *rng.integers(1, 3000, 25)):
+        data = image.data.copy()
+        bench.core.attach({image.base: data})
+        bench.start(image)
+        bench.core.run(int(cycles))
+        bench.write("control", ENABLE | SOFT_RESET)
+        bench.write("ring_tail", 0)
+        for _ in range(300):
+            bench.core.run(10)
+            if bench.read("status") & 1 and not bench.read("ring_head"):
+                break
+        else:
+            raise AssertionError(f"no end of a soft reset after {cycles} cycles")
+    timed(bench, 1)
+    bench.run(random_image(np.random.default_rng(12), bench.config, 6), "after soft resets")
+
+
+def test_hostile_descriptors(bench):
+    """Random bytes, and good descriptors at nonsense addresses: no hang, no stray byte."""
+    for seed in range(40):
+        rng = np.random.default_rng(3000 + seed)
+        image = random_image(rng, bench.config, 6)
+        broken = []
+        for d in image.descriptors:
+            changes = {f.name: int(rng.integers(2**63)) & ~3 for f in FIELDS
+                       if f.name.endswith("address") and rng.random() < 0.3}
+            broken.append(replace(d, **changes))
+        timed(bench, seed)
+        hostile = alone(image, *broken)
+        guard = hostile.data.copy()
+        bench.core.attach({hostile.base: hostile.data})
+        inside = Window(hostile.base, hostile.base + len(guard) - 1)
+        bench.start(hostile, read=inside, write=inside)
+        for _ in range(len(broken) + 1):
+            bench.wait(f"hostile list {seed}")
+            if bench.read("status") & 1:
+                break
+            bench.acknowledge()
+        assert bench.read("ring_head") == len(broken)
+    assert not bench.core.strays
