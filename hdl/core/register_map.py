@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import colorama
 from systemrdl import RDLCompiler
 from systemrdl.node import AddrmapNode, FieldNode, RegNode
 from systemrdl.rdltypes import InterruptType
@@ -17,10 +18,13 @@ from systemrdl.rdltypes import InterruptType
 from golden.config import VERSION, Config
 from golden.formats import FP4_R2, FP4_R4
 
+colorama.deinit()  # systemrdl has wrapped standard output and error: that is not its business
+
 SOURCE = Path(__file__).with_name("registers.rdl")
 TOP = "tetra"
 ADDRESS_WIDTH = 12  # bits of a byte address: what a core takes of its system's address space
 WORD_BYTES = 4
+DESCRIPTOR_VERSION = 1  # of the descriptors that a core reads
 REFERENCES = ("enable", "hwclr", "hwset", "next", "restored_by", "swwe", "swwel")
 
 
@@ -136,6 +140,7 @@ def parameters(config: Config) -> dict[str, int]:
     major, minor, patch = map(int, VERSION.split("."))
     return {
         "MAJOR": major, "MINOR": minor, "PATCH": patch,
+        "DESCRIPTOR_VERSION": DESCRIPTOR_VERSION,
         **{name.upper(): getattr(config, name) for name in (
             "rows", "cols", "lanes", "accumulator_width", "dim_width", "tensors")},
         **{name.upper(): getattr(config, name, default) for name, default in (

@@ -121,44 +121,45 @@ class Registers(wiring.Component):
         its register."""
         name = f"{register.name}_{field.name}"
         value = values[f"{register.name}.{field.name}"]
-
-        def referred(name: str):
-            """Whether a property names a field that is 1; 0 if the field has no such property."""
-            return values[field.references[name]] if name in field.references else Const(0)
+        references = {prop: values[key] for prop, key in field.references.items()}
 
         # by software
-        data = slave.write_data[field.low:field.low + field.width]
-        mask = slave.write_mask[field.low:field.low + field.width]
-        allowed = written & ~referred("swwel")
-        if "swwe" in field.references:
-            allowed = allowed & referred("swwe")
         m.d.sync += value.eq(0 if field.pulse else value)
         if "w" in field.access:
+            allowed = written
+            if "swwe" in references:
+                allowed = allowed & references["swwe"]
+            if "swwel" in references:
+                allowed = allowed & ~references["swwel"]
+            mask = slave.write_mask[field.low:field.low + field.width]
+            data = slave.write_data[field.low:field.low + field.width] & mask
             with m.If(allowed):
-                m.d.sync += value.eq({
-                    OnWrite.CLEAR: value & ~(data & mask),
-                    OnWrite.SET: value | (data & mask),
-                    OnWrite.PUT: Mux(field.pulse, 0, value & ~mask) | (data & mask),
-                }[field.on_write])
+                m.d.sync += value.eq(
+                    value & ~data if field.on_write is OnWrite.CLEAR else
+                    value | data if field.on_write is OnWrite.SET else
+                    data if field.pulse else value & ~mask | data)
 
         # by hardware
-        with m.If(referred("hwclr")):
-            m.d.sync += value.eq(0)
+        if "hwclr" in references:
+            with m.If(references["hwclr"]):
+                m.d.sync += value.eq(0)
         if field.captured:
             acknowledged = self.control_acknowledge
             with m.If(self.error_valid & (~values["error.code"].any() | acknowledged)):
                 m.d.sync += value.eq(self._part(register, field))
         if field.interrupt:
-            source = field.references.get("next")
-            event = values[source] if source else self._part(register, field)
+            event = references["next"] if "next" in references else self._part(register, field)
             if field.rising:
                 before = Signal(init=1, name=f"{name}_before")
                 m.d.sync += before.eq(event)
                 event = event & ~before
-            with m.If(event | referred("hwset")):
+            if "hwset" in references:
+                event = event | references["hwset"]
+            with m.If(event):
                 m.d.sync += value.eq(1)
-        with m.If(referred("restored_by")):
-            m.d.sync += value.eq(field.reset)
+        if "restored_by" in references:
+            with m.If(references["restored_by"]):
+                m.d.sync += value.eq(field.reset)
 
     def _raise_interrupt(self, m, values):
         """The interrupt: events that are kept and enabled."""
@@ -183,10 +184,8 @@ class Registers(wiring.Component):
                 for register in self.map.registers.values():
                     with m.Case(register.address // WORD_BYTES):
                         m.d.sync += counter.eq(register.external)
-                        for field in () if register.external else register.fields.values():
-                            if "r" in field.access and not field.pulse:
-                                m.d.sync += word[field.low:field.low + field.width].eq(
-                                    values[f"{register.name}.{field.name}"])
+                        if not register.external:
+                            m.d.sync += word.eq(self._word(values, register))
                 with m.Default():
                     m.d.sync += error.eq(1)
         half = Mux(high, counters.value[WIDTH:], counters.value[:WIDTH])
@@ -194,6 +193,15 @@ class Registers(wiring.Component):
             slave.read_data.eq(Mux(counter, half, word)),
             slave.read_error.eq(error),
         ]
+
+    def _word(self, values, register: Register):
+        """What a register reads as; 0 where no field is, or one that cannot be read."""
+        bits = Const(0, WIDTH)
+        for field in register.fields.values():
+            if "r" in field.access and not field.pulse:
+                above = bits[field.low + field.width:]
+                bits = Cat(bits[:field.low], values[f"{register.name}.{field.name}"], above)
+        return bits
 
     def _part(self, register: Register, field: RegisterField):
         """The bits of a port that are a field."""
