@@ -106,7 +106,7 @@ class SlowCore:
             added = self.sum32(first, -a_zero * sum(b))
             part = self.sum32(sum(x * y for x, y in zip(a, b, strict=True)), added)
             total = part if total is None else self.sum32(total, part)
-        if len(chunks) > 1:
+        if len(chunks) > 1 and not self.bits(0, 14):
             self.put_word(self.at(30, 39, None, 0, i) + 4 * j, total)
             total = self.sum32(total, bias)
         return total
@@ -178,7 +178,7 @@ def draw(rng: np.random.Generator, config: Config, **given) -> tuple[Descriptor,
     batch, flag = int(rng.choice([1, 1, 2, 3])), lambda p=0.5: bool(rng.random() < p)
     values = {
         "op": op, "m": m, "n": n, "k": k, "batch": batch, "format": fmt,
-        "accumulate": int32 and flag(), "transpose_a": gemm and flag(),
+        "accumulate": int32 and gemm and flag(), "transpose_a": gemm and flag(),
         "transpose_b": gemm and flag(), "transpose_c": flag(), "bias": flag(), "mask_in": flag(),
         "mask_out": code_int and flag(), "a_signed": flag(),
         "b_format": int(rng.choice([0] + [{4: 1, 2: 2}[r] for r in config.radices])),
@@ -190,6 +190,10 @@ def draw(rng: np.random.Generator, config: Config, **given) -> tuple[Descriptor,
     }
     if int32 and flag(0.3):
         values.update(multiplier=32768, shift=15)
+    if values["accumulate"]:
+        values["transpose_c"] = False
+        if k > config.depth:
+            values.update(multiplier=32768, shift=15, bias=False, mask_in=False)
     d = Descriptor(**values)
     base = int(rng.integers(2**40)) * 256
     places, at = {}, base + int(rng.integers(64))

@@ -143,7 +143,7 @@ def test_scratch_holds_the_sums_before_bias_and_mask():
 def test_one_sum_and_chunks_give_the_same():
     """But for what lies in scratch, nobody sees that K was split."""
     wide = replace(CONFIGS[1], depth=512)
-    for members in ({}, {"format": 4, "stochastic": True, "seed": 9}, {"accumulate": True},
+    for members in ({}, {"format": 4, "stochastic": True, "seed": 9},
                     {"format": 2, "mask_out": True, "zero_point": 3, "a_zero": -7, "report": True,
                      "adapt_enable": True, "adapt_solve": True, "adapt_mode": 4}):
         d, memory = laid(m=9, n=11, k=100, b_format=2, bias=True, mask_in=True, shift=21, batch=2,
@@ -209,8 +209,9 @@ def test_discard_writes_the_report_alone():
     assert core.table.entries[0].valid and core.macs == 0 and core.saturated > 0
 
 
-def test_counters_count_every_result():
-    d, memory = laid(m=4, n=5, k=33, batch=2, format=2, shift=30, b_format=1, interrupt=True)
+def test_counters_count_results_of_jobs_that_adapt():
+    d, memory = laid(m=4, n=5, k=33, batch=2, format=2, shift=30, b_format=1, interrupt=True,
+                     adapt_enable=True)
     core = GoldenCore(CONFIGS[1])
     core.run(memory, [d, replace(d, interrupt=False, shift=2)])
     codes = [of(d, memory, "c", e) for e in range(2)]
@@ -229,12 +230,11 @@ def test_a_fence_does_nothing():
 
 OVERFLOWS = [  # of one sum of 32 bits each: how it is brought about
     {"op": 1, "bias": True},
-    {"op": 1, "accumulate": True},
     {"k": 8, "bias": True},
     {"k": 8, "bias": True, "a_zero": 127},
     {"k": 8, "accumulate": True},
     {"k": 20, "bias": True},
-    {"k": 20, "accumulate": True},
+    {"k": 20, "accumulate": True, "shift": 15},
     {"op": 1, "bias": True, "mask_in": True},  # of elements that the mask drops
     {"op": 1, "bias": True, "adapt_enable": True, "adapt_discard": True},
 ]
@@ -287,7 +287,7 @@ def test_long_sums(k, a_zero, depth, overflows, sign):
 
 
 def test_what_the_rescaling_clamps_is_no_fault():
-    d, memory = laid(m=8, n=9, k=8, b_format=1, multiplier=65535, shift=0)
+    d, memory = laid(m=8, n=9, k=8, b_format=1, multiplier=65535, shift=0, adapt_enable=True)
     core = GoldenCore(CONFIGS[1])
     core.run(memory, [d])
     assert core.saturated > 0 and (np.abs(of(d, memory, "c").view("<i4").astype(int)) > 0).any()

@@ -45,8 +45,8 @@ GOOD = [
     replace(QUANTISE, m=TOP, batch=WIDE),
     replace(GEMM, format=FP4_R2, b_format=2, stochastic=True, multiplier=0),
     replace(GEMM, format=INT4, zero_point=-32768, multiplier=65535, mask_out=True),
-    replace(GEMM, accumulate=True, transpose_a=True, transpose_b=True, transpose_c=True, bias=True,
-            mask_in=True, a_zero=-128, barrier=True, interrupt=True),
+    replace(GEMM, accumulate=True, transpose_a=True, transpose_b=True, bias=True, mask_in=True,
+            a_zero=-128, barrier=True, interrupt=True),
     replace(QUANTISE, b_format=3, a_signed=True),  # which nothing reads
     replace(QUANTISE, adapt_tensor=255, adapt_use=3, adapt_solve=True, adapt_mode=7,
             adapt_preset=True, adapt_discard=True),  # without adapt_enable
@@ -95,7 +95,9 @@ BAD = [
     *((Fault.COMBINATION, replace(each, format=INT4, **{name: True})) for each in (TABLE, FENCE)
       for name in ("transpose_c", "bias", "mask_in", "mask_out", "accumulate")),
     *((Fault.COMBINATION, replace(each, accumulate=True)) for each in (
-        ADAPT, replace(GEMM, format=INT4), replace(QUANTISE, format=FP4_R4))),
+        ADAPT, QUANTISE, replace(GEMM, format=INT4), replace(GEMM, transpose_c=True),
+        *(replace(GEMM, k=BASE.depth + 1, **change) for change in (
+            {"bias": True}, {"mask_in": True}, {"shift": 16}, {"multiplier": 32769})))),
     *((Fault.COMBINATION, replace(GEMM, format=fmt, mask_out=True))
       for fmt in (INT32, FP4_R4, FP4_R2)),
     *((Fault.COMBINATION, replace(each, report=True)) for each in (GEMM, QUANTISE, FENCE)),
