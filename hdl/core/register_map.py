@@ -15,6 +15,7 @@ from systemrdl import RDLCompiler
 from systemrdl.node import AddrmapNode, FieldNode, RegNode
 from systemrdl.rdltypes import InterruptType
 
+from golden import descriptor
 from golden.config import VERSION, Config
 from golden.formats import FP4_R2, FP4_R4
 
@@ -24,7 +25,6 @@ SOURCE = Path(__file__).with_name("registers.rdl")
 TOP = "tetra"
 ADDRESS_WIDTH = 12  # bits of a byte address: what a core takes of its system's address space
 WORD_BYTES = 4
-DESCRIPTOR_VERSION = 1  # of the descriptors that a core reads
 REFERENCES = ("enable", "hwclr", "hwset", "next", "restored_by", "swwe", "swwel")
 
 
@@ -140,11 +140,10 @@ def parameters(config: Config) -> dict[str, int]:
     major, minor, patch = map(int, VERSION.split("."))
     return {
         "MAJOR": major, "MINOR": minor, "PATCH": patch,
-        "DESCRIPTOR_VERSION": DESCRIPTOR_VERSION,
+        "DESCRIPTOR_VERSION": descriptor.VERSION,
         **{name.upper(): getattr(config, name) for name in (
-            "rows", "cols", "lanes", "accumulator_width", "dim_width", "tensors")},
-        **{name.upper(): getattr(config, name, default) for name, default in (
-            ("bus_width", 512), ("depth", 1024), ("strip", 64))},
+            "rows", "cols", "lanes", "accumulator_width", "dim_width", "tensors", "bus_width",
+            "depth", "strip")},
         "STOCHASTIC": int(config.stochastic),
         "FP4_R4": int(FP4_R4 in config.log_formats),
         "FP4_R2": int(FP4_R2 in config.log_formats),

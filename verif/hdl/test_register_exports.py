@@ -9,13 +9,15 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from golden.config import PRESETS, Config, preset
+from golden.descriptor import Fault
 from hdl.core import register_map as module
 from hdl.core.register_map import ADDRESS_WIDTH, parameters, register_map
 from hdl.core.registers import Registers, check_field, fields
 from hdl.emit.registers import c_header, html, ip_xact
 from verif.bench.watchdog import watched
 
-CONFIGS = [*PRESETS.values(), Config(4, 2, 4, 20, radices=(2,), stochastic=False, tensors=256)]
+CONFIGS = [*PRESETS.values(), Config(4, 2, 4, 20, radices=(2,), stochastic=False, tensors=256,
+                                       bus_width=128, depth=64, strip=32)]
 ACCESS = {"read-only": "r", "read-write": "rw", "write-only": "w"}
 
 
@@ -31,7 +33,8 @@ def test_capabilities_are_those_of_the_configuration(config):
     shown = {name: field.reset for register in list(register_map(config).registers.values())[:6]
              for name, field in register.fields.items()}
     assert shown["value"].to_bytes(4, "little") == b"TETR"
-    for name in ("rows", "cols", "lanes", "accumulator_width", "dim_width", "tensors"):
+    for name in ("rows", "cols", "lanes", "accumulator_width", "dim_width", "tensors",
+                 "bus_width", "depth", "strip"):
         assert shown[name] == getattr(config, name)
     assert shown["stochastic"] == config.stochastic
     assert [4] * shown["fp4_r4"] + [2] * shown["fp4_r2"] == sorted(config.radices, reverse=True)
@@ -50,7 +53,11 @@ def test_registers_do_not_overlap():
     counters = list(register_map().counters.values())
     assert [c.address for c in counters] == [counters[0].address + 8 * i
                                              for i in range(len(counters))]
-    assert [code for code, _ in register_map().errors.values()] == list(range(18))
+
+
+def test_error_codes_are_those_of_the_golden_model():
+    assert {name: code for name, (code, _) in register_map().errors.items()} == {
+        fault.name: fault.value for fault in Fault}
 
 
 @pytest.mark.parametrize("config", CONFIGS[-2:], ids=repr)
