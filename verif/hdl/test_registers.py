@@ -160,7 +160,9 @@ async def locked_windows_stay(dut):
     names = [f"{name}_{half}" for name in WINDOWS for half in ("low", "high")]
     for locked in (False, True):
         for name in names:
-            await bench.write(bench.map[name].address, random_word(bench))
+            address = bench.map[name].address
+            another = bench.model.read(address)[1] ^ (random_word(bench) | 1)
+            await bench.write(address, another)
             await bench.settle()
         await bench.put("window_lock", lock=int(not locked))
         await bench.put("window_lock", lock=0)
