@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verilated core with a memory behind its bus: a transport of `driver.accelerator`."""
+"""The verilated core, with a memory behind its bus."""
 
 import ctypes
 import os

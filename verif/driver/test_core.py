@@ -46,7 +46,8 @@ def test_random_lists(bench):
         covered.update(kind for d in image.descriptors for kind in kinds(d, bench.config))
     print(dict(covered), dict(bench.faults))
     missing = {"chunks added to C", "batch", "zero point", "strips", "groups", "chunks",
-               "one element", "adapt_discard", "FENCE", "TABLE"} - {k for k, n in covered.items() if n >= 2}
+               "one element", "adapt_discard", "FENCE", "TABLE"} - {
+                   kind for kind, count in covered.items() if count >= 2}
     assert not missing, f"random lists never reach {missing}"
     assert bench.faults[Fault.OVERFLOW] > 0
 
