@@ -191,8 +191,9 @@ def test_a_tail_that_is_no_index():
     assert (ring.fault.code, ring.fault.descriptor, ring.head, ring.tail) == (Fault.RING, 1, 1, 1)
     assert ring.core.table.entries[2] == Entry()
     ring.acknowledge()
+    assert (ring.fault, ring.head, ring.core.macs) == (None, 1, 5 * 6 * 7)
     ring.doorbell(3)
-    assert (ring.fault, ring.head) == (None, 3)
+    assert (ring.fault, ring.head, ring.core.macs) == (None, 3, 3 * 5 * 6 * 7)
 
 
 def test_descriptors_are_read_through_the_window():
