@@ -11,12 +11,13 @@ from cocotb.triggers import ClockCycles
 from cocotbext.axi import AxiReadBus, AxiSlaveRead, AxiSlaveWrite, AxiWriteBus
 
 from hdl.axi.layouts import FAULT_LAYOUT, FaultCode
+from hdl.axi.read_layouts import READ_FAULT
 from hdl.packing import Packing
 from verif.bench.streams import StreamBench
 
 SLVERR, DECERR = 2, 3
 SPACE = 1 << 64
-FAULT = Packing(FAULT_LAYOUT)
+FAULTS = {"r": Packing(READ_FAULT), "w": Packing(FAULT_LAYOUT)}  # by channel of data
 ADDRESS = ("valid", "ready", "addr", "len", "size", "burst", "id", "prot", "cache")
 
 
@@ -87,12 +88,12 @@ class Monitor:
 class Watch:
     """Counts the pulses of `beats` and keeps `idle` and `fault` of the last cycle."""
 
-    def __init__(self, dut, data: Monitor):
-        self.dut, self.data = dut, data
+    def __init__(self, dut, data: Monitor, fault: Packing):
+        self.dut, self.data, self.packing = dut, data, fault
         self.reset()
 
     def reset(self):
-        self.beats, self.idle, self.fault = 0, False, None
+        self.beats, self.idle, self.fault, self.tag = 0, False, None, None
 
     def drive(self):
         pass
@@ -101,7 +102,8 @@ class Watch:
         self.beats += bool(self.dut.beats.value)
         self.idle = bool(self.dut.idle.value)
         bits = int(self.dut.fault.value) if self.dut.fault.value.is_resolvable else 0
-        fault = FAULT.unpack(bits)
+        fault = self.packing.unpack(bits)
+        self.tag = fault.get("tag")
         self.fault = (FaultCode(fault["code"]), fault["address"]) if fault["valid"] else None
         return False
 
@@ -202,7 +204,7 @@ class ReadBus(AxiBench):
         slave.ar_channel.queue_occupancy_limit = 64
         self.fail(slave.r_channel, "rresp")
         data = Monitor(self.dut, "r", ("valid", "ready"))
-        self.watch = Watch(self.dut, data)
+        self.watch = Watch(self.dut, data, FAULTS[self.data])
         self.sinks += [self.addresses, data, self.watch]
         return slave
 
@@ -220,7 +222,7 @@ class WriteBus(AxiBench):
         slave.aw_channel.queue_occupancy_limit = 64
         self.fail(slave.b_channel, "bresp")
         data = Monitor(self.dut, "w", ("valid", "ready", "data", "strb", "last"), self._beat)
-        self.watch = Watch(self.dut, data)
+        self.watch = Watch(self.dut, data, FAULTS[self.data])
         self.sinks += [self.addresses, data, self.watch]
         self.lasts: list[int] = []  # beats of each burst of data
         self.beats = 0

@@ -142,7 +142,8 @@ async def refused(bench, address: int, size: int):
     bench.put(address, size)
     bench.put(bench.base, 1)  # what follows is swallowed
     await bench.settle()
-    bench.expect_fault(FaultCode.WRITE_WINDOW, address)
+    code = FaultCode.WRAP if address + size > SPACE else FaultCode.WRITE_WINDOW
+    bench.expect_fault(code, address)
     assert len(bench.bursts) == before and not bench.memory.written, "expected no write"
     bench.forget()
     await bench.restart()
