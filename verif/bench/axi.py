@@ -184,9 +184,16 @@ class AxiBench(StreamBench):
         await self.run(lambda: False, limit=1)
         self.dut.restart.value = 0
 
-    async def stop(self):
-        """Stop until all that is queued has been swallowed, and everything is idle."""
+    async def stop(self, brief: bool):
+        """Stop until all that is queued has been swallowed and everything is idle; or for a cycle,
+        with nothing behind what is offered, and wait until idle."""
         self.dut.stop.value = 1
+        if brief:
+            for source in self.sources:
+                while len(source.queue) > source._offering:
+                    source.queue.pop()
+            await self.run(lambda: False, limit=1)
+            self.dut.stop.value = 0
         await self.settle()
         self.dut.stop.value = 0
 

@@ -190,11 +190,11 @@ async def stop_at_every_cycle(dut):
     for share, latency in ((0, 0), (0.4, 9)):
         bench.slow(share, latency)
         bench.sink.pause = share
-        for at in range(0, 60, 1 if not share else 4):
+        for at in range(0, 60, 1 if not share else 5):
             for segment in segments:
                 bench.ask(*segment)
             await bench.run(lambda: False, limit=at)
-            await bench.stop()
+            await bench.stop(brief=bool(at % 2))
             asked = len(bench.bursts)
             await bench.run(lambda: False, limit=20)
             assert len(bench.bursts) == asked, "expected that the bus is quiet"
