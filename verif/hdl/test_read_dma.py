@@ -137,7 +137,7 @@ async def refused(bench, address: int, size: int):
     assert bench.watch.tag == {"bits": tag}
     assert len(bench.bursts) == before, "expected that nothing is read"
     assert bench.board.done
-    await bench.stop()
+    await bench.stop(brief=False)
     await bench.restart()
     await bench.settle()
     assert bench.watch.fault is None
