@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fetches descriptors from the ring in memory, up to four ahead."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -124,7 +124,8 @@ class Fetch(wiring.Component):
             read.addr.eq(Cat((self.word // per_word)[:(words - 1).bit_length()],
                              read_number[:PLACE_BITS])),
             read.en.eq(1),
-            self.data.eq(read.data.word_select(within, descriptor.WORD)),
+            self.data.eq(Array(read.data.word_select(i, descriptor.WORD)
+                               for i in range(per_word))[within]),
         ]
         m.d.sync += within.eq(self.word % per_word)
         with m.If(self.taken):

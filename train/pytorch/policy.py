@@ -227,8 +227,9 @@ POLICIES = {policy.name: policy for policy in (
     Policy("sun2020", LEARNED_INPUT, SAWB_WEIGHT,
            Role(FP4_R4, Clip.GRADSCALE), Role(FP4_R4, Clip.GRADSCALE, phase=Phase.ODD)),
     Policy("luq", LEARNED_INPUT, SAWB_WEIGHT, LUQ_GRADIENT, LUQ_GRADIENT),
+    # docs/recipe.md says why: no measuring pass, no scale but the tensor's
     Policy("tetra", LEARNED_INPUT, SAWB_WEIGHT,
-           replace(LUQ_GRADIENT, axis=Axis.ROW), LUQ_GRADIENT),
+           *(replace(LUQ_GRADIENT, when=When.HINDSIGHT),) * 2),
     Policy("mxfp4", rival=Rival.MXFP4),
     Policy("nvfp4", rival=Rival.NVFP4),
 )}

@@ -10,10 +10,11 @@ from train.study.tasks import TASKS
 from train.study.variants import ABLATIONS
 
 REFERENCE = "bf16"
-POLICIES = (REFERENCE, "int4_forward", "sun2020", "luq", "tetra", "nvfp4", "mxfp4")
+RUNNER_UP = "luq:rows-columns-tokens"  # the best one of the shortest trainings
+POLICIES = (REFERENCE, "int4_forward", "sun2020", "luq", "tetra", RUNNER_UP, "nvfp4", "mxfp4")
 SEEDS, FEWER_SEEDS = range(5), range(3)
 ABLATED = ("bible", "fashion")
-SWEPT = (REFERENCE, "int4_forward", "sun2020", "luq")
+SWEPT = (REFERENCE, "int4_forward", "sun2020", "luq", RUNNER_UP, "nvfp4")
 SIZES: dict[str, list[dict[str, Any]]] = {
     "bible": [{"width": 32}, {"width": 64}, {"width": 256}, {"layers": 2}, {"layers": 8},
               {"batch": 8}, {"batch": 128}],

@@ -19,6 +19,7 @@ from tools.figures import (
     ORANGE,
     PURPLE,
     VERMILION,
+    WINE,
     at_least,
     grid,
     legend,
@@ -26,10 +27,12 @@ from tools.figures import (
     logarithmic,
 )
 from tools.figures import narrow as is_narrow
+from train.study.plan import RUNNER_UP
 
 # A colour and a mark of its own for each policy, in the order of legends.
 STYLES = {"bf16": (BLACK, "o"), "int4_forward": (MUTED, "v"), "sun2020": (VERMILION, "s"),
-          "luq": (ORANGE, "^"), "tetra": (BLUE, "D"), "nvfp4": (GREEN, "P"), "mxfp4": (PURPLE, "X")}
+          "luq": (ORANGE, "^"), "tetra": (BLUE, "D"), RUNNER_UP: (WINE, "h"),
+          "nvfp4": (GREEN, "P"), "mxfp4": (PURPLE, "X")}
 Summary = dict[str, Any]
 
 

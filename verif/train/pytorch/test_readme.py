@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: docs/training.md")
 
 from tools.cache import ROOT  # noqa: E402
-from train.pytorch.policy import POLICIES, Axis, Clip  # noqa: E402
+from train.pytorch.policy import POLICIES, Axis, Clip, When  # noqa: E402
 
 
 def blocks(page: str) -> list[str]:
@@ -35,5 +35,6 @@ def test_table_of_policies():
     page = (ROOT / "docs" / "training.md").read_text()
     listed = re.findall(r"^\| `(\w+)` \| .* \|$", page, re.M)
     assert [name for name in listed if name in POLICIES] == list(POLICIES)
-    assert POLICIES["tetra"].dgrad.axis == Axis.ROW
+    assert POLICIES["tetra"].dgrad == POLICIES["tetra"].wgrad
+    assert POLICIES["tetra"].dgrad.when == When.HINDSIGHT
     assert POLICIES["sun2020"].dgrad.clip == POLICIES["sun2020"].wgrad.clip == Clip.GRADSCALE

@@ -20,7 +20,6 @@ from golden.formats import FP4_R2, FP4_R4, INT4_SYM, INT32, UINT4  # noqa: E402
 from tools.errors import ToolError  # noqa: E402
 from train.pytorch.convert import compute_with, convert, products  # noqa: E402
 from train.pytorch.execution import JobExecution  # noqa: E402
-from train.pytorch.policy import policy  # noqa: E402
 from train.pytorch.recorder import Work, record  # noqa: E402
 from train.study import costs  # noqa: E402
 from train.study import estimate as program  # noqa: E402
@@ -28,6 +27,7 @@ from train.study.costs import Cost, Estimate, cost, estimate, result_bits  # noq
 from train.study.datasets import Dataset, Part  # noqa: E402
 from train.study.estimate import Step, deviations  # noqa: E402
 from train.study.tasks import TASKS, Task  # noqa: E402
+from train.study.variants import variant  # noqa: E402
 
 
 class Net(nn.Module):
@@ -50,7 +50,7 @@ def step_of(name: str):
     """A converted net, and a function that lets it make one step."""
     torch.manual_seed(0)
     model = Net()
-    convert(model, policy(name).but(edges=True, attention=True))
+    convert(model, variant(name).but(edges=True, attention=True))
     x = torch.randn(2, 2, 5, 5)
     return model, lambda: model(x).square().mean().backward()
 
@@ -69,7 +69,7 @@ class Noting(GoldenBackend):
         return super().run(job)
 
 
-@pytest.mark.parametrize("name", ["sun2020", "tetra"])
+@pytest.mark.parametrize("name", ["sun2020", "luq:rows"])
 def test_what_is_recorded_is_what_a_backend_gets(name):
     """On a core whose jobs are so short that all operands are cut."""
     config = Config(4, 2, 4, dim_width=4)
@@ -83,7 +83,7 @@ def test_what_is_recorded_is_what_a_backend_gets(name):
             for w in recorded] == backend.noted
     assert {w.phase for w in recorded} == set(costs.PHASES)
     assert {w.layer for w in recorded} == set(products(model))
-    assert any(w.by_row for w in recorded) == (name == "tetra")
+    assert any(w.by_row for w in recorded) == (name == "luq:rows")
     grads = [[p.grad for p in each.parameters()] for each in (model, again)]
     assert all(torch.equal(*pair) for pair in zip(*grads, strict=True))
 
@@ -91,7 +91,7 @@ def test_what_is_recorded_is_what_a_backend_gets(name):
 def recorded_sizes(layer: nn.Module, x: torch.Tensor) -> dict[str, list[tuple[str, tuple]]]:
     """Phase and size of the products of a layer, by part."""
     model = nn.ModuleList([layer])
-    convert(model, policy("luq").but(edges=True))
+    convert(model, variant("luq").but(edges=True))
     found: dict[str, list] = {}
 
     def run():
@@ -128,9 +128,9 @@ def test_recording_leaves_the_model_as_it_was():
 
 def test_a_whole_step_takes_the_cycles_of_the_engine():
     config = preset("tiny")
-    model, run = step_of("tetra")
+    model, run = step_of("luq:rows")
     found = estimate(record(model, config, run), config)
-    again, run_again = step_of("tetra")
+    again, run_again = step_of("luq:rows")
     with RtlBackend(config, few_jobs=True) as rtl:
         compute_with(again, JobExecution(rtl))
         run_again()

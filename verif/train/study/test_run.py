@@ -113,7 +113,7 @@ def gradients(model):
 
 def test_names_of_policies():
     """Equal where the bits are, whatever the name; and a shared scale is another thing."""
-    assert roles("luq:rows") == roles("tetra") != roles("luq")
+    assert roles("luq:hindsight") == roles("tetra") != roles("luq")
     assert roles("sun2020:one-scale") != roles("sun2020")
     distinct = {roles(name) for name in VARIANTS}
     assert len(distinct) == len(VARIANTS) - 1

@@ -196,7 +196,7 @@ def kept(tmp_path, monkeypatch):
 
 def test_results_are_found_by_what_they_did(kept):
     """Under another name of the policy and of another device, but not of another recipe or size."""
-    tetra, rows = Run("vowels", "tetra"), Run("vowels", "luq:rows")
+    tetra, rows = Run("vowels", "tetra"), Run("vowels", "luq:hindsight")
     record(tetra, result(tetra, 88.0) | {"device": "cuda"}, "cuda")
     assert gather([rows, Run("vowels", "luq"), replace(tetra, seed=1), replace(tetra, width=8)]
                   ) == {rows: result(tetra, 88.0) | {"device": "cuda"}}
