@@ -22,6 +22,7 @@ import numpy as np
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from threadpoolctl import threadpool_limits
 
+from driver.core_bench import utilization
 from driver.descriptor import descriptor
 from driver.verilated import DESCRIPTOR_BYTES, RtlBackend, build, build_model
 from golden.config import VERSION, preset
@@ -131,6 +132,12 @@ def torch_linear() -> dict[str, float]:
     return linear_vs_fp32()
 
 
+def core_utilization() -> dict[str, dict[str, dict[str, float]]]:
+    """`driver.core_bench.utilization` of `base`: by size and phase of a layer's GEMMs."""
+    return {size: {phase: each._asdict() for phase, each in phases.items()}
+            for size, phases in utilization(preset(PRESET)).items()}
+
+
 def main() -> int:
     Parser("make bench", __doc__).parse_args()
     console = open_console()
@@ -146,6 +153,7 @@ def main() -> int:
             gemms = shown("golden GEMM against numpy", golden_gemm_vs_numpy)
             rtl = shown("verilated engine", rtl_speed)
             build_s = shown("model build", model_build_s)
+            core = shown("verilated core", core_utilization)
             linear = shown("a linear layer in PyTorch", torch_linear)
             trained = shown("accuracy over seeds", accuracy)
     except ToolError as error:
@@ -161,7 +169,9 @@ def main() -> int:
         "model_build_s": build_s,
         "accuracy_difference_points": trained["difference_points"],
         "torch_linear_vs_fp32": max(linear.values(), default=None),  # None: no PyTorch here
-        "torch_linear": linear, "golden_gemm": gemms, "rtl": rtl, "accuracy": trained,
+        "core_utilization": {size: {phase: each["utilization"] for phase, each in phases.items()}
+                             for size, phases in core.items()},
+        "core": core, "torch_linear": linear, "golden_gemm": gemms, "rtl": rtl, "accuracy": trained,
         "preset": PRESET,
         "pairs": {"gemm": GEMM_PAIRS, "rtl": PAIRS},
         "machine": {"cpus": len(os.sched_getaffinity(0)), "platform": platform.platform(),
@@ -172,6 +182,9 @@ def main() -> int:
     for name, aim in AIMS.items():
         shown_as = "no PyTorch" if summary[name] is None else f"{summary[name]:8.3f}"
         print(f"{name:28} {shown_as:>10}   aim {aim}")
+    for size, phases in summary["core_utilization"].items():
+        for phase, found in phases.items():
+            print(f"{f'core_utilization {size} {phase}':28} {found:>10.3f}")
     print(f"all figures: {path.relative_to(ROOT)}")
     return 0
 
