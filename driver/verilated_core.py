@@ -10,6 +10,7 @@ import numpy as np
 
 from golden.checks import as_instance, as_integer
 from golden.config import Config
+from golden.memory import END
 from hdl.emit.verilog import verilog_file
 from tools.cache import ROOT, cached
 from tools.verilator import (
@@ -26,6 +27,7 @@ TOP = "tetra_core"
 HARNESS = ROOT / "driver" / "core_harness.cpp"
 LIBRARY = "libcore_model.so"
 NO_ANSWER = 4
+WAITS = 10_000  # cycles for which `wait` waits at most
 
 
 class _Timing(ctypes.Structure):
@@ -64,11 +66,12 @@ def _options(config: Config, trace: bool, quick: bool) -> list[str]:
 
 
 class VerilatedCore:
-    """A core in simulation, and the memory that it sees.
+    """A core in simulation, and the memory that it sees: a transport (`driver.transport`).
 
     Parameters
     ----------
-    config : Config. trace : None, or the file of an FST waveform. quick : as of `build`.
+    config : Config. memory : (base, size) of zeros that the core sees, unless `attach` gives it
+        others. trace : None, or the file of an FST waveform. quick : as of `build`.
     latency : cycles from an address, or a burst's last data, to the answer. stall : every channel
         idles in so many of 256 cycles. spacing : cycles from a beat of data to the next. seed : of
         those idle cycles.
@@ -78,8 +81,9 @@ class VerilatedCore:
     cycles : simulated so far.
     """
 
-    def __init__(self, config: Config, *, trace: str | Path | None = None, quick: bool = False,
-                 latency: int = 50, stall: int = 0, spacing: int = 1, seed: int = 1):
+    def __init__(self, config: Config, *, memory: tuple[int, int] | None = None,
+                 trace: str | Path | None = None, quick: bool = False, latency: int = 50,
+                 stall: int = 0, spacing: int = 1, seed: int = 1):
         self._core = None
         library = ctypes.CDLL(str(build(config, trace=trace is not None, quick=quick)))
         library.core_new.restype = ctypes.c_void_p
@@ -91,6 +95,10 @@ class VerilatedCore:
         self._regions: dict[int, np.ndarray] = {}
         self.cycles = 0
         self.set_timing(latency=latency, stall=stall, spacing=spacing, seed=seed)
+        if memory is not None:
+            base, size = memory
+            as_integer("size of memory", size, 1, END - as_integer("base of memory", base, 0))
+            self.attach({base: np.zeros(size, np.uint8)})
 
     def set_timing(self, *, latency: int = 50, stall: int = 0, spacing: int = 1, seed: int = 1):
         """As the parameters of the class."""
@@ -127,6 +135,25 @@ class VerilatedCore:
             what = "no answer" if answer == NO_ANSWER else f"response {answer}"
             raise OSError(f"{what} from register {address:#x}")
         return word.value
+
+    def read_memory(self, address: int, size: int) -> np.ndarray:
+        """Bytes of the memory, as they are now; OSError where there is none."""
+        return self._bytes(address, size).copy()
+
+    def write_memory(self, address: int, data: np.ndarray) -> None:
+        """Change bytes of the memory; OSError where there is none."""
+        self._bytes(address, data.size)[...] = data
+
+    def _bytes(self, address: int, size: int) -> np.ndarray:
+        """A view of them."""
+        for base, data in self._regions.items():
+            if base <= address and address + size <= base + data.size:
+                return data[address - base:address - base + size]
+        raise OSError(f"no memory at {address:#x}, {size} bytes")
+
+    def wait(self) -> bool:
+        """Simulate until the interrupt, at most for 10,000 cycles; whether it came."""
+        return self.run(WAITS)
 
     def run(self, most: int) -> bool:
         """Simulate until the interrupt, at most so many cycles; whether it came."""
