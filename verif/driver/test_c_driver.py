@@ -185,7 +185,7 @@ def test_faults_full_rings_and_resets(tmp_path):
 
 
 def test_it_compiles_alone(tmp_path):
-    """tetra.c needs no header but C99's stdint, stddef and string and its own; C++ links with it."""
+    """No header but C99's stdint, stddef and string and its own; C++ links with it."""
     (tmp_path / "tetra_registers.h").write_text(c_header(CONFIG))
     include = (f"-I{tmp_path}", f"-I{FOLDER}")
     subprocess.run([c_compiler(), *STRICT, "-ffreestanding", "-Wconversion", *include, "-c",
