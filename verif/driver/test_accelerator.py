@@ -171,9 +171,7 @@ def test_faults_are_raised_and_the_core_goes_on(device):
     """Code, address and number; jobs behind a bad one run; every bad one is told of."""
     x = device.upload(np.arange(6).reshape(2, 3), INT32)
     good = [device.quantise(x, Rescale())]
-    numbers = []
-    for bad in (OUTSIDE, BAD):
-        numbers.append(device.enqueue(bad))
+    numbers = [device.enqueue(bad) for bad in (OUTSIDE, BAD)]
     with pytest.raises(CoreFault) as fault:
         device.wait()
     assert (fault.value.code, fault.value.address) == (Fault.READ_WINDOW, BASE + SIZE)
@@ -187,7 +185,7 @@ def test_faults_are_raised_and_the_core_goes_on(device):
 
 
 def test_a_window_is_exactly_the_memory(device):
-    """The last byte before, and the first one behind, are not written."""
+    """Words and bytes beside it are neither read nor written, its last byte is."""
     for address in (BASE - 4, BASE + SIZE):
         device.enqueue(replace(OUTSIDE, x_address=BASE, c_address=address))
         with pytest.raises(CoreFault, match="WRITE_WINDOW"):
@@ -195,7 +193,14 @@ def test_a_window_is_exactly_the_memory(device):
         device.enqueue(replace(OUTSIDE, x_address=address, c_address=BASE))
         with pytest.raises(CoreFault, match="READ_WINDOW"):
             device.wait()
-    device.enqueue(replace(OUTSIDE, x_address=BASE + SIZE - 4, c_address=BASE + SIZE - 8))
+    byte = replace(OUTSIDE, x_address=BASE + SIZE - 4, format=INT4.encoding, mask_in=True,
+                   mask_in_address=BASE + SIZE - 1, c_address=BASE + SIZE - 1)
+    for bad, text in ((replace(byte, c_address=BASE + SIZE), "WRITE_WINDOW"),
+                      (replace(byte, mask_in_address=BASE + SIZE), "READ_WINDOW")):
+        device.enqueue(bad)
+        with pytest.raises(CoreFault, match=text):
+            device.wait()
+    device.enqueue(byte)
     check(device)
 
 
@@ -289,12 +294,14 @@ def test_without_interrupts(both):
 
 
 def test_interrupts_end_waits(device):
-    """One wait per stop or idle, not one until patience ends."""
+    """One wait per stop or idle, not one until patience ends, and none that returns at once."""
     x = device.upload(np.arange(9), INT32)
-    device.quantise(x, Rescale())
-    before = device.transport.core.cycles
-    device.wait()
-    assert device.transport.waits == 1 and device.transport.core.cycles - before < 5000
+    for turn in range(1, 4):
+        device.quantise(x, Rescale())
+        before = device.transport.core.cycles
+        device.wait()
+        assert device.transport.waits == turn
+        assert device.transport.core.cycles - before < 5000
 
 
 def test_a_hang_is_told(both):

@@ -118,6 +118,16 @@ int main(void)
     CHECK(tetra_open(&core, &bus, BASE, 6000, 2, 99) == TETRA_OK);
     CHECK(tetra_behind_ring(&core) == BASE + 1024);
     CHECK(tetra_wait(&core, 0) == TETRA_OK);
+    for (i = 0; i < 2; i++) { /* read_limit, write_limit */
+        uint32_t low, high;
+        CHECK(!bus.read32(bus.context, 0x88u + 16u * (uint32_t)i, &low) && low == 5999);
+        CHECK(!bus.read32(bus.context, 0x8Cu + 16u * (uint32_t)i, &high) && high == 4);
+    }
+
+    /* a core that is idle because it is disabled has not ended what is queued */
+    CHECK(!bus.write32(bus.context, 0x40, 0));
+    CHECK(tetra_enqueue(&core, &good) == TETRA_OK && tetra_wait(&core, 99) == TETRA_BUSY);
+    CHECK(tetra_soft_reset(&core, 99) == TETRA_OK && tetra_wait(&core, 0) == TETRA_OK);
 
     /* many more jobs than entries */
     for (i = 0; i < 20; i++) {
