@@ -31,13 +31,17 @@ class Core(wiring.Component):
 
     Members
     -------
-    s_axil : In(AXI4-Lite), the registers. m_axi : Out(AXI4), 64-bit addresses, `Config.bus_width`
-        bits of data, ID 0, bursts that count up and stay within 4 KiB.
-    irq : Out(1), a level.
+    s_axil : In(AXI4-Lite), the registers, in 4 KiB of byte addresses.
+    m_axi : Out(AXI4), 64-bit addresses, `Config.bus_width` bits of data, ID 0, bursts that count up
+        and stay within 4 KiB.
+    irq : Out(1), the interrupt: a level, 1 while a bit is 1 in both interrupt_status and
+        interrupt_enable.
 
     A fault (see `golden.descriptor.Fault`) stops it: jobs before the one that fails are completed,
     what is on the bus ends, and it waits, its engine reset, until software acknowledges; then it
     goes on behind the failed descriptor. A soft reset does the same at once, and forgets the ring.
+
+    Latency: that of memory and of the jobs; `docs/integration.md` has cycles of an example.
 
     ValueError for a configuration that makes an engine but no core.
     """

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from golden.config import PRESETS, VERSION, Config, preset
 from hdl.emit import package
+from hdl.emit.core_files import PAGES, core_files
 from hdl.emit.manifest import manifest, members
 from hdl.emit.ports import STYLES
-from hdl.emit.verilog import TOPS, check_prefix, verilog_files
+from hdl.emit.verilog import CORE, check_prefix, no_core, tops, verilog_files
 from tools.arguments import Parser, one_of
 from tools.cache import ROOT, locked
 from tools.errors import ToolError
@@ -22,6 +23,7 @@ from tools.files import write_atomically
 from tools.verilator import CONTROL, run, verilator_bin
 
 EXAMPLES = Path(__file__).with_name("examples")
+OF_CORE = ("core_tb.v",)  # examples that a configuration without a core lacks
 MANIFEST = "manifest.json"
 
 
@@ -64,17 +66,21 @@ def export(config: Config, name: str, folder: Path, style: str = "fields",
            prefix: str = "") -> list[Path]:
     """Write every top, the manifest and all beside them to `folder`; returns the files.
 
+    A configuration that makes no core has all but what is the core's; `no_core` of the manifest
+    says why.
+
     The manifest goes first and comes last: a folder that has one is whole, and files of the export
     before that this one lacks are gone. ValueError for a style of ports or a prefix that does not
     exist, OSError where the folder cannot be written.
     """
     check_prefix(prefix)
-    contents = {f"{prefix}{top}.v": header(config, name, prefix + top, style) + path.read_text()
-                for top, path in verilog_files(config, style, prefix).items()}
+    contents: dict[str, str | bytes] = {
+        f"{prefix}{top}.v": header(config, name, prefix + top, style) + path.read_text()
+        for top, path in verilog_files(config, style, prefix).items()}
     contents[CONTROL.name] = CONTROL.read_text()
     contents["LICENSE"] = (ROOT / "LICENSE").read_text()
     described = manifest(config, name, style, prefix)
-    for top in TOPS:
+    for top in tops(config):
         contents[f"{prefix}{top}.f"] = package.file_list(prefix + top)
         contents[f"{prefix}{top}.core"] = package.fusesoc_core(top, prefix, CONTROL.name)
         inputs = [port["name"] for port in described["tops"][prefix + top]["ports"]
@@ -85,12 +91,12 @@ def export(config: Config, name: str, folder: Path, style: str = "fields",
     contents[f"{prefix}tetra_layouts.h"] = package.c_header(config, prefix)
     contents[f"{prefix}tetra_layouts.py"] = package.python_module(config, prefix)
     contents[f"{prefix}tetra_config.vh"] = package.verilog_header(config, prefix)
+    if CORE in tops(config):
+        contents |= core_files(config, prefix)
     for example in sorted(EXAMPLES.iterdir()):
-        text = example.read_text()
-        for mark, value in (("@PREFIX@", prefix), ("@CONST@", f"{prefix}tetra_".upper()),
-                            ("@PORTS@", style)):
-            text = text.replace(mark, value)
-        contents[f"examples/{example.name}"] = text
+        if CORE not in tops(config) and example.name in OF_CORE:
+            continue
+        contents[f"examples/{example.name}"] = example_text(example.name, style, prefix)
     described["files"] = sorted([*contents, MANIFEST])
     contents[MANIFEST] = json.dumps(described, indent=2) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,8 +105,17 @@ def export(config: Config, name: str, folder: Path, style: str = "fields",
             (folder / file).unlink(missing_ok=True)
         (folder / MANIFEST).unlink(missing_ok=True)
         for file, text in contents.items():
-            write_atomically(folder / file, text.encode())
+            write_atomically(folder / file, text if isinstance(text, bytes) else text.encode())
     return [folder / file for file in contents]
+
+
+def example_text(name: str, style: str = "fields", prefix: str = "") -> str:
+    """A file of the examples for these ports and this prefix."""
+    text = (EXAMPLES / name).read_text()
+    for mark, value in (("@PREFIX@", prefix), ("@CONST@", f"{prefix}tetra_".upper()),
+                        ("@PORTS@", style)):
+        text = text.replace(mark, value)
+    return text
 
 
 def written_before(folder: Path) -> list[str]:
@@ -165,7 +180,7 @@ def main() -> int:
         folder = ROOT / "build" / "verilog" / (f"{o.prefix}{name}" if o.prefix else name)
         files = export(config, name, folder, o.ports, o.prefix)
         if o.lint:
-            for top in TOPS:
+            for top in tops(config):
                 lint(folder / f"{o.prefix}{top}.v", o.prefix + top)
     except (ValueError, ToolError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -176,8 +191,14 @@ def main() -> int:
         return 2
     if not o.quiet:
         for path in files:
-            lines = len(path.read_text().splitlines())
-            print(f"{path.relative_to(ROOT)}  {lines:,} lines")
+            if not path.is_relative_to(folder / PAGES):
+                lines = len(path.read_text().splitlines())
+                print(f"{path.relative_to(ROOT)}  {lines:,} lines")
+        pages = [path for path in files if path.is_relative_to(folder / PAGES)]
+        if pages:
+            print(f"{(folder / PAGES).relative_to(ROOT)}  {len(pages)} files, index.html first")
+        if reason := no_core(config):
+            print(f"no {o.prefix}{CORE}: {reason}")
     return 0
 
 

@@ -13,13 +13,15 @@ from golden.adaptive import Use
 from golden.config import VERSION, Config
 from golden.formats import A_FORMATS, B_FORMATS
 from golden.solver import SolveMode
+from hdl.emit import buses
 from hdl.emit.ports import leaves
-from hdl.emit.verilog import TOPS
+from hdl.emit.verilog import no_core, tops
 from hdl.engine.job import Op
 from hdl.layouts import BFormat, OutFormat, Payload
 from hdl.library import port_name
 
 ENUMS = {"b_format": BFormat, "format": OutFormat, "op": Op, "use": Use, "mode": SolveMode}
+COMBINATIONAL = "Combinational, no latency"  # what the docstring of a block without clock says
 DIRECTION = re.compile(r"^(In|Out)(\([^()]*\))?(, |: |\. |\.$|$)")  # a port's, in its docstring
 # what holds for the streams of every top
 RULES = (
@@ -38,7 +40,7 @@ def manifest(config: Config, preset: str, style: str = "packed", prefix: str = "
     """Configuration, exact bounds, encodings, and per top its contract, ports and latency.
 
     JSON-ready. Widths in bits, offsets from bit 0 of the port, latencies in cycles (null for a
-    combinational block).
+    combinational block, and for the core, whose jobs take what memory and their sizes make of it).
     """
     return {
         "tetra": VERSION,
@@ -61,12 +63,14 @@ def manifest(config: Config, preset: str, style: str = "packed", prefix: str = "
             **({"latencies": {mode.name: cycles for mode, cycles in block.latencies.items()}}
                if hasattr(block, "latencies") else {}),
             "contract": inspect.getdoc(block), **interface(block, config, style),
-        } for name, block in TOPS.items()},
+        } for name, block in tops(config).items()},
+        # why there is no tetra_core; null where there is one
+        "no_core": no_core(config) or None,
     }
 
 
 def latency(block, config: Config) -> int | None:
-    """Cycles; None for a combinational block."""
+    """Cycles; None for a combinational block, and for one that waits for others."""
     found = getattr(block, "latency", None)
     return found(config) if callable(found) else found
 
@@ -74,7 +78,7 @@ def latency(block, config: Config) -> int | None:
 def latency_doc(block) -> str:
     """From what to what a block's docstring counts its latency."""
     text = re.sub(r"\s+", " ", inspect.getdoc(block) or "")
-    found = re.search(r"(Latency: |Combinational, no latency)(.*?)"
+    found = re.search(rf"(Latency: |{COMBINATIONAL})(.*?)"
                       r"(?= (?:Throughput|Backpressure|Arithmetic):|\. [A-Z]|$)", text)
     if not found:
         raise ValueError(f"the docstring of {block.__name__} says nothing of its latency")
@@ -104,12 +108,14 @@ def interface(block, config: Config, style: str) -> dict:
     docs = members(block)
     ports = [{"name": name, "direction": "input", "width": 1, "signed": False, "doc": doc}
              for name, doc in (("clk", "clock"), ("rst", "synchronous reset, active high"))
-             if latency(block, config) is not None]  # one without is combinational
+             if COMBINATIONAL not in latency_doc(block)]
     payloads = {}
     for path, member, _ in component.signature.flatten(component):
         direction = "input" if member.flow == In else "output"
         doc = {"valid": "1: the payload is offered", "ready": "1: it can be taken"}.get(
             path[-1] if len(path) > 1 else "", docs.get(path[0], ""))
+        if buses.protocol(component.signature.members[path[0]]):
+            doc = buses.meaning(path[-1], member.flow == In)
         structure = isinstance(member.shape, data.StructLayout)
         name = path[0] if path[-1] == "payload" else port_name(path)
         if structure or path[-1] == "payload":
@@ -123,7 +129,7 @@ def interface(block, config: Config, style: str) -> dict:
             ports.append({"name": port_name(path), "direction": direction,
                           **sized(member.shape), "doc": doc})
     ports.sort(key=lambda port: (port["name"] not in ("clk", "rst"), port["name"]))
-    return {"ports": ports, "payloads": payloads}
+    return {"ports": ports, "payloads": payloads, "buses": buses.buses(component)}
 
 
 def sized(shape) -> dict:

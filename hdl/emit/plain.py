@@ -13,26 +13,11 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from hdl.emit.expressions import Names, Node, UnparsedError, parse, render, simplified
+from hdl.emit.keywords import KEYWORDS, VERILOG, reserved
 
 WIDTH = 100  # columns of a line
 NESTED = 72  # characters of an expression that may stand within another
 INDENT = 6  # of what a statement goes on with
-# of Verilog, SystemVerilog and VHDL, as far as a name of ours could be one
-KEYWORDS = frozenset("""
-    access after alias all and array assert assign assume begin bind body bit block buffer bus
-    byte case cell checker class clocking component config configuration constant context
-    cover default design disable do edge else end entity enum event exit export expect extends
-    extern file final first_match for force forever fork function generate generic global
-    group guarded if import in include initial inout input inside instance integer interface
-    is join label large library linkage literal local localparam logic loop map matches medium
-    mod modport module nand negedge new next nor not null of on open or others out output
-    package packed parameter port posedge postponed primitive priority procedure process
-    program property protected pull0 pull1 pure rand range real record ref reg register reject
-    rem release repeat report return rol ror scalared select sequence severity shared signal
-    signed sla sll small solve specify sra srl static string strong struct subtype super
-    supply0 supply1 table tagged task then this time to transport tri type typedef unaffected
-    union unique units unsigned until use var variable vectored virtual void wait weak when
-    while wildcard wire with within xnor xor""".split())
 _NAME = re.compile(r"\\\S+ |(?<![\w'$.\\])[A-Za-z_]\w*")
 _DECLARED = re.compile(r"  (input|output|wire|reg)( signed)?(?: \[(\d+):(\d+)\])? (\\\S+ |\w+)"
                        r" ?( \[\d+:0\])?(?: = ([^;]+))?;")
@@ -97,14 +82,23 @@ def read_module(text: str) -> Body:
     return body
 
 
+def check_ports(body: Body, keywords: frozenset[str]) -> None:
+    """ValueError for a port that is called like a keyword: its name is others' business too."""
+    for name, wire in body.wires.items():
+        if wire.direction and name.lower() in keywords:
+            raise ValueError(f"{body.name} has a port {name!r}, a keyword of Verilog, SystemVerilog"
+                             " or VHDL: it needs another name")
+
+
 def plain_names(body: Body) -> None:
     """Rename what is not a plain identifier, or is a keyword; ports keep their names."""
+    check_ports(body, VERILOG)
     for name, wire in body.wires.items():
         if wire.lowest:
             body.statements = [_moved(statement, name, wire.lowest)
                                for statement in body.statements]
             wire.lowest = 0
-    taken = {name for name, wire in body.wires.items() if wire.direction} | KEYWORDS
+    taken = {name for name, wire in body.wires.items() if wire.direction}
     renamed = {}
     instances = re.findall(r"^  (?!assign |always |initial )(?:\\\S+ |\w+) (\\\S+ |\w+) \($",
                            "\n".join(body.statements), re.M)
@@ -112,7 +106,7 @@ def plain_names(body: Body) -> None:
         new = base = name if _TEMPORARY.fullmatch(name) else re.sub(
             r"_+", "_", re.sub(r"\W", "_", name.strip().lstrip("\\"))).strip("_")
         count = 1
-        while new in taken:
+        while new in taken or reserved(new):
             count += 1
             new = f"{base}_{count}"
         taken.add(new)
@@ -286,8 +280,12 @@ def prepared(module: str) -> Body:
 
 def plain(text: str, docs: dict[str, str], renames: dict[str, str], top: str) -> str:
     """Yosys' Verilog, plain, the module `top` first: `docs` are the modules' comments, `renames`
-    their new names."""
+    their new names.
+
+    ValueError for a port that is a keyword of Verilog, one of the top also for one of VHDL.
+    """
     bodies = [prepared(module) for module in
               re.findall(r"^module .*?^endmodule$", text, re.M | re.S)]
     bodies.sort(key=lambda body: body.name != top)
+    check_ports(bodies[0], KEYWORDS)
     return "\n".join(write_module(body, docs.get(body.name, ""), renames) for body in bodies)

@@ -11,7 +11,8 @@ from hdl.axi.read_dma import ReadDma
 from hdl.axi.write_dma import WriteDma
 from hdl.core.core import Core
 from hdl.core.registers import Registers
-from hdl.emit.plain import KEYWORDS, plain
+from hdl.emit.keywords import reserved
+from hdl.emit.plain import plain
 from hdl.emit.ports import STYLES, Fields
 from hdl.engine.engine import Engine
 from hdl.library import Library, module_name
@@ -26,12 +27,28 @@ from tools.yosys import CHOICES, yosys
 
 TOPS = {module_name(block): block
         for block in (
-            Multiplier, DotProduct, MacTile, RescaleUnit, StatisticsUnit, ScaleSolver, Engine)}
+            Multiplier, DotProduct, MacTile, RescaleUnit, StatisticsUnit, ScaleSolver, Engine,
+            Core)}
+CORE = module_name(Core)
 # blocks of the core around the engine, which benches run alone and nothing publishes
-PARTS = {module_name(block): block for block in (Registers, ReadDma, WriteDma, Core)}
+PARTS = {module_name(block): block for block in (Registers, ReadDma, WriteDma)}
 BLOCKS = TOPS | PARTS
 FAMILY = "tetra_"  # what every module's name starts with, behind the prefix of the user
 VIEW = "_fields"  # in RTLIL, a top with its fields as ports
+
+
+def tops(config: Config) -> dict[str, type]:
+    """The tops that a configuration has: all, or all but the core."""
+    return {top: block for top, block in TOPS.items() if top != CORE or not no_core(config)}
+
+
+def no_core(config: Config) -> str:
+    """Why a configuration makes no core; empty if it makes one."""
+    try:
+        config.check_core()
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def check_top(top: str) -> None:
@@ -43,7 +60,7 @@ def check_top(top: str) -> None:
 def check_prefix(prefix: str) -> None:
     """ValueError unless module names that start with this are identifiers, in VHDL too."""
     if prefix and (not re.fullmatch(r"[A-Za-z](_?[A-Za-z0-9])*_?", prefix)
-                   or prefix.lower() in KEYWORDS or len(prefix) > 64):
+                   or reserved(prefix) or len(prefix) > 64):
         raise ValueError(f"PREFIX = {prefix!r} does not start an identifier: expected at most 64 "
                          "letters, digits and single underscores, a letter first, like mine_")
 
@@ -114,16 +131,18 @@ def verilog_file(config: Config, top: str) -> Path:
 
 
 def verilog_files(config: Config, ports: str, prefix: str = "") -> dict[str, Path]:
-    """The texts of all tops, cached by the sources that make them; errors as `verilogs`."""
+    """The texts of all tops that there are, cached by the sources that make them; errors as
+    `verilogs`."""
     check_prefix(prefix)
+    found = tops(config)
 
     def make(folder: Path) -> None:
-        for top, text in verilogs(config, tuple(TOPS), ports, prefix).items():
+        for top, text in verilogs(config, tuple(found), ports, prefix).items():
             (folder / f"{top}.v").write_text(text)
 
-    files = [f"{top}.v" for top in TOPS]
+    files = [f"{top}.v" for top in found]
     folder = cached("verilog", source_key("all", ports, prefix, repr(config)), files, make)
-    return {top: folder / f"{top}.v" for top in TOPS}
+    return {top: folder / f"{top}.v" for top in found}
 
 
 def write_verilog(text: str, tops: list[str]) -> dict[str, str]:

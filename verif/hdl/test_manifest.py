@@ -15,7 +15,7 @@ from golden.engine import Op
 from golden.formats import A_FORMATS, B_FORMATS, FORMATS, max_product
 from golden.solver import SolveMode
 from hdl.emit.export import MANIFEST, export
-from hdl.emit.verilog import TOPS
+from hdl.emit.verilog import CORE, tops
 from synth.cells.libraries import NANGATE45
 from tools.cache import ROOT
 from tools.verilator import verilator_bin
@@ -80,10 +80,31 @@ def test_numbers(exported):
     assert encodings["use"] == {use.name: use.value for use in Use}
     assert encodings["mode"] == {mode.name: mode.value for mode in SolveMode}
     assert encodings["b_format"] == {"INT4": 0, "FP4_R4": 1, "FP4_R2": 2}
-    for top, block in TOPS.items():
+    for top, block in tops(config).items():
         latency = getattr(block, "latency", None)
         found = latency(config) if callable(latency) else latency
         assert manifest["tops"][prefix + top]["latency"] == found
+
+
+def test_buses(exported):
+    """Protocols and AMBA's names; every port of the core belongs to one, but clock and reset."""
+    config, prefix, _, manifest = exported
+    for top, described in manifest["tops"].items():
+        assert bool(described["buses"]) == (top == prefix + CORE)
+    if CORE not in tops(config):
+        assert manifest["no_core"] == "lanes = 4: a core takes at least 4, and at least rows and " \
+            "cols, 2 and 8"
+        return
+    assert manifest["no_core"] is None
+    core = manifest["tops"][prefix + CORE]
+    found = {bus["name"]: bus for bus in core["buses"]}
+    assert [(bus["protocol"], bus["role"]) for bus in found.values()] == [
+        ("AXI4-Lite", "subordinate"), ("AXI4", "manager"), ("interrupt", "source")]
+    assert (found["s_axil"]["address_width"], found["s_axil"]["data_width"]) == (12, 32)
+    assert (found["m_axi"]["address_width"], found["m_axi"]["data_width"]) == (64, config.bus_width)
+    ports = [port for bus in found.values() for port in bus["ports"].values()]
+    assert sorted([*ports, "clk", "rst"]) == sorted(port["name"] for port in core["ports"])
+    assert found["m_axi"]["ports"]["ARLEN"] == "m_axi_arlen"
 
 
 def test_who_reads_what(exported):
@@ -125,8 +146,8 @@ def test_headers_of_files(exported):
 
 def test_file_lists(exported):
     """Verilator reads one from anywhere."""
-    _, prefix, folder, _ = exported
-    for top in TOPS:
+    config, prefix, folder, _ = exported
+    for top in tops(config):
         listed = (folder / f"{prefix}{top}.f").read_text().split()
         assert listed == [f"{prefix}{top}.v"]
     listed = str(folder / f"{prefix}tetra_multiplier.f")
@@ -139,7 +160,7 @@ def test_constraints(exported, tmp_path):
     """OpenSTA takes them, and no input or output is left without a delay."""
     config, prefix, folder, manifest = exported
     period = {"asic": 1, "fpga": 25}[config.target]
-    for top in ("tetra_engine", "tetra_mac_tile"):
+    for top in ("tetra_engine", "tetra_mac_tile", *({CORE} & set(tops(config)))):
         name = prefix + top
         listed = manifest["tops"][name]["ports"]
         (tmp_path / "box.v").write_text("\n".join([

@@ -11,9 +11,19 @@ import pytest
 from golden.config import PRESETS, Config, preset
 from hdl.emit.export import export, lint, parse_config
 from hdl.emit.expressions import Names, parse, render, simplified
-from hdl.emit.plain import KEYWORDS, plain, plain_names, read_module, write_module
+from hdl.emit.keywords import KEYWORDS, VERILOG, reserved
+from hdl.emit.plain import plain, plain_names, read_module, write_module
 from hdl.emit.ports import STYLES
-from hdl.emit.verilog import TOPS, verilog, verilog_file, verilogs, write_verilog
+from hdl.emit.verilog import (
+    CORE,
+    TOPS,
+    tops,
+    verilog,
+    verilog_file,
+    verilog_files,
+    verilogs,
+    write_verilog,
+)
 from hdl.library import Library
 from tools.errors import ToolError
 from tools.yosys import yosys
@@ -84,6 +94,8 @@ def test_every_field_says_what_it_means(exported):
             assert payload["doc"], f"{top}.{name} has no meaning"
             check(payload, f"{top}.{name}")
         assert (" from " in described["latency_doc"]) == (described["latency"] is not None)
+        assert (described["ports"][0]["name"] == "clk") == (
+            described["latency_doc"] != "Combinational, no latency")
     solver = manifest["tops"]["tetra_scale_solver"]
     assert max(solver["latencies"].values()) == solver["latency"]
     job = {f["name"]: f for f in manifest["tops"]["tetra_engine"]["payloads"]["job"]["fields"]}
@@ -102,6 +114,68 @@ def test_every_preset_is_clean(exported, name):
         if found - known:  # modules that are not, to the letter, in a file that was clean
             lint(folder / f"{top}.v", top, public=name in ("tiny", "small"))
         known |= found
+
+
+def declared(text: str) -> set[str]:
+    """Every name that modules declare, those of ports, modules and instances too."""
+    text = re.sub(r"//.*", "", text)
+    return {*re.findall(r"\b(?:wire|reg)(?: signed)?(?: \[\d+:\d+\])? (\w+)", text),
+            *re.findall(r"^module (\w+)", text, re.M),
+            *re.findall(r"^  (?!always|module)\w+ (\w+) \($", text, re.M)}
+
+
+@pytest.mark.parametrize("name", ["tiny", "base"])
+def test_no_name_is_a_keyword(name):
+    """Of Verilog and SystemVerilog in any module, of VHDL nowhere but in ports of inner modules."""
+    for top, path in verilog_files(preset(name), "fields").items():
+        text = path.read_text()
+        names = declared(text)
+        assert not {each for each in names if each.lower() in VERILOG}, top
+        head = {port for port, _, _ in ports_of(text, top)}
+        inner = {port for module in modules(text) for port, _, _ in ports_of(text, module)} - head
+        assert not {each for each in names - inner if reserved(each)}, top
+        assert len(names) > 5 and head <= names
+
+
+SOFT = """module soft_top(clk, soft_q, {port});
+  input clk;
+  wire clk;
+  input {port};
+  wire {port};
+  output soft_q;
+  wire soft_q;
+  reg {inner};
+  always @(posedge clk)
+    {inner} <= {port};
+  assign soft_q = {inner};
+endmodule
+"""
+
+
+def test_signals_called_like_a_keyword_are_renamed():
+    text = plain(SOFT.format(port="given", inner="soft"), {}, {}, "soft_top")
+    assert "soft_2 <= given;" in text and not {"soft"} & declared(text)
+
+
+@pytest.mark.parametrize("port", ["soft", "checker", "restrict", "signal"])
+def test_ports_called_like_a_keyword_are_refused(port):
+    """`signal` is one of VHDL, which a top must be free of too."""
+    with pytest.raises(ValueError, match=f"soft_top has a port '{port}', a keyword of Verilog"):
+        plain(SOFT.format(port=port, inner="kept"), {}, {}, "soft_top")
+
+
+def test_a_configuration_without_a_core(tmp_path):
+    """All else is there, and what says why."""
+    config = Config(1, 1, 4, dim_width=4, radices=(2,), stochastic=False, tensors=1, depth=8)
+    reason = "rows = 1: a core takes 2 or more, so that results lie on bytes when they are"
+    assert list(tops(config)) == [top for top in TOPS if top != CORE]
+    export(config, "flat", tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["no_core"].startswith(reason)
+    assert set(manifest["tops"]) == set(TOPS) - {CORE}
+    assert (tmp_path / "tetra_engine.v").exists()
+    assert not [file for file in manifest["files"] if "core." in file or "core_" in file
+                or "registers" in file or file == "tetra.h"]
 
 
 def test_names_are_plain():

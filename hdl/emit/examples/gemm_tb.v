@@ -128,7 +128,7 @@ module gemm_tb;
     .job_payload(job), .result_payload(result), .flags(flags)
 `else
     .job_op(op), .job_m(m), .job_n(n), .job_k(k), .job_a_signed(1'b1), .job_b_format(b_format),
-    .job_bias(1'b0), .job_mask(1'b0),
+    .job_bias(1'b0), .job_mask(1'b0), .job_strips(1'b0),
     // the scale 1 is 32768 * 2**-15: INT32 results are the sums themselves
     .job_params_format(format), .job_params_multiplier(16'd32768), .job_params_shift(6'd15),
     .job_params_zero_point(16'sd0), .job_params_stochastic(1'b0), .job_params_seed(32'd0),
