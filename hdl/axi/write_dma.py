@@ -24,7 +24,7 @@ from hdl.axi.write_layouts import WRITE_COMMAND, item_layout
 from hdl.layouts import Payload
 from hdl.library import place
 
-BURSTS = 16  # that may be outstanding: their address is out, their response has not come
+BURSTS = 32  # that may be outstanding: their address is out, their response has not come
 
 
 class WriteBursts(Bursts):
@@ -99,7 +99,7 @@ class WriteDma(wiring.Component):
     Throughput: an address, a beat and an item, or as much of one as a beat holds, per cycle; a
     segment takes as many as the largest of the three, and one more if it has several items and the
     last one lies in two beats.
-    Backpressure: 16 bursts without a response stall the addresses, and so the data.
+    Backpressure: 32 bursts without a response stall the addresses, and so the data.
     """
 
     def __init__(self, config: Config):
