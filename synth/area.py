@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make area`: what each block of an engine costs, in estimated transistors.
+"""`make area`: what each block of an engine, and the core around it, costs in transistors.
 
 Yosys maps every distinct block once to simple gates (no library, no timing, pre-layout); gates are
 counted with the transistors of their static CMOS form and flip-flops with `FLIP_FLOP`. Good for
@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.table import Table
 
 from golden.config import PRESETS, preset
+from hdl.core.core import Core
 from hdl.engine.engine import Engine
 from hdl.library import Library, module_name
 from synth.phases import PairEncoder, PhaseDecoder
@@ -32,14 +33,21 @@ TRANSISTORS = {"NOT": 2, "NAND": 4, "NOR": 4, "AND": 6, "OR": 6, "ANDNOT": 6, "O
                "XNOR": 12, "MUX": 12}
 
 
-def cells(read: str, top: str) -> dict[str, Counter]:
+GATES = ("synth -booth -top {top}", "abc -g gates", "opt_clean")
+# the same, but that memories stay: in silicon they are macros, not flip-flops
+AROUND_MEMORIES = ("synth -booth -top {top} -run begin:fine", "opt -fast -full",
+                   "opt -undriven -fine", "techmap", "opt -fast", "abc -g gates", "opt_clean")
+MEMORY = "$mem_v2"
+
+
+def cells(read: str, top: str, recipe: tuple[str, ...] = GATES) -> dict[str, Counter]:
     """Cells by type of every block below a top, without those of its sub-blocks.
 
     `read` is the Yosys command that reads the design.
     """
     with tempfile.TemporaryDirectory(prefix="tetra-area-") as folder:
         found = Path(folder) / "stat.json"
-        yosys([read, f"synth -booth -top {top}", "abc -g gates", "opt_clean",
+        yosys([read, *(command.format(top=top) for command in recipe),
                f"tee -o {found} stat -json"])
         text = found.read_text()
     modules = json.loads(text[text.index("{"):text.rindex("}") + 1])["modules"]
@@ -48,42 +56,64 @@ def cells(read: str, top: str) -> dict[str, Counter]:
 
 
 def transistors(kind: str) -> int:
-    """Of one gate; ValueError for a cell that is neither gate nor flip-flop."""
+    """Of one gate; none of a memory, which is no gate's business. ValueError for a cell that is
+    neither gate nor flip-flop."""
     gate = re.fullmatch(r"\$_([A-Z]+)_", kind)
     if gate and gate[1] in TRANSISTORS:
         return TRANSISTORS[gate[1]]
     if re.match(r"\$_S?DFFC?E?_", kind):
         return FLIP_FLOP + TRANSISTORS["MUX"] * ("E_" in kind)
+    if kind == MEMORY:
+        return 0
     raise ValueError(f"cell {kind}: expected a gate of abc or a flip-flop of Yosys")
 
 
 def measure(config) -> dict[str, dict]:
     """Per block: transistors with its sub-blocks, how often it occurs, share of the engine."""
-    modules = cells_of(Engine, config)
+    return _counted(cells_of(Engine, config), TOP)
 
+
+def measure_core(config) -> dict[str, dict]:
+    """The same of a core, shares those of the core. Memories are left out, `memory_bits` has
+    them."""
+    library = Library()
+    top = library.convert(Core, config)
+    blocks = _counted(_cells(library, top, AROUND_MEMORIES), top)
+    for name, text in re.findall(r"^module \\(\S+)$(.*?)^end$", library.text, re.M | re.S):
+        if name in blocks:
+            blocks[name]["memory_bits"] = sum(
+                int(width) * int(size)
+                for width, size in re.findall(r"memory width (\d+) size (\d+)", text))
+    return blocks
+
+
+def _counted(modules: dict[str, Counter], top: str) -> dict[str, dict]:
     @cache
     def total(name: str) -> int:
         return sum(count * (total(kind) if kind in modules else transistors(kind))
                    for kind, count in modules[name].items())
 
-    times: Counter = Counter({TOP: 1})
-    for name in _parents_first(modules):
+    times: Counter = Counter({top: 1})
+    for name in _parents_first(modules, top):
         for kind, count in modules[name].items():
             if kind in modules:
                 times[kind] += times[name] * count
     return {name: {"transistors": total(name), "instances": times[name],
-                   "share": times[name] * total(name) / total(TOP)}
+                   "share": times[name] * total(name) / total(top)}
             for name in sorted(modules, key=lambda n: -times[n] * total(n))}
 
 
 def cells_of(block, config) -> dict[str, Counter]:
     """The cells of a block and of all within it, by module."""
     library = Library()
-    name = library.convert(block, config)
+    return _cells(library, library.convert(block, config), GATES)
+
+
+def _cells(library: Library, top: str, recipe: tuple[str, ...]) -> dict[str, Counter]:
     with tempfile.TemporaryDirectory(prefix="tetra-area-") as folder:
         path = Path(folder) / "block.il"
         path.write_text(library.text)
-        return cells(f"read_rtlil {path}", name)
+        return cells(f"read_rtlil {path}", top, recipe)
 
 
 def compare_phases(config) -> dict[str, int]:
@@ -96,7 +126,7 @@ def compare_phases(config) -> dict[str, int]:
             "joint_code": config.cols * config.lanes * found[PhaseDecoder]}
 
 
-def _parents_first(modules) -> list[str]:
+def _parents_first(modules, top: str) -> list[str]:
     order: list[str] = []
 
     def visit(name):
@@ -106,8 +136,20 @@ def _parents_first(modules) -> list[str]:
         if name not in order:
             order.append(name)
 
-    visit(TOP)
+    visit(top)
     return order[::-1]
+
+
+def report_core(config) -> dict:
+    """Prints what a core costs beside its engine, memories left out; returns its blocks."""
+    blocks = measure_core(config)
+    core, engine = (blocks[name] for name in (module_name(Core), TOP))
+    around = core["transistors"] - engine["transistors"]
+    bits = sum(block["instances"] * block["memory_bits"] for block in blocks.values())
+    print(f"the core around the engine: {around:,} transistors, "
+          f"{around / engine['transistors']:.1%} of the engine's {engine['transistors']:,}, and "
+          f"{bits:,} bits of memory")
+    return blocks
 
 
 def main() -> int:
@@ -136,9 +178,10 @@ def main() -> int:
     phases = compare_phases(config)
     print(f"both phases of a gradient as two codes: {phases['two_codes']:,} transistors; as a "
           f"joint code with decoders at operand b: {phases['joint_code']:,}")
+    core = report_core(config)
     path = ROOT / "build" / "area" / "summary.json"
     summary = {"preset": o.preset, "recipe": "synth -booth; abc -g gates", "blocks": blocks,
-               "rescaling_share_of_engine": unit, "phases": phases}
+               "rescaling_share_of_engine": unit, "phases": phases, "core": core}
     write_atomically(path, (json.dumps(summary, indent=2) + "\n").encode())
     return 0
 

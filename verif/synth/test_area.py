@@ -10,7 +10,15 @@ from amaranth.hdl import Module
 from golden.config import Config
 from golden.formats import Phase
 from golden.logfp4 import joint_decode
-from synth.area import FLIP_FLOP, TRANSISTORS, compare_phases, measure, transistors
+from synth.area import (
+    FLIP_FLOP,
+    MEMORY,
+    TRANSISTORS,
+    compare_phases,
+    measure,
+    measure_core,
+    transistors,
+)
 from synth.phases import PairEncoder, PhaseDecoder
 from verif.bench.watchdog import watched
 
@@ -26,6 +34,17 @@ def test_blocks_add_up():
     assert blocks["tetra_operand_decoder"]["instances"] == 8
     tile, cell = blocks["tetra_mac_tile"], blocks["tetra_mac_cell"]
     assert 4 * cell["transistors"] < tile["transistors"] < blocks["tetra_engine"]["transistors"]
+
+
+def test_core_around_its_engine():
+    """Memories count as bits, in the block that has them."""
+    config = Config(2, 1, 4, accumulator_width=20, dim_width=5, radices=(2,), stochastic=False,
+                    tensors=1, pipeline=1, serial=True, bus_width=64, depth=16, strip=8)
+    blocks = measure_core(config)
+    core, engine = blocks["tetra_core"], blocks["tetra_engine"]
+    assert core["share"] == 1 and 0 < engine["transistors"] < core["transistors"]
+    assert engine["memory_bits"] == 0 < blocks["tetra_counters"]["memory_bits"]
+    assert transistors(MEMORY) == 0
 
 
 def test_phase_blocks_are_the_golden_code():
