@@ -80,12 +80,14 @@ class OperandBuffer(wiring.Component):
                                   depth=SLOTS * groups * self.chunks, init=[])
             m.submodules[f"bank_{number_of_bank}"] = store
             write = store.write_port(granularity=4)
-            enables = Cat(Mux(tag.turned, lane == k, (vector == v) & (bank == number_of_bank))
-                          for v in range(vectors) for k in range(lanes))
+            mine_here = mine & (bank == number_of_bank)
+            enables = Mux(tag.turned, Cat(mine & (lane == k) for k in range(lanes)).replicate(
+                vectors), Cat((mine_here & (vector == v)).replicate(lanes)
+                              for v in range(vectors)))
             first = number_of_bank * vectors  # of the codes of a turned run
             m.d.comb += [
                 write.addr.eq(at),
-                write.en.eq(enables & mine.replicate(lanes * vectors)),
+                write.en.eq(enables),
                 write.data.eq(Mux(
                     tag.turned,
                     Cat(run[4 * (first + v):4 * (first + v + 1)].replicate(lanes)
