@@ -6,5 +6,8 @@ import shutil
 
 import pytest
 
+from driver.c_example import c_compiler
+
 needs_icarus = pytest.mark.skipif(not shutil.which("iverilog"), reason="apt install iverilog")
+needs_c = pytest.mark.skipif(not shutil.which(c_compiler()), reason="apt install gcc")
 needs_sta = pytest.mark.skipif(not shutil.which("sta"), reason="OpenSTA: apt install opensta")

@@ -3,6 +3,7 @@
 
 from amaranth.lib import enum
 
+from golden.descriptor import Fault
 from hdl.axi.signatures import ADDRESS_WIDTH
 from hdl.layouts import Field, Payload
 
@@ -14,14 +15,14 @@ BYTES = Field(BYTES_WIDTH, "of the segment, 1..65535; 0 stands for 65536")
 class FaultCode(enum.Enum, shape=5):
     """Why a DMA part has stopped; the core's error codes."""
 
-    NONE = 0
-    WRAP = 9
-    READ_WINDOW = 10
-    WRITE_WINDOW = 11
-    READ_SLVERR = 12
-    READ_DECERR = 13
-    WRITE_SLVERR = 14
-    WRITE_DECERR = 15
+    NONE = Fault.NONE
+    WRAP = Fault.WRAP
+    READ_WINDOW = Fault.READ_WINDOW
+    WRITE_WINDOW = Fault.WRITE_WINDOW
+    READ_SLVERR = Fault.READ_SLVERR
+    READ_DECERR = Fault.READ_DECERR
+    WRITE_SLVERR = Fault.WRITE_SLVERR
+    WRITE_DECERR = Fault.WRITE_DECERR
 
 
 FAULT_LAYOUT = Payload({

@@ -213,7 +213,7 @@ class Datapath(wiring.Component):
             self.stalled_descriptors.eq((pending == 0) & fetch.busy),
             self.stalled_solver.eq(store.waits),
             self.macs.eq(feed.macs),
-            self.saturated.eq(store.report.p.statistics.saturated & told.replicate(40)),
-            self.underflowed.eq(store.report.p.statistics.underflowed & told.replicate(40)),
+            self.saturated.eq(Mux(told, store.report.p.statistics.saturated, 0)),
+            self.underflowed.eq(Mux(told, store.report.p.statistics.underflowed, 0)),
         ]
         return m

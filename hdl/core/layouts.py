@@ -5,9 +5,16 @@ from amaranth.hdl import signed
 from amaranth.lib import data, enum
 
 from golden.config import Config
+from golden.descriptor import WORD
+from hdl.axi.layouts import BYTES_WIDTH
+from hdl.axi.read_layouts import run_bytes
+from hdl.axi.signatures import ADDRESS_WIDTH
+from hdl.axi.write_layouts import item_bytes, item_layout
 from hdl.layouts import BFormat
 
-ADDRESS, STRIDE, COUNT = 64, 32, 16  # bits of an address, of a row's stride, of a segment's bytes
+__all__ = ["item_bytes", "item_layout"]
+
+ADDRESS, STRIDE = ADDRESS_WIDTH, WORD  # bits of an address, of a row's stride
 ZERO = 8  # bits of operand a's zero point
 IN_FLIGHT = 4  # descriptors that are fetched and not yet done
 NUMBER = 3  # bits that tell them apart
@@ -33,8 +40,8 @@ TAG_LAYOUT = data.StructLayout({
     "number": NUMBER,  # of the descriptor, to know whose fault it is
 })
 
-SEGMENT_LAYOUT = data.StructLayout({"address": ADDRESS, "bytes": COUNT})
-READ_LAYOUT = data.StructLayout({"address": ADDRESS, "bytes": COUNT, "tag": TAG_LAYOUT})
+SEGMENT_LAYOUT = data.StructLayout({"address": ADDRESS, "bytes": BYTES_WIDTH})
+READ_LAYOUT = data.StructLayout({"address": ADDRESS, "bytes": BYTES_WIDTH, "tag": TAG_LAYOUT})
 
 
 def run_layout(config: Config) -> data.StructLayout:
@@ -43,17 +50,7 @@ def run_layout(config: Config) -> data.StructLayout:
 
 
 def run_bits(config: Config) -> int:
-    return 4 * config.lanes
-
-
-def item_layout(config: Config) -> data.StructLayout:
-    """Bytes to be written, the lowest first."""
-    return data.StructLayout({
-        "data": 8 * item_bytes(config), "count": range(item_bytes(config) + 1)})
-
-
-def item_bytes(config: Config) -> int:
-    return max(4 * config.cols, config.lanes // 2)
+    return 8 * run_bytes(config)
 
 
 def sizes_layout(config: Config) -> data.StructLayout:

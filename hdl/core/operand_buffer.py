@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from hdl.core.layouts import Target, run_bits, run_layout
+from hdl.core.panels import GroupPanels
 from hdl.layouts import codes_layout
 
 SLOTS = 2
@@ -134,7 +135,7 @@ class BufferA(OperandBuffer):
     target = Target.A
 
     def __init__(self, config: Config):
-        super().__init__(config, config.rows, group_rows(config))
+        super().__init__(config, config.rows, GroupPanels.rows_of(config))
 
 
 class BufferB(OperandBuffer):
@@ -144,8 +145,3 @@ class BufferB(OperandBuffer):
 
     def __init__(self, config: Config):
         super().__init__(config, config.cols, config.strip)
-
-
-def group_rows(config: Config) -> int:
-    """Rows of A that are loaded at once."""
-    return config.lanes

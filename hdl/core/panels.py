@@ -71,17 +71,14 @@ class GroupPanels(Panels):
     """Groups of rows, as many as operand a's buffer takes at once."""
 
     def __init__(self, config: Config):
-        super().__init__(config, config.lanes)
+        super().__init__(config, self.rows_of(config))
+
+    @staticmethod
+    def rows_of(config: Config) -> int:
+        return config.lanes
 
 
 def blocks_of(cols, config: Config):
     """How many blocks so many columns make."""
     bits = config.cols.bit_length() - 1
     return (cols + (config.cols - 1)) >> bits
-
-
-def slot_counter(m: Module, name: str, put, taken, slots: int = 2):
-    """How many of the slots are full: `put` fills one, `taken` empties one."""
-    count = Signal(range(slots + 1), name=name)
-    m.d.sync += count.eq(count + put - taken)
-    return count

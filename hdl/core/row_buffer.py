@@ -28,6 +28,7 @@ class RowBuffer(wiring.Component):
     """
 
     target: Target
+    name: str  # of the member of a job that says whether it has this stream
     bits: int
     by_block = False  # a beat per block, and a slot for a whole strip; else per row, and panel
 
@@ -43,10 +44,6 @@ class RowBuffer(wiring.Component):
             "beat": Out(stream.Signature(self.bits * config.cols)),
             "adds": Out(1),
         })
-
-    def wanted(self, job):
-        """Whether a job has this stream."""
-        raise NotImplementedError
 
     def elaborate(self, platform):
         m = Module()
@@ -96,7 +93,7 @@ class RowBuffer(wiring.Component):
         ]
         with m.If(~running):
             m.d.sync += [job.eq(self.job.p), row.eq(0), block.eq(0)]
-            m.d.sync += running.eq(self.job.valid & self.wanted(self.job.p))
+            m.d.sync += running.eq(self.job.valid & self.job.p[self.name])
         with m.Elif(reads & advance):
             m.d.sync += row.eq(Mux(last_row, 0, row + 1))
             with m.If(last_row):
@@ -138,25 +135,16 @@ def _place(slot, row, height: int, word, words: int):
 class XBuffer(RowBuffer):
     """Words to be rescaled, or to be added to results."""
 
-    target, bits = Target.X, WORD
-
-    def wanted(self, job):
-        return job.x
+    name, target, bits = "x", Target.X, WORD
 
 
 class BiasBuffer(RowBuffer):
     """Bias: a slot has a strip, and each of its panels reads it again."""
 
-    target, bits, by_block = Target.BIAS, WORD, True
-
-    def wanted(self, job):
-        return job.bias
+    name, target, bits, by_block = "bias", Target.BIAS, WORD, True
 
 
 class MaskBuffer(RowBuffer):
     """Masks of results."""
 
-    target, bits = Target.MASK, 1
-
-    def wanted(self, job):
-        return job.mask
+    name, target, bits = "mask", Target.MASK, 1

@@ -8,7 +8,7 @@ import numpy as np
 
 from driver.verilated_core import VerilatedCore
 from golden.core import GoldenCore, outputs
-from golden.descriptor import BYTES, CoreFault, CoreOp, Descriptor, Fault
+from golden.descriptor import CoreFault, CoreOp, Descriptor, Fault
 from golden.memory import EVERYWHERE, Memory, Window
 from golden.refused import in_chunks
 from hdl.core.register_map import register_map
@@ -157,7 +157,3 @@ def kinds(descriptor: Descriptor, config) -> set[str]:
         "one element": d.m == d.n == 1,
     }.items() if holds}
     return found
-
-
-def ring_bytes(image: Image) -> bytes:
-    return image.data[:len(image.descriptors) * BYTES].tobytes()

@@ -2,12 +2,10 @@
 """The C driver on the simulated core: the example trains, faults, full rings and resets."""
 
 import re
-import shutil
 import subprocess
 from itertools import pairwise
 
 import numpy as np
-import pytest
 
 from driver.c_example import EXAMPLE, FOLDER, STRICT, c_compiler, program
 from golden.core import GoldenCore, outputs
@@ -16,11 +14,11 @@ from golden.memory import Memory
 from hdl.emit.registers import c_header
 from tools.verilator import compiler
 from verif.driver.test_core import CONFIGS
+from verif.needs import needs_c
 
 CONFIG = CONFIGS["asic"]
 BASE, ENTRIES = 0x4_0000_0000, 8
-pytestmark = pytest.mark.skipif(not shutil.which(c_compiler()), reason="a C compiler: apt install "
-                                "gcc")
+pytestmark = needs_c
 
 
 def test_the_example_trains_as_the_golden_core_does(tmp_path):

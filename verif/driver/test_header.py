@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tetra.h`: it is what its generator writes, compiles alone, and packs as Python does."""
 
-import os
-import shutil
 import subprocess
 
 import numpy as np
 import pytest
 
+from driver.c_example import c_compiler
 from driver.descriptor import unpack_report
 from driver.header import PATH, header
 from golden.config import preset
@@ -19,13 +18,12 @@ from golden.statistics import measure
 from hdl.emit.package import c_header
 from tools import verilator
 from verif.golden.test_descriptor import random_descriptor
+from verif.needs import needs_c
 
 STRICT = ("-Wall", "-Wextra", "-Werror", "-pedantic")
-C, CXX = os.environ.get("CC") or "cc", verilator.compiler()
+C, CXX = c_compiler(), verilator.compiler()
 LANGUAGES = {"c99": (C, "-x", "c", "-std=c99"), "c11": (C, "-x", "c", "-std=c11"),
              "c++11": (CXX, "-x", "c++", "-std=c++11"), "c++20": (CXX, "-x", "c++", "-std=c++20")}
-needs_c = pytest.mark.skipif(not shutil.which(C) or not shutil.which(CXX),
-                             reason="a C and a C++ compiler: apt install gcc g++")
 
 
 def compiled(tmp_path, source: str, language: str = "c99", run: bool = True) -> bytes:
