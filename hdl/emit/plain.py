@@ -42,7 +42,9 @@ class Wire:
         words = [self.direction, "reg" if self.register else "wire",
                  "signed" if self.signed else "",
                  f"[{self.width - 1}:0]" if self.width > 1 else "", self.name.strip()]
-        after = self.depth + (f" = {self.initial}" if self.initial else "")
+        # hundreds of zeros in a row would make a line of any length, and one says the same
+        initial = re.sub(r"(?<=h)0{16,}(?=[0-9a-f])", "", self.initial)
+        after = self.depth + (f" = {initial}" if initial else "")
         return " ".join(word for word in words if word) + after
 
 

@@ -8,7 +8,6 @@ import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.sim import Simulator
 
 from golden.config import Config, preset
 from golden.descriptor import FIELDS, USED, CoreFault, CoreOp, Descriptor, Fault
@@ -16,6 +15,7 @@ from golden.formats import FORMATS
 from golden.refused import decode
 from hdl.engine.job import job_layout, refused
 from hdl.packing import packing
+from verif.bench.watchdog import watched
 
 BASE = preset("base")  # depth 1024, 16 tensors, 65,535 rows and columns
 PLAIN = replace(BASE, radices=(4,), stochastic=False)
@@ -202,7 +202,5 @@ def test_the_engine_refuses_the_same(config):
             seen.add(found)
             assert ctx.get(dut.out) == (found in (Fault.FORMAT, Fault.ADAPT)), d
 
-    simulator = Simulator(dut)
-    simulator.add_testbench(bench)
-    simulator.run()
+    watched(dut, bench)
     assert seen == {Fault.NONE, Fault.FORMAT, Fault.ADAPT}
