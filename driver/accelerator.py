@@ -157,7 +157,8 @@ class Accelerator:
         ----------
         x : INT32 (M, N). then : Rescale with format, scale, zero point and seed.
         bias : INT32, one row of N, per batch element or for all. mask : (M, N), values count as 0
-            where it is False. transpose_c : C is written as (N, M). clip_mask : write the mask of
+            where it is False; (N, M) with transpose_mask. transpose_c : C is written as (N, M), the
+            clip mask is not. clip_mask : write the mask of
             4-bit integer formats. adapt : Adapt; then a report is written. out : the Result of an
             earlier job of the same shape, to be overwritten. barrier : False lets the job start
             before what earlier ones write is in memory. interrupt : on completion.
@@ -219,7 +220,8 @@ class Accelerator:
 
     def _queue_data(self, job: Descriptor, inputs: dict[str, Tensor], then: Rescale, *,
                     bias: Tensor | None = None, mask: Tensor | None = None,
-                    transpose_c: bool = False, clip_mask: bool = False, adapt: Adapt | None = None,
+                    transpose_c: bool = False, transpose_mask: bool = False,
+                    clip_mask: bool = False, adapt: Adapt | None = None,
                     out: Result | None = None, barrier: bool = True,
                     interrupt: bool = False) -> Result:
         checks.as_instance("then", then, Rescale)
@@ -228,8 +230,9 @@ class Accelerator:
                              "formats have one")
         batch = max(each.batch for each in inputs.values())
         job = replace(
-            job, batch=batch, transpose_c=transpose_c, bias=bias is not None,
-            mask_in=mask is not None, mask_out=clip_mask, report=adapt is not None,
+            job, batch=batch, transpose_c=transpose_c, transpose_mask=transpose_mask,
+            bias=bias is not None, mask_in=mask is not None, mask_out=clip_mask,
+            report=adapt is not None,
             barrier=barrier, interrupt=interrupt, format=then.fmt.encoding,
             multiplier=then.scale.multiplier, shift=then.scale.shift, zero_point=then.zero_point,
             stochastic=then.seed is not None, seed=then.seed or 0)
@@ -238,7 +241,8 @@ class Accelerator:
         if bias is not None:
             inputs["bias"] = _expected("bias", bias, (INT32,), (1, job.n))
         if mask is not None:
-            inputs["mask_in"] = _expected("mask", mask, (None,), (job.m, job.n))
+            shape = (job.n, job.m) if transpose_mask else (job.m, job.n)
+            inputs["mask_in"] = _expected("mask", mask, (None,), shape)
         self._checked(job)
         for name, tensor in inputs.items():
             if tensor.batch not in (1, batch):

@@ -174,7 +174,7 @@ class GoldenCore:
         if d.mask_in:
             bits = np.unpackbits(self._read(memory, d, element, "mask_in"), axis=1,
                                  bitorder="little")
-            mask = bits[:, : d.n].astype(bool)
+            mask = (bits[:, : d.m].T if d.transpose_mask else bits[:, : d.n]).astype(bool)
         seed = (d.seed + element) % 2**32 if d.stochastic else None
         then = Rescale(ENCODED[d.format], _scale(d), d.zero_point, seed)
         return {"then": then, "bias": bias, "mask": mask, "adapt": self._adapt(d), "strips": True}
@@ -233,7 +233,8 @@ def rows_of(d: Descriptor, tensor: str, element: int = 0) -> Rows:
     elif tensor == "b":
         number, size = (d.k, -(-d.n // 2)) if d.transpose_b else (d.n, -(-d.k // 2))
     else:
-        number, size = {"x": word, "scratch": word, "bias": (1, 4 * d.n), "mask_in": mask,
+        turned = (d.n, -(-d.m // 8)) if d.transpose_mask else mask
+        number, size = {"x": word, "scratch": word, "bias": (1, 4 * d.n), "mask_in": turned,
                        "mask_out": mask, "report": (1, 4 * REPORT_WORDS)}[tensor]
     return Rows(address, number, size, stride)
 

@@ -19,10 +19,10 @@ stride or parameter that nothing reads is ignored. `data` is op GEMM or QUANTISE
    than in TABLE, or with an exponent not -40..40; use other than NOTHING in TABLE; discard other
    than in QUANTISE. Without adapt_enable the rest of adapt is ignored.
 7. COMBINATION: transpose_a, transpose_b or an a_zero that is not 0, other than in GEMM;
-   transpose_c, bias, mask_in or mask_out without data; accumulate other than in GEMM, with
-   adapt_enable, with transpose_c, with a format other than INT32, or where K is in chunks with
-   bias, mask_in or a scale other than multiplier 32768, shift 15; mask_out with INT32 or a log
-   format; report without adapt_enable.
+   transpose_c, bias, mask_in or mask_out without data; transpose_mask without mask_in; accumulate
+   other than in GEMM, with adapt_enable, with transpose_c, with a format other than INT32, or where
+   K is in chunks with bias, mask_in or a scale other than multiplier 32768, shift 15; mask_out with
+   INT32 or a log format; report without adapt_enable.
 8. ALIGNMENT: one of the two lowest bits of address, row stride or batch stride is 1, of a tensor
    of words that the job has: c (data with INT32, unless its results are discarded), x (QUANTISE),
    bias (bias), report (report), scratch (k > depth, unless accumulate). Strides count even where
@@ -144,6 +144,7 @@ def _wrong_combination(d: Descriptor, config: Config) -> bool:
     chunks = in_chunks(d, config) and (scaled or d.bias or d.mask_in)
     return ((of_gemm and d.op != CoreOp.GEMM)
             or (of_data and not has_data(d))
+            or (d.transpose_mask and not d.mask_in)
             or (d.accumulate and (d.adapt_enable or fmt != INT32 or d.transpose_c or chunks))
             or (d.mask_out and not has_mask(fmt))
             or (d.report and not d.adapt_enable))

@@ -90,6 +90,9 @@
 #define TETRA_TRANSPOSE_C_WORD 0
 #define TETRA_TRANSPOSE_C_LOW 17
 #define TETRA_TRANSPOSE_C_WIDTH 1
+#define TETRA_TRANSPOSE_MASK_WORD 0
+#define TETRA_TRANSPOSE_MASK_LOW 25
+#define TETRA_TRANSPOSE_MASK_WIDTH 1
 #define TETRA_BIAS_WORD 0
 #define TETRA_BIAS_LOW 18
 #define TETRA_BIAS_WIDTH 1
@@ -414,6 +417,21 @@ static inline int tetra_set_transpose_c(tetra_descriptor *d, uint32_t value)
 static inline uint32_t tetra_get_transpose_c(const tetra_descriptor *d)
 {
     return (uint32_t)tetra_get_bits(d, 0u, 17u, 1u);
+}
+
+/* transpose_mask: 1: mask in lies as (N, M), 0: as (M, N). 0..1; the setter gives 0, or -1 for
+   others and sets none */
+static inline int tetra_set_transpose_mask(tetra_descriptor *d, uint32_t value)
+{
+    if (value > 1u)
+        return -1;
+    tetra_set_bits(d, 0u, 25u, 1u, (uint64_t)value);
+    return 0;
+}
+
+static inline uint32_t tetra_get_transpose_mask(const tetra_descriptor *d)
+{
+    return (uint32_t)tetra_get_bits(d, 0u, 25u, 1u);
 }
 
 /* bias: 1: N words are added to every row of sums or inputs. 0..1; the setter gives 0, or -1 for
@@ -897,8 +915,8 @@ static inline uint64_t tetra_get_bias_address(const tetra_descriptor *d)
     return (uint64_t)tetra_get_bits(d, 22u, 0u, 64u);
 }
 
-/* mask_in_address: address of mask in: bits (M, N). 64 bits; the setter gives 0, or -1 for others
-   and sets none */
+/* mask_in_address: address of mask in: bits (M, N), or (N, M). 64 bits; the setter gives 0, or -1
+   for others and sets none */
 static inline int tetra_set_mask_in_address(tetra_descriptor *d, uint64_t value)
 {
     tetra_set_bits(d, 24u, 0u, 64u, (uint64_t)value);

@@ -18,6 +18,7 @@ ADDRESS, STRIDE = ADDRESS_WIDTH, WORD  # bits of an address, of a row's stride
 ZERO = 8  # bits of operand a's zero point
 IN_FLIGHT = 4  # descriptors that are fetched and not yet done
 NUMBER = 3  # bits that tell them apart
+INDEX = 13  # bits: a depth of 8,192
 
 
 class Target(enum.Enum, shape=3):
@@ -34,9 +35,11 @@ class Target(enum.Enum, shape=3):
 TAG_LAYOUT = data.StructLayout({
     "target": Target,
     "slot": 1,
-    "turned": 1,  # the codes lie along rows or columns, at one step of K
+    "turned": 1,  # the codes lie along rows or columns, at one step of K; of a mask along columns
     "end": 1,  # the last segment of its slot
-    "index": 13,  # the row within the slot, or the step of K, or the descriptor's place
+    # the row within the slot, or the step of K, or the descriptor's place; of a turned mask the
+    # column, and on top which half of its byte is meant
+    "index": INDEX,
     "number": NUMBER,  # of the descriptor, to know whose fault it is
 })
 
@@ -70,6 +73,7 @@ def load_layout(config: Config) -> data.StructLayout:
         "x": 1,
         "turn_a": 1,
         "turn_b": 1,
+        "turn_mask": 1,
         **{name: ADDRESS for name in ("a", "b", "x_at", "bias_at", "mask_at")},
         **{f"{name}_stride": STRIDE for name in ("a", "b", "x", "mask")},
     })
@@ -96,7 +100,8 @@ def fed_layout(config: Config) -> data.StructLayout:
 def stream_layout(config: Config) -> data.StructLayout:
     """Which of the streams beside the operands a job of the engine has."""
     return data.StructLayout({
-        "sizes": sizes_layout(config), "bias": 1, "mask": 1, "x": 1, "accumulate": 1,
+        "sizes": sizes_layout(config), "bias": 1, "mask": 1, "turn_mask": 1, "x": 1,
+        "accumulate": 1,
         "corrected": 1,  # operand a has a zero point
     })
 

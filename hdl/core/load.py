@@ -6,7 +6,7 @@ from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from hdl.core.layouts import ADDRESS, READ_LAYOUT, STRIDE, Target, load_layout
+from hdl.core.layouts import ADDRESS, INDEX, READ_LAYOUT, STRIDE, Target, load_layout
 from hdl.core.operand_buffer import SLOTS
 from hdl.core.panels import ConfigPanels, GroupPanels
 from hdl.library import place
@@ -29,7 +29,7 @@ class Step(enum.Enum, shape=3):
 class Load(wiring.Component):
     """Walks over the tensors of a job: per strip its bias and its part of b, per group of rows that
     of a, and per panel of that its masks and words. A segment is a row of them, or of a turned
-    operand a step of K.
+    operand a step of K. A turned mask comes per group, a segment is a column of it.
 
     Members
     -------
@@ -56,8 +56,9 @@ class Load(wiring.Component):
         job = Signal(load_layout(config), reset_less=True)
         step = Signal(Step)
         at = Signal(ADDRESS, reset_less=True)  # of the segment
-        index = Signal(13, reset_less=True)
+        index = Signal(INDEX, reset_less=True)
         turned, end, fire = Signal(), Signal(), Signal()
+        odd = Signal(reset_less=True)  # groups are half a byte of a mask, this one the upper half
 
         # Slots that are free, and which comes next.
         begins = {kind: Signal(name=f"begins_{kind.name.lower()}") for kind in KINDS}
@@ -86,6 +87,7 @@ class Load(wiring.Component):
             panels.start.eq(step == Step.IDLE),
             segment.address.eq(at),
             segment.tag.index.eq(index),
+            segment.tag.index[-1].eq(index[-1] | (odd & (step == Step.MASK))),
             segment.tag.turned.eq(turned),
             segment.tag.end.eq(end),
             segment.tag.number.eq(job.number),
@@ -97,7 +99,10 @@ class Load(wiring.Component):
         size = Signal.like(segment.bytes)
         stride = Signal(STRIDE)
         codes_k = (job.k + 1) >> 1
+        by_row = job.mask & ~job.turn_mask  # the mask of each panel by itself
+        half = config.lanes < 8
         m.d.comb += [segment.bytes.eq(size), end.eq(index == count - 1)]
+        strip_bits = config.strip.bit_length() - 1
         active = Signal()  # a slot has been taken
         panel = Signal(range(max(config.lanes // config.rows, 2)))  # within its group
 
@@ -125,7 +130,7 @@ class Load(wiring.Component):
                 p = self.job.p
                 m.d.sync += [job.eq(p), bias.eq(p.bias_at), b.eq(p.b), a.eq(p.a), panel.eq(0),
                              mask_strip.eq(p.mask_at), mask.eq(p.mask_at), x_strip.eq(p.x_at),
-                             x.eq(p.x_at), active.eq(0)]
+                             x.eq(p.x_at), active.eq(0), odd.eq(0)]
                 with m.If(self.job.valid):
                     m.d.sync += step.eq(Mux(p.bias, Step.BIAS, Mux(
                         p.gemm, Step.B, Mux(p.mask, Step.MASK, Mux(p.x, Step.X, Step.NEXT)))))
@@ -144,16 +149,18 @@ class Load(wiring.Component):
                            (job.mask, Step.MASK), (job.x, Step.X), (1, Step.NEXT))),
                        job.turn_a, a)
             with m.Case(Step.MASK):
-                tensor(Target.MASK, mask, panels.rows, (groups.cols + 7) >> 3, job.mask_stride,
+                tensor(Target.MASK, mask, Mux(job.turn_mask, groups.cols, panels.rows),
+                       (Mux(job.turn_mask, groups.rows, groups.cols) + 7) >> 3, job.mask_stride,
                        lambda: go_to(m, step, active, ((job.x, Step.X), (1, Step.NEXT))),
-                       0, mask)
+                       job.turn_mask, mask)
             with m.Case(Step.X):
                 tensor(Target.X, x, panels.rows, groups.cols << 2, job.x_stride,
                        lambda: go(Step.NEXT), 0, x)
             with m.Case(Step.NEXT):
                 # The panel after this one, of the same group or the next, or the next strip.
                 last_of_group = Signal()
-                by_panel = job.mask | job.x
+                mask_across = Mux(job.turn_mask, job.mask_stride << strip_bits, config.strip // 8)
+                by_panel = by_row | job.x
                 m.d.comb += [
                     last_of_group.eq(panels.last | (panel == config.lanes // config.rows - 1)),
                     panels.step.eq(by_panel | ~job.gemm),
@@ -161,10 +168,13 @@ class Load(wiring.Component):
                 ]
                 m.d.sync += [active.eq(0), panel.eq(Mux(last_of_group, 0, panel + 1))]
                 with m.If(by_panel & ~last_of_group):
-                    m.d.sync += step.eq(Mux(job.mask, Step.MASK, Step.X))
+                    m.d.sync += step.eq(Mux(by_row, Step.MASK, Step.X))
                 with m.Elif(~groups.last):
                     with m.If(job.turn_a):
                         m.d.sync += a.eq(a + config.lanes // 2)
+                    with m.If(job.turn_mask):
+                        m.d.sync += mask.eq(mask + (odd if half else config.lanes // 8))
+                        m.d.sync += odd.eq(~odd & half)
                     m.d.sync += step.eq(Mux(job.gemm, Step.A, Mux(job.mask, Step.MASK, Step.X)))
                 with m.Elif(groups.last_strip):
                     m.d.sync += step.eq(Step.IDLE)
@@ -172,8 +182,9 @@ class Load(wiring.Component):
                     m.d.sync += [
                         a.eq(job.a),
                         bias.eq(bias + 4 * config.strip),
-                        mask_strip.eq(mask_strip + config.strip // 8),
-                        mask.eq(mask_strip + config.strip // 8),
+                        mask_strip.eq(mask_strip + mask_across),
+                        mask.eq(mask_strip + mask_across),
+                        odd.eq(0),
                         x_strip.eq(x_strip + 4 * config.strip),
                         x.eq(x_strip + 4 * config.strip),
                         step.eq(Mux(job.bias, Step.BIAS, Mux(

@@ -74,7 +74,7 @@ def _wrong_combination(d, gemm, has_data, masked, words, config: Config):
     # sums of chunks of K are added to C at once, and so is nothing but sums
     scaled = (d.multiplier != IDENTITY.multiplier) | (d.shift != IDENTITY.shift)
     chunks = (d.k > config.depth) & (scaled | d.bias | d.mask_in)
-    return ((of_gemm & ~gemm) | (of_data & ~has_data)
+    return ((of_gemm & ~gemm) | (of_data & ~has_data) | (d.transpose_mask & ~d.mask_in)
             | (d.accumulate & (d.adapt_enable | ~words | d.transpose_c | chunks))
             | (d.mask_out & ~masked) | (d.report & ~d.adapt_enable))
 

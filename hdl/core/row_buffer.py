@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from golden.config import Config
 from hdl.core.layouts import Target, run_bits, run_layout, stream_layout
 from hdl.core.panels import ConfigPanels, blocks_of
+from hdl.core.turned_mask import TurnedMask
 from hdl.layouts import WORD
 from hdl.library import place
 
@@ -31,6 +32,7 @@ class RowBuffer(wiring.Component):
     name: str  # of the member of a job that says whether it has this stream
     bits: int
     by_block = False  # a beat per block, and a slot for a whole strip; else per row, and panel
+    turns = False  # it may lie transposed, and then a slot is a group's
 
     def __init__(self, config: Config):
         self.config = config
@@ -57,13 +59,14 @@ class RowBuffer(wiring.Component):
         tag = self.run.tag
 
         # What was read goes in, run by run of its row.
-        mine = Signal()
+        for_this, mine = Signal(), Signal()
         number = Signal(range(max(words * parts, 2)))
         turn = Signal.like(number)
         write = store.write_port(granularity=part)
         m.d.comb += [
-            mine.eq(self.write & (tag.target == self.target)),
-            self.filled.eq(mine & tag.end & self.run.last),
+            for_this.eq(self.write & (tag.target == self.target)),
+            mine.eq(for_this & ~(tag.turned & self.turns)),
+            self.filled.eq(for_this & tag.end & self.run.last),
             turn.eq(Mux(self.run.first, 0, number)),
             write.data.eq(self.run.data.replicate(parts)),
             write.addr.eq(_place(tag.slot, tag.index, self.height, turn // parts, words)),
@@ -79,7 +82,7 @@ class RowBuffer(wiring.Component):
         row = Signal(range(max(config.rows, 2)), reset_less=True)
         block = Signal(range(max(config.strip // config.cols, 2)), reset_less=True)
         full = Signal(range(SLOTS + 1))
-        advance, reads, last_row, last_block, ends = (Signal() for _ in range(5))
+        advance, reads, last_row, last_block, ends, slot_ends = (Signal() for _ in range(6))
         m.d.comb += [
             self.job.ready.eq(~running),
             walk.sizes.eq(Mux(running, job.sizes, self.job.p.sizes)),
@@ -89,7 +92,8 @@ class RowBuffer(wiring.Component):
             last_block.eq(block == blocks_of(walk.cols, config) - 1),
             ends.eq(reads & advance & last_row & last_block),
             walk.step.eq(ends),
-            self.free.eq(ends & (walk.last if self.by_block else 1)),
+            slot_ends.eq(walk.last if self.by_block else 1),
+            self.free.eq(ends & slot_ends),
         ]
         with m.If(~running):
             m.d.sync += [job.eq(self.job.p), row.eq(0), block.eq(0)]
@@ -115,6 +119,24 @@ class RowBuffer(wiring.Component):
         with m.If(advance):
             m.d.sync += [there.eq(reads), which.eq(block % beats), adds.eq(job.accumulate)]
         found = Array(read.data.word_select(b, beat_bits) for b in range(beats))[which]
+        if self.turns:
+            of_group, last_of_group = config.lanes // config.rows, Signal()
+            panel = Signal(range(max(of_group, 2)))  # within its group
+            turned = place(m, platform, "turned", TurnedMask(config))
+            m.d.comb += [
+                turned.run.eq(self.run), turned.write.eq(for_this & tag.turned),
+                turned.slot.eq(slot), turned.block.eq(block), turned.advance.eq(advance),
+                turned.row.eq(panel * config.rows + row),
+                last_of_group.eq(walk.last | (panel == of_group - 1)),
+            ]
+            is_turned = Signal(reset_less=True)
+            with m.If(ends):
+                m.d.sync += panel.eq(Mux(last_of_group, 0, panel + 1))
+            with m.If(advance):
+                m.d.sync += is_turned.eq(job.turn_mask)
+            with m.If(job.turn_mask):
+                m.d.comb += slot_ends.eq(last_of_group)
+            found = Mux(is_turned, turned.beat, found)
 
         # Cycle 2: the beat.
         m.d.comb += advance.eq(~self.beat.valid | self.beat.ready)
@@ -147,4 +169,4 @@ class BiasBuffer(RowBuffer):
 class MaskBuffer(RowBuffer):
     """Masks of results."""
 
-    name, target, bits = "mask", Target.MASK, 1
+    name, target, bits, turns = "mask", Target.MASK, 1, True

@@ -102,6 +102,7 @@ def random_descriptor(rng, config: Config, place: Places, largest: int = 3) -> D
         stochastic=bool(coded and config.stochastic and rng.integers(2)),
         seed=int(rng.integers(2**32)),
         a_zero=int(rng.integers(-128, 128)) if gemm and rng.random() < 0.4 else 0)
+    d = replace(d, transpose_mask=bool(d.mask_in and rng.integers(2)))
     if rng.random() < 0.5:
         d = replace(d, **adapt | {"adapt_preset": False})
         if d.adapt_solve and d.adapt_mode == SolveMode.GRADSCALE:
@@ -111,7 +112,8 @@ def random_descriptor(rng, config: Config, place: Places, largest: int = 3) -> D
     elif fmt == INT32 and gemm and rng.random() < 0.7:
         d = replace(d, accumulate=True, transpose_c=False)
         if d.k > config.depth:
-            d = replace(d, bias=False, mask_in=False, multiplier=2**15, shift=15)
+            d = replace(d, bias=False, mask_in=False, transpose_mask=False, multiplier=2**15,
+                        shift=15)
     return _placed(rng, d, config, place)
 
 
@@ -136,14 +138,18 @@ def _size(rng, unit: int, largest: int, whole: int, most: int = 2) -> int:
     return int(rng.integers(1, most * whole + 2))
 
 
-def _placed(rng, d: Descriptor, config: Config, place: Places) -> Descriptor:
-    """The descriptor with an address, a stride and a batch stride for each tensor that it has."""
-    has = {
+def tensors(d: Descriptor, config: Config) -> dict[str, bool]:
+    """Which tensors a descriptor has."""
+    return {
         "a": d.op == CoreOp.GEMM, "b": d.op == CoreOp.GEMM, "x": d.op == CoreOp.QUANTISE,
         "bias": d.bias, "mask_in": d.mask_in, "c": has_results(d),
         "c_odd": has_results(d) and d.format == FP4_R4.encoding and has_data(d),
         "mask_out": d.mask_out, "report": d.report, "scratch": is_split(d, config)}
-    changes = {}
+
+
+def _placed(rng, d: Descriptor, config: Config, place: Places) -> Descriptor:
+    """The descriptor with an address, a stride and a batch stride for each tensor that it has."""
+    has, changes = tensors(d, config), {}
     for name in TENSORS:
         if not has[name]:
             continue

@@ -89,6 +89,9 @@ def test_options_of_a_product(device):
     expected = rescale((a @ b.T + bias) * mask, SCALED)
     np.testing.assert_array_equal(device.download(result.c), expected.codes)
     np.testing.assert_array_equal(device.download(result.mask), expected.mask)
+    turned = device.gemm(on_a, on_b, SCALED, bias=device.upload(bias, INT32), transpose_mask=True,
+                         mask=device.upload(mask.T, None))
+    np.testing.assert_array_equal(device.download(turned.c), expected.codes)
     sums = device.gemm(on_a, on_b)
     assert device.gemm(on_a, on_b, accumulate=True, out=sums) == sums
     np.testing.assert_array_equal(device.download(sums.c), 2 * (a @ b.T))

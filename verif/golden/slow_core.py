@@ -82,9 +82,10 @@ class SlowCore:
     def element(self, e: int) -> None:
         values = [[self.value(e, i, j) for j in range(self.n)] for i in range(self.m)]
         for i, row in enumerate(values if self.bits(0, 19) else []):
-            bits = self.at(24, 37, 46, e, i)
             for j in range(self.n):
-                row[j] = row[j] if self.image[bits + j // 8] >> j % 8 & 1 else 0
+                line, bit = (j, i) if self.bits(0, 25) else (i, j)
+                byte = self.image[self.at(24, 37, 46, e, line) + bit // 8]
+                row[j] = row[j] if byte >> bit % 8 & 1 else 0
         if self.bits(5, 27):
             results = self.random_results(values, (self.words[6] + e) % 2**32)
         else:
@@ -194,6 +195,7 @@ def draw(rng: np.random.Generator, config: Config, **given) -> tuple[Descriptor,
         values["transpose_c"] = False
         if k > config.depth:
             values.update(multiplier=32768, shift=15, bias=False, mask_in=False)
+    values["transpose_mask"] = values["mask_in"] and flag()
     d = Descriptor(**values)
     base = int(rng.integers(2**40)) * 256
     places, at = {}, base + int(rng.integers(64))
@@ -222,6 +224,8 @@ def _extent(d: Descriptor, tensor: str) -> tuple[int, int, bool]:
     if tensor in ("c", "c_odd"):
         rows, columns = (d.n, d.m) if d.transpose_c else (d.m, d.n)
         return (rows, 4 * columns, True) if d.format == 3 else (rows, (columns + 1) // 2, False)
+    if tensor == "mask_in" and d.transpose_mask:
+        return d.n, (d.m + 7) // 8, False
     if tensor.startswith("mask"):
         return d.m, (d.n + 7) // 8, False
     return (1 if tensor == "bias" else d.m), 4 * d.n, True

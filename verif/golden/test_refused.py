@@ -101,6 +101,7 @@ BAD = [
     *((Fault.COMBINATION, replace(GEMM, format=fmt, mask_out=True))
       for fmt in (INT32, FP4_R4, FP4_R2)),
     *((Fault.COMBINATION, replace(each, report=True)) for each in (GEMM, QUANTISE, FENCE)),
+    *((Fault.COMBINATION, replace(each, transpose_mask=True)) for each in OPS),
     *((Fault.ALIGNMENT, replace(each, **{f"{tensor}_{end}": low}))
       for each, tensor in ((GEMM, "c"), (QUANTISE, "c"), (QUANTISE, "x"),
                            (replace(GEMM, bias=True), "bias"),
