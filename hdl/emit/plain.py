@@ -14,6 +14,7 @@ from functools import cache
 
 from hdl.emit.expressions import Names, Node, UnparsedError, parse, render, simplified
 from hdl.emit.keywords import KEYWORDS, VERILOG, reserved
+from hdl.emit.memories import folded
 
 WIDTH = 100  # columns of a line
 NESTED = 72  # characters of an expression that may stand within another
@@ -252,6 +253,7 @@ def write_module(body: Body, doc: str, renames: dict[str, str]) -> str:
         placed = re.match(r"  (\w+) (\w+) \($", statement.split("\n", 1)[0])
         if placed and placed[1] in renames:
             statement = statement.replace(placed[1], renames[placed[1]], 1)
+        statement = folded(statement, set(body.wires))
         lines += [short for line in statement.splitlines() for short in wrapped(line.rstrip())]
     return "\n".join([*lines, "endmodule\n"])
 

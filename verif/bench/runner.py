@@ -160,7 +160,7 @@ def without_initial_values(verilog: Path) -> Path:
         text = verilog.read_text()
         text = re.sub(r"^(  (?:output )?reg .*?) = \d+'h[0-9a-f]+(?=[;,\n])", r"\1", text,
                       flags=re.M)
-        text = re.sub(r"^  initial begin\n.*?^  end\n", "", text, flags=re.M | re.S)
+        text = re.sub(r"^  initial begin.*?^  end\n", "", text, flags=re.M | re.S)
         (folder / verilog.name).write_text(text)
 
     key = digest("without initial values", verilog.read_bytes())
