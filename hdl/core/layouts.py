@@ -18,6 +18,7 @@ ADDRESS, STRIDE = ADDRESS_WIDTH, WORD  # bits of an address, of a row's stride
 ZERO = 8  # bits of operand a's zero point
 IN_FLIGHT = 4  # descriptors that are fetched and not yet done
 NUMBER = 3  # bits that tell them apart
+SLOT = 2  # bits: up to four pieces of a tensor at once
 INDEX = 13  # bits: a depth of 8,192
 
 
@@ -34,7 +35,7 @@ class Target(enum.Enum, shape=3):
 
 TAG_LAYOUT = data.StructLayout({
     "target": Target,
-    "slot": 1,
+    "slot": SLOT,
     "turned": 1,  # the codes lie along rows or columns, at one step of K; of a mask along columns
     "end": 1,  # the last segment of its slot
     # the row within the slot, or the step of K, or the descriptor's place; of a turned mask the

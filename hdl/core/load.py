@@ -9,9 +9,11 @@ from golden.config import Config
 from hdl.core.layouts import ADDRESS, INDEX, READ_LAYOUT, STRIDE, Target, load_layout
 from hdl.core.operand_buffer import SLOTS
 from hdl.core.panels import ConfigPanels, GroupPanels
+from hdl.core.row_buffer import BiasBuffer, MaskBuffer, XBuffer
 from hdl.library import place
 
-KINDS = (Target.A, Target.B, Target.X, Target.BIAS, Target.MASK)
+KINDS = {Target.A: SLOTS, Target.B: SLOTS,
+         **{kind.target: kind.slots for kind in (XBuffer, BiasBuffer, MaskBuffer)}}
 
 
 class Step(enum.Enum, shape=3):
@@ -64,11 +66,13 @@ class Load(wiring.Component):
         begins = {kind: Signal(name=f"begins_{kind.name.lower()}") for kind in KINDS}
         open_, slot = {}, {}
         for n, kind in enumerate(KINDS):
-            left = Signal(range(SLOTS + 1), init=SLOTS, name=f"left_{kind.name.lower()}")
-            turn = Signal(name=f"slot_{kind.name.lower()}", init=1)  # the first one is 0
+            slots = KINDS[kind]
+            left = Signal(range(slots + 1), init=slots, name=f"left_{kind.name.lower()}")
+            # the first one is 0
+            turn = Signal(range(slots), name=f"slot_{kind.name.lower()}", init=slots - 1)
             m.d.sync += left.eq(left + self.free[n] - begins[kind])
             with m.If(begins[kind]):
-                m.d.sync += turn.eq(~turn)
+                m.d.sync += turn.eq(turn + 1)
             open_[kind], slot[kind] = left != 0, turn
 
         # Where the tensors of this strip, group and panel begin.

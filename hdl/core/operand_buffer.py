@@ -66,7 +66,7 @@ class OperandBuffer(wiring.Component):
         vector, bank, group = _split(tag.index, vectors, banks, groups)
         lane, chunk = _split(tag.index, lanes, self.chunks)
         at = Signal(range(max(SLOTS * groups * self.chunks, 2)))
-        m.d.comb += at.eq(_address(tag.slot, Mux(tag.turned, turn, group),
+        m.d.comb += at.eq(_address(tag.slot[0], Mux(tag.turned, turn, group),
                                    Mux(tag.turned, chunk, turn), groups, self.chunks))
         run = self.run.data
 

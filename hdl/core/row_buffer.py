@@ -12,11 +12,9 @@ from hdl.core.turned_mask import TurnedMask
 from hdl.layouts import WORD
 from hdl.library import place
 
-SLOTS = 2
-
 
 class RowBuffer(wiring.Component):
-    """Keeps two slots of `height` rows of one strip, and sends them block by block.
+    """Keeps `slots` slots of `height` rows of one strip, and sends them block by block.
 
     Members
     -------
@@ -31,6 +29,7 @@ class RowBuffer(wiring.Component):
     target: Target
     name: str  # of the member of a job that says whether it has this stream
     bits: int
+    slots = 2
     by_block = False  # a beat per block, and a slot for a whole strip; else per row, and panel
     turns = False  # it may lie transposed, and then a slot is a group's
 
@@ -55,7 +54,7 @@ class RowBuffer(wiring.Component):
         words = -(-self.bits * config.strip // width)  # of a row
         parts, beats = width // part, width // beat_bits  # of a word
         m.submodules.store = store = memory.Memory(
-            shape=width, depth=SLOTS * self.height * words, init=[])
+            shape=width, depth=self.slots * self.height * words, init=[])
         tag = self.run.tag
 
         # What was read goes in, run by run of its row.
@@ -69,7 +68,8 @@ class RowBuffer(wiring.Component):
             self.filled.eq(for_this & tag.end & self.run.last),
             turn.eq(Mux(self.run.first, 0, number)),
             write.data.eq(self.run.data.replicate(parts)),
-            write.addr.eq(_place(tag.slot, tag.index, self.height, turn // parts, words)),
+            write.addr.eq(_place(tag.slot[:(self.slots - 1).bit_length()], tag.index, self.height,
+                                 turn // parts, words)),
             write.en.eq(Cat(mine & (turn % parts == p) for p in range(parts))),
         ]
         with m.If(mine):
@@ -78,10 +78,10 @@ class RowBuffer(wiring.Component):
         # Cycle 0: which slot, row and block are read.
         walk = place(m, platform, "panels", ConfigPanels(config))
         job = Signal(stream_layout(config), reset_less=True)
-        running, slot = Signal(), Signal()
+        running, slot = Signal(), Signal(range(self.slots))
         row = Signal(range(max(config.rows, 2)), reset_less=True)
         block = Signal(range(max(config.strip // config.cols, 2)), reset_less=True)
-        full = Signal(range(SLOTS + 1))
+        full = Signal(range(self.slots + 1))
         advance, reads, last_row, last_block, ends, slot_ends = (Signal() for _ in range(6))
         m.d.comb += [
             self.job.ready.eq(~running),
@@ -105,7 +105,7 @@ class RowBuffer(wiring.Component):
             with m.If(ends & walk.last & walk.last_strip):
                 m.d.sync += running.eq(0)
         with m.If(self.free):
-            m.d.sync += slot.eq(~slot)
+            m.d.sync += slot.eq(slot + 1)
         m.d.sync += full.eq(full + self.filled - self.free)
         read = store.read_port()
         m.d.comb += [
@@ -155,9 +155,13 @@ def _place(slot, row, height: int, word, words: int):
 
 
 class XBuffer(RowBuffer):
-    """Words to be rescaled, or to be added to results."""
+    """Words to be rescaled, or to be added to results.
 
-    name, target, bits = "x", Target.X, WORD
+    As many come in a cycle as the engine takes, so the time until a slot that is free is filled
+    again is hidden by others.
+    """
+
+    name, target, bits, slots = "x", Target.X, WORD, 4
 
 
 class BiasBuffer(RowBuffer):

@@ -57,7 +57,7 @@ class TurnedMask(wiring.Component):
             m.submodules[f"column_{number}"] = store
             write, read = store.write_port(), store.read_port()
             m.d.comb += [
-                write.addr.eq(Cat(index[bits:bits + place], self.run.tag.slot)),
+                write.addr.eq(Cat(index[bits:bits + place], self.run.tag.slot[0])),
                 write.data.eq(column),
                 write.en.eq(self.write & (index[:bits] == number)),
                 read.addr.eq(Cat(self.block[:place], self.slot)),
