@@ -99,6 +99,8 @@ class CommandQueue:
         It is acknowledged, so that the core goes on behind that descriptor; the table of scales is
         unset. Wait again for those behind it. TimeoutError without progress.
         """
+        if self.ended == self.queued:
+            return  # the head has been seen behind the last one
         self._await(lambda: False, "the end")
 
     def reset(self) -> None:

@@ -58,7 +58,7 @@ struct Core {
     std::deque<Write> writes;
     Write filling;
     uint64_t strays = 0;  // beats that break the protocol
-    bool r_up = false, b_up = false;
+    bool r_up = false, b_up = false, dumping = true;
 #if VM_TRACE_FST
     std::unique_ptr<VerilatedFstC> trace;
 #endif
@@ -85,7 +85,7 @@ struct Core {
         top->clk = clk;
         top->eval();
 #if VM_TRACE_FST
-        if (trace) trace->dump(2 * cycle + clk);
+        if (trace && dumping) trace->dump(2 * cycle + clk);
 #endif
     }
     void reset() {
@@ -264,6 +264,7 @@ uint64_t core_run(Core* core, uint64_t most) {
     }
     return core->cycle;
 }
+void core_dump(Core* core, uint32_t on) { core->dumping = on; }
 uint64_t core_strays(Core* core) { return core->strays; }
 uint32_t core_irq(Core* core) { return core->top->irq; }
 }

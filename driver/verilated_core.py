@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from golden.checks import as_instance, as_integer
+from golden.checks import as_flag, as_instance, as_integer
 from golden.config import Config
 from golden.memory import END
 from hdl.emit.verilog import verilog_file
@@ -159,6 +159,10 @@ class VerilatedCore:
         """Simulate until the interrupt, at most so many cycles; whether it came."""
         self.cycles = self._library.core_run(self._core, ctypes.c_uint64(most))
         return bool(self._library.core_irq(self._core))
+
+    def dump(self, on: bool) -> None:
+        """Record the cycles to come in the waveform, if there is one, or do not."""
+        self._library.core_dump(self._core, ctypes.c_uint32(as_flag("on", on)))
 
     @property
     def strays(self) -> int:
