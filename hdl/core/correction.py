@@ -65,12 +65,12 @@ class Correction(wiring.Component):
         zero_1, zero_2 = Signal(signed(ZERO)), Signal(signed(ZERO))
         m.d.sync += [there_1.eq(self.moves & fed.counts), last_1.eq(fed.last),
                      zero_1.eq(fed.zero), zero_2.eq(zero_1)]
-        value = signed(config.dot_width)
-        sums_1 = [Signal(value, name=f"sum_1_{c}", reset_less=True) for c in range(cols)]
+        sums_1 = []
         for c in range(cols):
-            decoded = [Mux(fed.lanes[k], _decoded(self.beat[c][k], fed.b_format, config), 0)
-                       for k in range(config.lanes)]
-            m.d.sync += sums_1[c].eq(_total(decoded))
+            column = place(m, platform, f"column_sum_{c}", ColumnSum(config))
+            m.d.comb += [column.codes.eq(self.beat[c].as_value()), column.lanes.eq(fed.lanes),
+                         column.b_format.eq(fed.b_format)]
+            sums_1.append(column.total)
 
         # Cycle 2: the sums of the block so far; behind its last beat, whole.
         wide = signed(min(WORD, config.dot_width + (config.depth // config.lanes).bit_length()))
@@ -153,6 +153,33 @@ class Correction(wiring.Component):
             m.d.sync += block.eq(Mux(last_block, 0, block + 1))
             with m.If(ends & walk.last & walk.last_strip):
                 m.d.sync += running.eq(0)
+        return m
+
+
+class ColumnSum(wiring.Component):
+    """The sum of a column's codes of one beat, in MAC units.
+
+    Members
+    -------
+    codes : In(4 bits per lane). lanes : In(a bit per lane), those that exist. b_format : In.
+    total : Out. Latency: 1 cycle.
+    """
+
+    def __init__(self, config: Config):
+        self.config = config
+        super().__init__({
+            "codes": In(4 * config.lanes),
+            "lanes": In(config.lanes),
+            "b_format": In(BFormat),
+            "total": Out(signed(config.dot_width)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        decoded = [Mux(self.lanes[k], _decoded(self.codes.word_select(k, 4), self.b_format,
+                                               self.config), 0)
+                   for k in range(self.config.lanes)]
+        m.d.sync += self.total.eq(_total(decoded))
         return m
 
 

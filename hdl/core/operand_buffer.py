@@ -17,9 +17,10 @@ class OperandBuffer(wiring.Component):
     """Keeps two slots of an operand: `span` vectors (rows of A, or columns, which are rows of B) of
     up to `Config.depth` codes.
 
-    A word is a beat: `vectors` x lanes codes. lanes / vectors memories side by side hold as many
+    A word is a beat: `vectors` x lanes codes. lanes / vectors banks side by side hold as many
     vectors as a run has codes, so that a run goes in at once whichever way it lies: along K into
-    one vector of a word, or turned, a code into every vector.
+    one vector of a word, or turned, a code into every vector. A bank is a memory per vector:
+    tools take their time over words of a thousand bits that are written in pieces.
 
     Members
     -------
@@ -75,31 +76,27 @@ class OperandBuffer(wiring.Component):
         chosen = Signal(range(max(banks, 2)), reset_less=True)
         with m.If(self.advance):
             m.d.sync += chosen.eq(within)
+        one_lane = Cat(mine & (lane == k) for k in range(lanes))
         found = []
         for number_of_bank in range(banks):
-            store = memory.Memory(shape=4 * lanes * vectors,
-                                  depth=SLOTS * groups * self.chunks, init=[])
-            m.submodules[f"bank_{number_of_bank}"] = store
-            write = store.write_port(granularity=4)
             mine_here = mine & (bank == number_of_bank)
-            enables = Mux(tag.turned, Cat(mine & (lane == k) for k in range(lanes)).replicate(
-                vectors), Cat((mine_here & (vector == v)).replicate(lanes)
-                              for v in range(vectors)))
-            first = number_of_bank * vectors  # of the codes of a turned run
-            m.d.comb += [
-                write.addr.eq(at),
-                write.en.eq(enables),
-                write.data.eq(Mux(
-                    tag.turned,
-                    Cat(run[4 * (first + v):4 * (first + v + 1)].replicate(lanes)
-                        for v in range(vectors)),
-                    run.replicate(vectors))),
-            ]
-            read = store.read_port()
-            m.d.comb += [read.addr.eq(_address(self.slot, read_group, self.chunk, groups,
-                                               self.chunks)),
-                         read.en.eq(self.advance)]
-            found.append(read.data)
+            words = []
+            for v in range(vectors):
+                store = memory.Memory(shape=4 * lanes, depth=SLOTS * groups * self.chunks, init=[])
+                m.submodules[f"bank_{number_of_bank}_vector_{v}"] = store
+                write = store.write_port(granularity=4)
+                read = store.read_port()
+                code = run.word_select(number_of_bank * vectors + v, 4)  # of a turned run
+                m.d.comb += [
+                    write.addr.eq(at),
+                    write.en.eq(Mux(tag.turned, one_lane,
+                                    (mine_here & (vector == v)).replicate(lanes))),
+                    write.data.eq(Mux(tag.turned, code.replicate(lanes), run)),
+                    read.addr.eq(_address(self.slot, read_group, self.chunk, groups, self.chunks)),
+                    read.en.eq(self.advance),
+                ]
+                words.append(read.data)
+            found.append(Cat(words))
         # Cycle 1: the banks' words.
         beat = Signal(4 * lanes * vectors, reset_less=True)
         with m.If(self.advance):

@@ -55,7 +55,8 @@ class TurnedMask(wiring.Component):
         for number in range(config.cols):
             store = memory.Memory(shape=lanes, depth=SLOTS * self.blocks, init=[])
             m.submodules[f"column_{number}"] = store
-            write, read = store.write_port(), store.read_port()
+            write = store.write_port()
+            read = store.read_port()
             m.d.comb += [
                 write.addr.eq(Cat(index[bits:bits + place], self.run.tag.slot[0])),
                 write.data.eq(column),
