@@ -38,6 +38,13 @@ class Result(NamedTuple):
     mask: Tensor | None = None
     report: Tensor | None = None
 
+    @property
+    def codes(self) -> Tensor:
+        """c; ValueError of a job that only measures."""
+        if self.c is None:
+            raise ValueError("no codes: the job only measured (adapt.discard)")
+        return self.c
+
 
 class Accelerator:
     """Runs jobs on a core, in the order in which they are queued.

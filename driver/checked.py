@@ -84,6 +84,11 @@ class CheckedBackend:
         return getattr(self.device, "cycles", None)
 
     @property
+    def cycle_count(self) -> int | None:
+        """Simulated so far; None if golden."""
+        return sum(self.cycles.values()) if self.cycles else None
+
+    @property
     def seconds(self) -> float | None:
         return getattr(self.device, "seconds", None)
 

@@ -17,6 +17,10 @@ from golden.descriptor import BYTES, CoreOp, Descriptor
 from hdl.core.register_map import register_map
 
 BASE = 0x8000_0000
+# what the counters of a busy core count; in no cycle two of them
+CAUSES = {"computing": "multiplying", "stalled_operands": "waiting for operands",
+          "stalled_results": "waiting to store", "stalled_solver": "solving scales",
+          "stalled_descriptors": "reading descriptors"}
 
 
 class CheckedCore:
@@ -32,7 +36,7 @@ class CheckedCore:
     name : "rtl", the verilated core, or "golden", the golden one alone. preset_name : its preset.
     size : bytes of memory, from `BASE` on. policy : "all" compares always, "first" in epoch 0,
         "none" never. trace : (file, first job, number of jobs) of an FST waveform, or None.
-    seed : for the message of a difference, and of the random bytes.
+    seed : for the message of a difference, and of the random bytes. quick : as of `VerilatedCore`.
 
     Members
     -------
@@ -44,7 +48,7 @@ class CheckedCore:
     """
 
     def __init__(self, name: str, preset_name: str, size: int, policy: str = "all", *,
-                 seed: int = 0, trace: tuple[Path, int, int] | None = None):
+                 seed: int = 0, trace: tuple[Path, int, int] | None = None, quick: bool = False):
         self.name = checks.as_choice("backend", name, ("rtl", "golden"))
         self.policy = checks.as_choice("check", policy, POLICIES)
         self.preset_name, self.config, self.seed = preset_name, preset(preset_name), seed
@@ -68,19 +72,34 @@ class CheckedCore:
         self._traced = trace[1:] if trace else None
         if name == "rtl":
             self.seconds = 0.0
-            self._rtl = VerilatedCore(self.config, trace=trace and trace[0])
+            self._rtl = VerilatedCore(self.config, trace=trace and trace[0], quick=quick)
             self._rtl.dump(False)
             self._rtl.attach({BASE: random})
             self._data = random
 
     @property
-    def cycles(self) -> int | None:
+    def cycle_count(self) -> int | None:
         """Simulated so far, those of register accesses too; None if golden."""
         return self._rtl.cycles if self._rtl else None
 
+    @property
+    def cycles(self) -> dict[str, int] | None:
+        """All cycles by what the core did in them, as its counters tell; None if golden."""
+        if self._rtl is None:
+            return None
+        everything, counters = self._rtl.cycles, register_map().counters
+        self._rtl.write32(register_map().registers["counter_control"].address, 1)  # a snapshot
+        found = {}
+        for name, each in counters.items():
+            low, high = (self._rtl.read32(each.address + end) for end in (0, 4))
+            found[name] = high << 32 | low
+        told = {cause: found[name] for name, cause in CAUSES.items()}
+        return {**told, "rounding, storing": found["cycles"] - sum(told.values()),
+                "host": everything - found["cycles"]}
+
     def utilization(self) -> float | None:
         """Share of the multipliers at work, over all cycles, 0..1; None without cycles."""
-        cycles = self.cycles
+        cycles = self.cycle_count
         return self.macs.total() / (cycles * self.config.macs_per_cycle) if cycles else None
 
     def read32(self, address: int) -> int:

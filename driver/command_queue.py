@@ -50,6 +50,7 @@ class CommandQueue:
             raise ValueError(f"base = {self.base:#x} of the ring is no multiple of {BYTES}")
         self.timeout = checks.as_real("timeout", timeout, checks.POSITIVE)
         self.queued = self.ended = 0
+        self._quiet = False  # the end of all that the tail covers has been seen
         self._check_identity()
         self.config = self._capabilities()
         self.reset()
@@ -65,6 +66,8 @@ class CommandQueue:
         return value >> place.low & (1 << place.width) - 1
 
     def write(self, name: str, value: int) -> None:
+        if name == "ring_tail":
+            self._quiet = False
         self.transport.write32(self._map[name].address, value)
 
     def read64(self, name: str) -> int:
@@ -99,9 +102,9 @@ class CommandQueue:
         It is acknowledged, so that the core goes on behind that descriptor; the table of scales is
         unset. Wait again for those behind it. TimeoutError without progress.
         """
-        if self.ended == self.queued:
-            return  # the head has been seen behind the last one
-        self._await(lambda: False, "the end")
+        if not self._quiet:
+            self._await(lambda: False, "the end")
+            self._quiet = True
 
     def reset(self) -> None:
         """Forget all that is queued or under way, and the table of scales."""

@@ -84,14 +84,12 @@ def test_options_of_a_product(device):
     a, b = codes(rng, INT4, 6, 40), codes(rng, INT4, 9, 40)
     bias, mask = rng.integers(-500, 500, 9), rng.random((6, 9)) < 0.7
     on_a, on_b = device.upload(a, INT4), device.upload(b, INT4)
-    result = device.gemm(on_a, on_b, SCALED, bias=device.upload(bias, INT32),
-                         mask=device.upload(mask, None), clip_mask=True)
     expected = rescale((a @ b.T + bias) * mask, SCALED)
-    np.testing.assert_array_equal(device.download(result.c), expected.codes)
-    np.testing.assert_array_equal(device.download(result.mask), expected.mask)
-    turned = device.gemm(on_a, on_b, SCALED, bias=device.upload(bias, INT32), transpose_mask=True,
-                         mask=device.upload(mask.T, None))
-    np.testing.assert_array_equal(device.download(turned.c), expected.codes)
+    for turned, laid in ((False, mask), (True, mask.T)):
+        result = device.gemm(on_a, on_b, SCALED, bias=device.upload(bias, INT32), clip_mask=True,
+                             mask=device.upload(laid, None), transpose_mask=turned)
+        np.testing.assert_array_equal(device.download(result.c), expected.codes)
+        np.testing.assert_array_equal(device.download(result.mask), expected.mask)
     sums = device.gemm(on_a, on_b)
     assert device.gemm(on_a, on_b, accumulate=True, out=sums) == sums
     np.testing.assert_array_equal(device.download(sums.c), 2 * (a @ b.T))
@@ -373,8 +371,7 @@ def test_what_does_not_fit_is_refused_before_it_is_queued(device):
     result = device.quantise(x, Rescale())
     device.wait()
     left, queued = device.memory.free_bytes, device.queue.queued
-    wide = device.upload(np.ones((300, 1), int), INT32)
-    device.free(wide)
+    device.free(wide := device.upload(np.ones((300, 1), int), INT32))
     for call, text in (
             (lambda: device.gemm(a, b), r"K = 8 of a, \(3, 8\), and 9 of b, \(2, 9\): expected"),
             (lambda: device.gemm(x, x), "a is INT32: expected INT4 or INT4_SYM or UINT4"),
