@@ -22,14 +22,14 @@ CONFIG ?=
 PREFIX ?=
 #: PORTS=fields|packed: payloads as a port per field, or as one vector (verilog)
 PORTS ?= fields
-#: QUANT=adaptive|hindsight|symmetric|range|stochastic|stochastic-all|luq|static: scales (run)
-QUANT ?= adaptive
+#: QUANT=tetra|sun2020|adaptive|hindsight|symmetric|range|stochastic|stochastic-all|luq|static: scales (run)
+QUANT ?= tetra
 #: BACKEND=rtl|golden: who computes (run)
 BACKEND ?= rtl
 #: CHECK=all|first|none: jobs compared with the golden model: all, of the first epoch (run)
 CHECK ?= all
 #: EPOCHS=1..1000 and BATCH=1..1024: how long, in what steps (run)
-EPOCHS ?= 20
+EPOCHS ?= 12
 BATCH ?= 32
 #: OUT=folder: where report and summary go (run)
 OUT ?= build/run

@@ -18,14 +18,14 @@ from synth.baselines.minifloat import FP8_143, MiniFloat
 from synth.cells.designs import GEMMS
 from tools.cache import ROOT, cached, digest
 from train.digits.data import CLASSES, PIXELS, Digits, digits
-from train.digits.seeds import QUANT, trainers
+from train.digits.seeds import trainers
 from train.digits.trainer import Schedule, Trainer
 from train.network.layers import FloatDense
 from train.network.mlp import Network
 
 SIZE = 256
 SEED = 0
-SCHEDULE = Schedule(sizes=(PIXELS, SIZE, SIZE, CLASSES), batch=SIZE)
+SCHEDULE = Schedule(sizes=(PIXELS, SIZE, SIZE, CLASSES), batch=SIZE, epochs=20)
 MIDDLE = SCHEDULE.epochs // 2  # the epoch whose first step is recorded
 HIDDEN = 1  # the layer
 # The largest magnitude of a tensor, scaled by a power of two, is in [2^top, 2^(top + 1)); other
@@ -105,7 +105,7 @@ def _make(folder: Path) -> None:
 def record(schedule: Schedule, middle: int) -> tuple[dict[str, Job], dict[str, tuple]]:
     """Train to the first step of epoch `middle`: the jobs, and the FP32 network's operands."""
     recorder = Recorder(preset("base"))
-    four_bit, fp32 = trainers(SEED, recorder, schedule, QUANT)
+    four_bit, fp32 = trainers(SEED, recorder, schedule, "adaptive")
     whole = _whole_batches(digits(SEED), schedule.batch)
     layers = [Observed(layer.weight, layer.bias, layer.relu) for layer in fp32.network.layers]
     twin = Network(layers, fp32.network.encode, fp32.network.encode_loss)

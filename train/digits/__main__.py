@@ -15,17 +15,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from driver.checked import BACKENDS, POLICIES, CheckedBackend, MismatchError, open_backend
+from driver.checked import BACKENDS, POLICIES, MismatchError
 from golden.config import PRESETS
 from tools.arguments import Parser, integer, one_of, seed
 from tools.console import open_console
 from tools.files import check_writable, write_atomically
+from train.digits.device import ABOUT, QUANT, open_device
 from train.digits.outcome import Outcome
 from train.digits.progress import Live, final_table
 from train.digits.report import render
-from train.digits.seeds import QUANT, trainers
+from train.digits.seeds import trainers
 from train.digits.trainer import Schedule
-from train.network.schemes import SCHEMES
 
 WAVEFORM, REPORT, SUMMARY = "trace.fst", "report.html", "summary.json"
 MAX_EPOCHS, MAX_BATCH, MAX_JOB = 1000, 1024, 10**9
@@ -39,8 +39,8 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
                         help="split, initial weights, order of samples (default: %(default)s)")
     parser.add_argument("--preset", type=one_of(PRESETS), default="base", metavar="NAME",
                         help=f"core: {', '.join(PRESETS)} (default: %(default)s)")
-    parser.add_argument("--quant", type=one_of(SCHEMES), default=QUANT, metavar="NAME",
-                        help=f"quantisation: {', '.join(SCHEMES)} (default: %(default)s)")
+    parser.add_argument("--quant", type=one_of(ABOUT), default=QUANT, metavar="NAME",
+                        help=f"quantisation: {', '.join(ABOUT)} (default: %(default)s)")
     parser.add_argument("--backend", type=one_of(BACKENDS), default="rtl", metavar="NAME",
                         help=f"who computes: {', '.join(BACKENDS)} (default: %(default)s)")
     parser.add_argument("--epochs", type=integer(1, MAX_EPOCHS), default=default.epochs,
@@ -70,16 +70,16 @@ def run(o: argparse.Namespace, console: Console) -> Outcome:
         (o.out / name).unlink(missing_ok=True)  # an earlier run's, which would pass for this one's
     preparing = f"preparing the {o.backend} backend, preset {o.preset}"
     if o.backend == "rtl":
-        preparing += " (the RTL is built once, in about half a minute)"
+        preparing += " (the RTL is built once, in about a minute)"
         if not console.is_terminal:
             console.print(preparing)  # a status shows nothing there
-    with console.status(preparing):
-        device = open_backend(o.backend, o.preset, o.trace and (waveform, *o.trace))
-    console.print(f"ready after {time.monotonic() - start:.0f} s; training")
+    schedule = Schedule(epochs=o.epochs, batch=o.batch)
     policy = o.check if o.backend == "rtl" else "none"  # golden against itself shows nothing
-    backend = CheckedBackend(device, policy, seed=o.seed, preset_name=o.preset, folder=o.out)
+    with console.status(preparing):
+        backend = open_device(o.quant, o.backend, o.preset, schedule.sizes, o.batch, policy=policy,
+                              seed=o.seed, folder=o.out, trace=o.trace and (waveform, *o.trace))
+    console.print(f"ready after {time.monotonic() - start:.0f} s; training")
     try:
-        schedule = Schedule(epochs=o.epochs, batch=o.batch)
         four_bit, fp32 = trainers(o.seed, backend, schedule, o.quant)
         with Live(console, four_bit, fp32, backend) as live:
             for epoch in range(schedule.epochs):

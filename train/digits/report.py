@@ -4,13 +4,13 @@
 from fractions import Fraction
 from functools import partial
 
+from driver.checked import CheckedBackend
 from golden.checks import as_instance
 from golden.formats import LogFormat
 from golden.tensor import Quantised
 from tools.page import page, paragraph, picture, section, table
 from train.digits import plots
 from train.digits.outcome import Outcome
-from train.quantisers import Luq
 
 TITLE = "Handwritten digits, trained at 4 bits"
 
@@ -73,9 +73,17 @@ def sections(outcome: Outcome) -> list[str]:
 
 
 def _cycles(outcome: Outcome) -> str:
-    if not outcome.backend.cycles:
+    if (cycles := outcome.cycles_by_kind) is None:
         return paragraph("The golden model computes the same bits but has no clock: train on the "
                          "RTL (make run BACKEND=rtl) for cycles and utilisation.")
+    if outcome.on_core:
+        return picture(
+            partial(plots.causes, cycles),
+            "A bar chart: simulated clock cycles by what the core did in them.",
+            "Multiplying is what the tile is for; in the cycles of the other bars it waits. One "
+            "result per column of the tile can be rounded in a cycle. Utilisation is "
+            f"{outcome.utilisation_means}.")
+    assert isinstance(outcome.backend, CheckedBackend)
     return picture(
         partial(plots.phases, outcome.backend),
         "Two bar charts by phase: simulated clock cycles, and the share of multipliers at work.",
@@ -91,7 +99,7 @@ def _gradient_format(outcome: Outcome) -> LogFormat:
 
 def _gradient_scale(outcome: Outcome) -> str:
     trainer = outcome.four_bit
-    if isinstance(trainer.network.quantised[0].quantise_gradient, Luq):
+    if _gradient_format(outcome).radix == 2:
         text = ("The line is the scale that the core solved at each step, from the first, so that "
                 "the step's largest gradient falls on the top level, 64.")
     else:

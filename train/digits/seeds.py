@@ -8,23 +8,21 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from golden.config import preset
-from golden.engine import Backend, GoldenBackend
 from tools.arguments import Parser, one_of, seed
 from train.digits.data import digits
+from train.digits.device import ABOUT, QUANT, Device, four_bit_network, open_device
 from train.digits.trainer import Schedule, Trainer
-from train.network.mlp import float_mlp, quantised_mlp
-from train.network.schemes import SCHEMES
+from train.network.mlp import float_mlp
 
 SCHEDULE = Schedule()
-QUANT = "adaptive"
 
 
-def trainers(seed: int, backend: Backend, schedule: Schedule,
+def trainers(seed: int, device: Device, schedule: Schedule,
              quant: str = QUANT) -> tuple[Trainer, Trainer]:
-    """The 4-bit network of a scheme on `backend` and its FP32 twin, on the same data."""
+    """The 4-bit network of a quantisation on its device and its FP32 twin, on the same data."""
     data = digits(seed)
-    networks = quantised_mlp(schedule.sizes, seed, backend, quant), float_mlp(schedule.sizes, seed)
+    networks = (four_bit_network(quant, device, schedule.sizes, seed),
+                float_mlp(schedule.sizes, seed))
     four_bit, fp32 = (Trainer(network, data, schedule, seed) for network in networks)
     return four_bit, fp32
 
@@ -39,7 +37,8 @@ def accuracy_over_seeds(
 def accuracies(seed: int, schedule: Schedule = SCHEDULE,
                quant: str = QUANT) -> tuple[float, float]:
     """Final test accuracy (4 bit, FP32), 0..1."""
-    pair = trainers(seed, GoldenBackend(preset("base")), schedule, quant)
+    device = open_device(quant, "golden", "base", schedule.sizes, schedule.batch)
+    pair = trainers(seed, device, schedule, quant)
     for trainer in pair:
         for epoch in range(schedule.epochs):
             trainer.epoch(epoch)
@@ -49,8 +48,8 @@ def accuracies(seed: int, schedule: Schedule = SCHEDULE,
 def main() -> None:
     parser = Parser("python -m train.digits.seeds", __doc__)
     parser.add_argument("--seeds", type=seed, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--quant", type=one_of(SCHEMES), default=QUANT, metavar="NAME",
-                        help=f"{', '.join(SCHEMES)} (default: %(default)s)")
+    parser.add_argument("--quant", type=one_of(ABOUT), default=QUANT, metavar="NAME",
+                        help=f"{', '.join(ABOUT)} (default: %(default)s)")
     options = parser.parse_args()
     found = accuracy_over_seeds(options.seeds, quant=options.quant)
     print(f"seed    4 bit     FP32   points   ({options.quant})")

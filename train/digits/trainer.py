@@ -10,8 +10,9 @@ import numpy as np
 from golden import checks
 from golden.formats import Format
 from train.digits.data import CLASSES, PIXELS, Digits
-from train.network.mlp import Network, layer_sizes
+from train.network.mlp import layer_sizes
 from train.network.optimizer import Momentum, cosine
+from train.network.protocols import Trainable
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Schedule:
     """
 
     sizes: tuple[int, ...] = (PIXELS, 128, CLASSES)
-    epochs: int = 20
+    epochs: int = 12
     batch: int = 32
     rate: float = 0.2
 
@@ -68,7 +69,7 @@ class History:
 class Trainer:
     """Trains `network` on `data` epoch by epoch; `history` grows as it goes."""
 
-    def __init__(self, network: Network, data: Digits, schedule: Schedule, seed: int):
+    def __init__(self, network: Trainable, data: Digits, schedule: Schedule, seed: int):
         self.network, self.data, self.schedule, self.seed = network, data, schedule, seed
         self.optimizer = Momentum()
         self.history = History()

@@ -79,7 +79,7 @@ def quantised_mlp(sizes: tuple[int, ...], seed: int, backend: Backend,
     chosen, tensors = scheme(quant), count()
     seeds = np.random.default_rng(seed).spawn(1)[0]  # independent of the initial weights
     layers = []
-    for i, (weight, bias) in enumerate(_initial(sizes, seed, np.float64)):
+    for i, (weight, bias) in enumerate(initial(sizes, seed, np.float64)):
         weights, gradients = chosen.weights(tensors, seeds), chosen.gradients(tensors, seeds)
         activation = chosen.activations(i, tensors, seeds) if i < len(sizes) - 2 else None
         layers.append(QuantisedDense(backend, weight, bias, weights, gradients, activation))
@@ -103,12 +103,12 @@ def float_mlp(sizes: tuple[int, ...], seed: int, dtype=np.float32) -> Network:
     """The same network with the same initial weights in floating point, with plain ReLU."""
     layers = [
         FloatDense(weight, bias, relu=i < len(sizes) - 2)
-        for i, (weight, bias) in enumerate(_initial(sizes, seed, dtype))
+        for i, (weight, bias) in enumerate(initial(sizes, seed, dtype))
     ]
     return Network(layers, encode=lambda x, frozen: np.asarray(x, dtype), encode_loss=lambda g: g)
 
 
-def _initial(sizes: tuple[int, ...], seed: int, dtype) -> list[tuple[Parameter, Parameter]]:
+def initial(sizes: tuple[int, ...], seed: int, dtype) -> list[tuple[Parameter, Parameter]]:
     """Weights after He (2015): normal, variance 2 / inputs; biases 0."""
     sizes = layer_sizes(sizes)
     rng = np.random.default_rng(seed)

@@ -68,3 +68,39 @@ class Layer(Protocol):
     def forward(self, x: Any, /, *, frozen: bool = False) -> Any: ...
 
     def backward(self, g: Any, /, propagate: bool) -> Any: ...
+
+
+class Scaled(Protocol):
+    """What quantises a layer's gradients."""
+
+    @property
+    def log2_scale(self) -> float:
+        """Of the scale, as the latest step left it."""
+
+
+class FourBitLayer(Protocol):
+    """A layer whose codes people look at."""
+
+    @property
+    def codes(self) -> dict[str, Quantised]:
+        """The tensors of the latest step: weights, inputs, gradients."""
+
+    @property
+    def quantise_gradient(self) -> Scaled: ...
+
+
+class Trainable(Protocol):
+    """A network, wherever it computes."""
+
+    @property
+    def parameters(self) -> list[Parameter]: ...
+
+    @property
+    def quantised(self) -> Sequence[FourBitLayer]:
+        """The 4-bit layers, the first to the last; none in FP32."""
+
+    def backpropagate(self, inputs: np.ndarray, labels: np.ndarray, /) -> float:
+        """Mean loss of a batch; sets the gradient of every parameter."""
+
+    def predict(self, inputs: np.ndarray, /) -> np.ndarray:
+        """The most likely class of each input, (batch,)."""

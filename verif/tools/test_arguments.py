@@ -19,7 +19,7 @@ from tools.cache import ROOT
 from tools.errors import LostError, ToolError
 from tools.jobs import Done
 from train.digits import __main__ as digits
-from train.network.schemes import SCHEMES
+from train.digits.device import ABOUT
 from verif import random_check, regress, suite, wave
 from verif.here import Here
 
@@ -89,7 +89,7 @@ def test_help_lists_every_setting_of_every_target():
     for target, recipe in re.findall(r"^([a-z-]+):.*\n((?:\t.*\n)+)", text, re.M):
         for name in re.findall(r"\$\((?:call given,)?([A-Z]+)[,)]", recipe):
             assert name in ("PY", "RUN", "MAKE") or target in told[name], f"{target}: {name}"
-    assert f"PRESET={'|'.join(PRESETS)}:" in shown and f"QUANT={'|'.join(SCHEMES)}:" in shown
+    assert f"PRESET={'|'.join(PRESETS)}:" in shown and f"QUANT={'|'.join(ABOUT)}:" in shown
 
 
 @pytest.mark.parametrize(("raised", "status", "text"), [

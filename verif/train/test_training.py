@@ -19,11 +19,13 @@ from golden.formats import FP4_R4, INT4_SYM, UINT4
 from golden.rescale import Rescale
 from tools.files import write_atomically
 from train.digits import __main__ as program
-from train.digits import seeds
-from train.network.schemes import SCHEMES
+from train.digits import device, seeds
+from train.digits.device import ABOUT
 from verif.pages import check_page
 
 BACKEND = GoldenBackend(preset("base"))
+RADIX_2 = ("luq", "tetra")
+ON_ENGINE = ["--quant", "adaptive"]
 
 # Check against the golden model
 
@@ -160,7 +162,7 @@ def test_replay_refuses_other_files(tmp_path, capsys):
 # The program
 
 
-@pytest.mark.parametrize("quant", SCHEMES)
+@pytest.mark.parametrize("quant", ABOUT)
 def test_one_epoch_end_to_end(quant, tmp_path, capsys):
     arguments = ["--backend", "golden", "--epochs", "1", "--seed", "3", "--out", str(tmp_path),
                  "--quant", quant]
@@ -179,9 +181,9 @@ def test_one_epoch_end_to_end(quant, tmp_path, capsys):
     assert "http" not in re.sub(r'base64,[^"]*', "", page).lower()  # an image may spell anything
     assert "tensors without extent" not in page
     assert f"activations in {'INT4' if quant == 'range' else 'UINT4'}, gradients" in page
-    assert f">{quant}: " in page and f"radix {2 if quant == 'luq' else 4} reach" in page
-    assert ("the core solved at each step, from the first" in page) == (quant == "luq")
-    assert ("the first point is what the first step made of it" in page) == (quant != "luq")
+    assert f">{quant}: " in page and f"radix {2 if quant in RADIX_2 else 4} reach" in page
+    assert ("the core solved at each step, from the first" in page) == (quant in RADIX_2)
+    assert ("the first point is what the first step made of it" in page) == (quant not in RADIX_2)
     output = capsys.readouterr().out
     assert "epoch 1/1" in output and "preparing" not in output
 
@@ -194,15 +196,15 @@ def test_tensors_without_extent_are_reported(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(program, "trainers", zeroed)
     arguments = ["--backend", "golden", "--epochs", "1", "--batch", "512", "--out", str(tmp_path)]
-    assert program.main(arguments) == 0
+    assert program.main([*ON_ENGINE, *arguments]) == 0
     assert json.loads((tmp_path / "summary.json").read_text())["degenerate_scales"] == 1
     page = (tmp_path / "report.html").read_text()
     assert ">1, which took a fixed scale, or in hindsight the one before<" in page
     assert "tensors without extent" in capsys.readouterr().out
 
 
-def test_default_quantisation_is_adaptive():
-    assert program.options([]).quant == seeds.QUANT == "adaptive"
+def test_default_quantisation_is_that_of_the_core():
+    assert program.options([]).quant == seeds.QUANT == "tetra"
 
 
 class Timed(GoldenBackend):
@@ -218,8 +220,9 @@ class Timed(GoldenBackend):
 
 
 def test_cycles_reach_summary_and_report(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(program, "open_backend", lambda *_: Timed())
-    assert program.main(["--epochs", "1", "--batch", "256", "--out", str(tmp_path)]) == 0
+    monkeypatch.setattr(device, "open_backend", lambda *_: Timed())
+    arguments = [*ON_ENGINE, "--epochs", "1", "--batch", "256", "--out", str(tmp_path)]
+    assert program.main(arguments) == 0
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["cycles"] == 100 * summary["rtl_jobs"] == 100 * summary["rtl_checked"]
     assert summary["rtl_mismatches"] == 0
@@ -237,9 +240,9 @@ def test_cycles_reach_summary_and_report(tmp_path, monkeypatch, capsys):
 
 def test_nothing_compared_is_no_success(tmp_path, monkeypatch, capsys):
     (tmp_path / "trace.fst").write_text("of an earlier run")
-    monkeypatch.setattr(program, "open_backend", lambda *_: Timed())
+    monkeypatch.setattr(device, "open_backend", lambda *_: Timed())
     arguments = ["--epochs", "1", "--batch", "512", "--check", "none", "--out", str(tmp_path)]
-    assert program.main(arguments) == 0
+    assert program.main([*ON_ENGINE, *arguments]) == 0
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["rtl_checked"], summary["rtl_mismatches"]) == (0, None)
     output = capsys.readouterr().out
@@ -254,10 +257,10 @@ def test_trace_that_was_never_reached(window, status, tmp_path, monkeypatch, cap
         trace[0].write_text("an empty waveform")
         return Timed()
 
-    monkeypatch.setattr(program, "open_backend", open_backend)
+    monkeypatch.setattr(device, "open_backend", open_backend)
     (tmp_path / "trace.fst").write_text("stale")
     arguments = ["--epochs", "1", "--batch", "512", "--trace", window, "--out", str(tmp_path)]
-    assert program.main(arguments) == status
+    assert program.main([*ON_ENGINE, *arguments]) == status
     output = capsys.readouterr()
     assert (tmp_path / "trace.fst").exists() == ("waveform:" in output.out) == (status == 0)
     first = window.partition(":")[0]
@@ -267,10 +270,10 @@ def test_trace_that_was_never_reached(window, status, tmp_path, monkeypatch, cap
 
 def test_mismatch_stops_the_program(tmp_path, monkeypatch, capsys):
     faulty = Faulty(flip("codes", 0), 21)  # weights in a scale that job 20 solved
-    monkeypatch.setattr(program, "open_backend", lambda *_: faulty)
+    monkeypatch.setattr(device, "open_backend", lambda *_: faulty)
     for name in ("report.html", "summary.json"):
         (tmp_path / name).write_text("of an earlier run")
-    assert program.main(["--preset", "tiny", "--out", str(tmp_path)]) == 1
+    assert program.main([*ON_ENGINE, "--preset", "tiny", "--out", str(tmp_path)]) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["mismatch-seed0-job21.npz"]
     assert "MISMATCH: RTL and golden model differ in job 21" in capsys.readouterr().err
     path = tmp_path / "mismatch-seed0-job21.npz"  # with the table's entry as it was before
@@ -312,7 +315,7 @@ def test_interrupt_writes_nothing(tmp_path, monkeypatch, capsys):
 
 def test_missing_rtl_names_the_way_out(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "driver.verilated", None)  # import raises ImportError
-    assert program.main(["--out", str(tmp_path)]) == 2
+    assert program.main([*ON_ENGINE, "--out", str(tmp_path)]) == 2
     assert "train on the golden model with BACKEND=golden" in capsys.readouterr().err
 
 
@@ -322,8 +325,8 @@ def test_missing_rtl_names_the_way_out(monkeypatch, tmp_path, capsys):
     (["--seed", "-1"], "SEED = '-1' is out of range: expected an integer 0..4294967295"),
     (["--preset", "huge"], "'huge' is unknown: expected one of tiny, small, base, big"),
     (["--backend", "gpu"], "'gpu' is unknown: expected one of rtl, golden"),
-    (["--quant", "int3"], "QUANT = 'int3' is unknown: expected one of adaptive, "
-     "hindsight, symmetric, range, stochastic, stochastic-all, luq, static"),
+    (["--quant", "int3"], "QUANT = 'int3' is unknown: expected one of tetra, "
+     "sun2020, adaptive, hindsight, symmetric, range, stochastic, stochastic-all, luq, static"),
     (["--check", "some"], "'some' is unknown: expected one of all, first, none"),
     (["--trace", "3"], "'3' is not a window of jobs: expected FIRST:COUNT"),
 ])
