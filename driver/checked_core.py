@@ -57,6 +57,7 @@ class CheckedCore:
         self.jobs = self.gemms = self.checked = self.mismatches = self.degenerate = 0
         self.macs: Counter[str] = Counter()
         self.seconds: float | None = None
+        self._closed: dict[str, int] | None = None  # the cycles, when the simulator is gone
         registers = register_map().registers
         self._soft_reset = registers["control"]["soft_reset"].mask
         self._at = {name: registers[name].address for name in (
@@ -85,8 +86,8 @@ class CheckedCore:
     @property
     def cycles(self) -> dict[str, int] | None:
         """All cycles by what the core did in them, as its counters tell; None if golden."""
-        if self._rtl is None:
-            return None
+        if self._rtl is None or self._closed is not None:
+            return self._closed
         everything, counters = self._rtl.cycles, register_map().counters
         self._rtl.write32(register_map().registers["counter_control"].address, 1)  # a snapshot
         found = {}
@@ -155,8 +156,9 @@ class CheckedCore:
         self._since.clear()
 
     def close(self) -> None:
-        """Release the simulator, if there is one."""
-        if self._rtl:
+        """Release the simulator, if there is one; what it counted stays."""
+        if self._rtl and self._closed is None:
+            self._closed = self.cycles
             self._rtl.close()
 
     @property

@@ -106,18 +106,18 @@ class VerilatedCore:
                          as_integer("stall", stall, 0, 255),
                          as_integer("spacing", spacing, 1, 1000),
                          as_integer("seed", seed, 0, 2**31 - 1))
-        self._library.core_timing(self._core, ctypes.byref(timing))
+        self._library.core_timing(self._handle, ctypes.byref(timing))
 
     def attach(self, regions: dict[int, np.ndarray], failing=()) -> None:
         """Let the core see these bytes, uint8 arrays by address, instead of any before; to the
         addresses (first, last) of `failing` the memory answers SLVERR."""
-        self._library.core_forget(self._core)
+        self._library.core_forget(self._handle)
         self._regions = dict(regions)
         for base, data in regions.items():
-            self._library.core_region(self._core, ctypes.c_uint64(base),
+            self._library.core_region(self._handle, ctypes.c_uint64(base),
                                       ctypes.c_void_p(data.ctypes.data), ctypes.c_uint64(data.size))
         for first, last in failing:
-            self._library.core_failing(self._core, ctypes.c_uint64(first), ctypes.c_uint64(last))
+            self._library.core_failing(self._handle, ctypes.c_uint64(first), ctypes.c_uint64(last))
 
     def read32(self, address: int) -> int:
         """A register; OSError where the bus answers with an error."""
@@ -129,8 +129,8 @@ class VerilatedCore:
 
     def _access(self, address: int, value: int, *, write: bool) -> int:
         word = ctypes.c_uint32(value)
-        answer = self._library.core_access(self._core, ctypes.c_uint32(address), ctypes.byref(word),
-                                           ctypes.c_uint32(write))
+        answer = self._library.core_access(self._handle, ctypes.c_uint32(address),
+                                           ctypes.byref(word), ctypes.c_uint32(write))
         if answer:
             what = "no answer" if answer == NO_ANSWER else f"response {answer}"
             raise OSError(f"{what} from register {address:#x}")
@@ -157,26 +157,32 @@ class VerilatedCore:
 
     def run(self, most: int) -> bool:
         """Simulate until the interrupt, at most so many cycles; whether it came."""
-        self.cycles = self._library.core_run(self._core, ctypes.c_uint64(most))
-        return bool(self._library.core_irq(self._core))
+        self.cycles = self._library.core_run(self._handle, ctypes.c_uint64(most))
+        return bool(self._library.core_irq(self._handle))
 
     def dump(self, on: bool) -> None:
         """Record the cycles to come in the waveform, if there is one, or do not."""
-        self._library.core_dump(self._core, ctypes.c_uint32(as_flag("on", on)))
+        self._library.core_dump(self._handle, ctypes.c_uint32(as_flag("on", on)))
 
     @property
     def strays(self) -> int:
         """Bursts that broke a rule of the bus."""
-        return self._library.core_strays(self._core)
+        return self._library.core_strays(self._handle)
 
     def reset(self) -> None:
-        self._library.core_reset(self._core)
+        self._library.core_reset(self._handle)
 
     def close(self) -> None:
         """End the simulation and complete the waveform, if any."""
         if self._core:
             self._library.core_delete(self._core)
             self._core = None
+
+    @property
+    def _handle(self) -> ctypes.c_void_p:
+        if self._core is None:
+            raise ValueError("the core is closed: make another one")
+        return self._core
 
     def __enter__(self) -> "VerilatedCore":
         return self

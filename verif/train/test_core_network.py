@@ -125,11 +125,14 @@ def test_the_core_has_the_same_bits():
         assert losses[0] == losses[1]
         assert rtl.checked == rtl.jobs == golden.jobs > 40 and not rtl.mismatches
         assert rtl.macs == golden.macs and set(rtl.macs) == {"fprop", "dgrad", "wgrad"}
+        rtl.close()
+        rtl.close()
+        with pytest.raises(ValueError, match="the core is closed"):
+            rtl.read32(0)
         causes = rtl.cycles
         assert sum(causes.values()) >= rtl.cycle_count and min(causes.values()) > 0
         assert 0 < rtl.utilization() < 1 and rtl.seconds > 0
         assert golden.cycles is golden.cycle_count is golden.utilization() is golden.seconds is None
-        rtl.close()
 
 
 def test_another_byte_is_told():

@@ -188,6 +188,18 @@ def test_one_epoch_end_to_end(quant, tmp_path, capsys):
     assert "epoch 1/1" in output and "preparing" not in output
 
 
+def test_the_core_trains_and_tells_where_its_cycles_went(tmp_path, capsys):
+    arguments = ["--preset", "tiny", "--epochs", "1", "--batch", "512", "--out", str(tmp_path)]
+    assert program.main(arguments) == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["rtl_checked"] == summary["rtl_jobs"] > 40 and summary["rtl_mismatches"] == 0
+    causes = summary["cycles_by_cause"]
+    assert causes["multiplying"] > 0 and sum(causes.values()) >= summary["cycles"] > 10**6
+    page = (tmp_path / "report.html").read_text()
+    assert check_page(page).pictures == 6 and "what the core did in them" in page
+    assert "verilated RTL of the core, preset tiny" in capsys.readouterr().out
+
+
 def test_tensors_without_extent_are_reported(tmp_path, monkeypatch, capsys):
     def zeroed(*arguments):
         pair = seeds.trainers(*arguments)
