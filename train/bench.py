@@ -35,6 +35,7 @@ from tools.console import open_console
 from tools.errors import ToolError
 from tools.files import write_atomically
 from tools.verilator import tool_versions
+from train.core.bench import utilization as step_utilization
 from train.digits.seeds import accuracy_over_seeds
 
 T = TypeVar("T")
@@ -154,6 +155,7 @@ def main() -> int:
             rtl = shown("verilated engine", rtl_speed)
             build_s = shown("model build", model_build_s)
             core = shown("verilated core", core_utilization)
+            step = shown("steps on the verilated core", step_utilization)
             linear = shown("a linear layer in PyTorch", torch_linear)
             trained = shown("accuracy over seeds", accuracy)
     except ToolError as error:
@@ -171,6 +173,8 @@ def main() -> int:
         "torch_linear_vs_fp32": max(linear.values(), default=None),  # None: no PyTorch here
         "core_utilization": {size: {phase: each["utilization"] for phase, each in phases.items()}
                              for size, phases in core.items()},
+        "step_utilization": {name: each.utilization for name, each in step.items()},
+        "step": {name: each._asdict() for name, each in step.items()},
         "core": core, "torch_linear": linear, "golden_gemm": gemms, "rtl": rtl, "accuracy": trained,
         "preset": PRESET,
         "pairs": {"gemm": GEMM_PAIRS, "rtl": PAIRS},
@@ -185,6 +189,8 @@ def main() -> int:
     for size, phases in summary["core_utilization"].items():
         for phase, found in phases.items():
             print(f"{f'core_utilization {size} {phase}':28} {found:>10.3f}")
+    for name, busy in summary["step_utilization"].items():
+        print(f"{f'step_utilization {name}':28} {busy:>10.3f}")
     print(f"all figures: {path.relative_to(ROOT)}")
     return 0
 

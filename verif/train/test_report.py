@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from driver.checked_core import CAUSES
 from golden.formats import FP4_R2, FP4_R4, INT4_SYM, UINT4
 from golden.tensor import Quantised
 from train.digits import plots
@@ -72,3 +73,10 @@ def test_phases(cycles):
     backend = SimpleNamespace(cycles=cycles, macs=dict.fromkeys(plots.PHASES, 1),
                               utilization=lambda name: 1.0)
     check_figure(partial(plots.phases, backend))
+
+
+@pytest.mark.parametrize("cycles", [
+    (1, 0, 0, 0, 0, 0, 0), (447_000, 700_000, 3, 9, 1, 4_500_000, 0), (10**9,) * 7], ids=sum)
+def test_causes(cycles):
+    names = (*CAUSES.values(), "rounding, storing", "host")
+    check_figure(partial(plots.causes, dict(zip(names, cycles, strict=True))))
