@@ -17,7 +17,8 @@ from golden.descriptor import BYTES, CoreOp, Descriptor
 from hdl.core.register_map import register_map
 
 BASE = 0x8000_0000
-# what the counters of a busy core count; in no cycle two of them
+# what the counters of a busy core count; a cycle in which it multiplies while a result waits to be
+# stored is in both
 CAUSES = {"computing": "multiplying", "stalled_operands": "waiting for operands",
           "stalled_results": "waiting to store", "stalled_solver": "solving scales",
           "stalled_descriptors": "reading descriptors"}
@@ -95,7 +96,7 @@ class CheckedCore:
             low, high = (self._rtl.read32(each.address + end) for end in (0, 4))
             found[name] = high << 32 | low
         told = {cause: found[name] for name, cause in CAUSES.items()}
-        return {**told, "rounding, storing": found["cycles"] - sum(told.values()),
+        return {**told, "rounding, storing": max(0, found["cycles"] - sum(told.values())),
                 "host": everything - found["cycles"]}
 
     def utilization(self) -> float | None:
