@@ -2,7 +2,7 @@
 """A simulated core beside the golden one: both are told the same, and their memories compared."""
 
 import time
-from collections import Counter, deque
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +42,7 @@ class CheckedCore:
     Members
     -------
     memory : (base, size). epoch : the epoch in progress; the trainer's program sets it.
-    jobs, gemms, checked, mismatches, degenerate : int. macs : of GEMMs that were queued, by phase.
+    jobs, gemms, checked, mismatches : int. macs : of GEMMs that were queued, by phase.
     seconds : of host time in simulation, None if golden.
 
     ValueError for names that do not exist. MismatchError where a byte differs.
@@ -55,7 +55,7 @@ class CheckedCore:
         self.preset_name, self.config, self.seed = preset_name, preset(preset_name), seed
         self.memory = (BASE, checks.as_integer("size of memory", size, BYTES))
         self.epoch = 0
-        self.jobs = self.gemms = self.checked = self.mismatches = self.degenerate = 0
+        self.jobs = self.gemms = self.checked = self.mismatches = 0
         self.macs: Counter[str] = Counter()
         self.seconds: float | None = None
         self._closed: dict[str, int] | None = None  # the cycles, when the simulator is gone
@@ -65,7 +65,7 @@ class CheckedCore:
             "control", "ring_tail", "ring_base_low", "ring_base_high", "ring_size")}
         self._written: dict[int, int] = {}  # by software, by address
         self._tail = 0
-        self._since: deque[tuple[int, Descriptor]] = deque()  # the latest compare
+        self._since: list[tuple[int, Descriptor]] = []  # jobs since the latest comparison
         random = np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)
         self._golden: GoldenTransport | None = None
         if name == "golden" or policy != "none":

@@ -39,6 +39,8 @@ class GoldenTransport:
         self._map = register_map(config)
         self._names = {each.address: name for name, each in self._map.registers.items()}
         self._values = {name: each.reset for name, each in self._map.registers.items()}
+        self._windows = {f"{kind}_{end}_{half}" for kind in ("read", "write")
+                         for end in ("base", "limit") for half in ("low", "high")}
         self._ring: CommandRing | None = None
 
     def read32(self, address: int) -> int:
@@ -66,7 +68,11 @@ class GoldenTransport:
             if value & self._field(name, "clear"):
                 self.core.macs = self.core.saturated = self.core.underflowed = 0
             return
-        if name != "interrupt_status":
+        locked = self._values["window_lock"] & 1
+        was_enabled = self._values["control"] & self._field("control", "enable")
+        if name == "window_lock":
+            self._values[name] |= value & 1
+        elif name != "interrupt_status" and not (locked and name in self._windows):
             self._values[name] = value
         if name == "control":
             if value & self._field(name, "soft_reset"):
@@ -75,8 +81,8 @@ class GoldenTransport:
                 self.core.reset()
             elif self._ring and value & self._field(name, "acknowledge"):
                 self._ring.acknowledge()
-        if name in ("control", "ring_tail") and (
-                self._values["control"] & self._field("control", "enable")):
+        enabled = self._values["control"] & self._field("control", "enable")
+        if enabled and (name == "ring_tail" or not was_enabled):
             self._ring = self._ring or self._new_ring()
             self._ring.doorbell(self._values["ring_tail"])
 
