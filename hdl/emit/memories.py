@@ -13,7 +13,7 @@ _PART = re.compile(r"    if \((\w+)\[(\d+)\]\)\n"
 
 def folded(statement: str, taken: set[str]) -> str:
     """A statement whose runs of like assignments to a memory are loops; `taken` are the names of
-    its module."""
+    its module, to which those of the loops are added."""
     lines = statement.splitlines()
     if lines[0] == "  initial begin":
         return _filled(statement, lines[1:-1], taken)
@@ -31,8 +31,9 @@ def _filled(statement: str, lines: list[str], taken: set[str]) -> str:
     if [each.groups() for each in found if each] != [
             (name, str(n), size, digits) for n in range(len(lines))]:
         return statement
-    index = _free("n", taken)
-    return (f"  initial begin : {_free(f'fill_{name}', taken)}\n"
+    index, label = _free("n", taken), _free(f"fill_{name}", taken)
+    taken.add(label)
+    return (f"  initial begin : {label}\n"
             f"    integer {index};\n"
             f"    for ({index} = 0; {index} < {len(lines)}; {index} = {index} + 1)\n"
             f"      {name}[{index}] = {size}{digits};\n"
@@ -60,8 +61,10 @@ def _enabled(statement: str, taken: set[str]) -> str:
     index = _free("n", taken)
     for group in reversed([each for each in groups if len(each) > 1]):
         enable, _, name, address, high, _, data = group[0].groups()
+        label = _free(f"write_{name}", taken)
+        taken.add(label)
         part = f"[{int(high) + 1} * {index} +: {int(high) + 1}]"
-        loop = (f"    if (|{enable}) begin : {_free(f'write_{name}', taken)}\n"
+        loop = (f"    if (|{enable}) begin : {label}\n"
                 f"      integer {index};\n"
                 f"      for ({index} = 0; {index} < {len(group)}; {index} = {index} + 1)\n"
                 f"        if ({enable}[{index}])\n"

@@ -240,6 +240,7 @@ def layout(node: Node, taken: int) -> str:
 def write_module(body: Body, doc: str, renames: dict[str, str]) -> str:
     """Its Verilog: contract, ports in order (clk and rst first), declarations, statements."""
     used = set(re.findall(r"\\\S+ |\w+", "\n".join(body.statements)))
+    taken = used | set(body.wires)
     ports = sorted((wire for wire in body.wires.values() if wire.direction),
                    key=lambda wire: (wire.name not in ("clk", "rst"), wire.name))
     inner = [wire for name, wire in body.wires.items() if not wire.direction and name in used]
@@ -253,7 +254,7 @@ def write_module(body: Body, doc: str, renames: dict[str, str]) -> str:
         placed = re.match(r"  (\w+) (\w+) \($", statement.split("\n", 1)[0])
         if placed and placed[1] in renames:
             statement = statement.replace(placed[1], renames[placed[1]], 1)
-        statement = folded(statement, set(body.wires))
+        statement = folded(statement, taken)
         lines += [short for line in statement.splitlines() for short in wrapped(line.rstrip())]
     return "\n".join([*lines, "endmodule\n"])
 

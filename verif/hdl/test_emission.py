@@ -8,10 +8,12 @@ slices that do not start at bit 0, initial values and names that no block of our
 import random
 import re
 import subprocess
+from collections import Counter
 
 import pytest
 from amaranth.hdl import Cat, ClockDomain, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.hdl._ir import PortDirection
+from amaranth.lib import memory
 
 from hdl.emit.plain import plain
 from hdl.emit.verilog import write_verilog
@@ -64,6 +66,8 @@ def design(rng: random.Random):
         found = found[:40] if len(found) > 40 else found
         return found if len(found) else operands[0]
 
+    if rng.random() < 0.9:
+        pool.append(stored(m, rng, value))
     for name in names[3:]:
         wire = Signal(shape(), name=name)
         m.d.comb += wire.eq(value(3))
@@ -82,6 +86,23 @@ def design(rng: random.Random):
             with m.Default():
                 m.d.comb += outputs[0].eq(value(2))
     return m, inputs, outputs
+
+
+def stored(m: Module, rng: random.Random, value) -> Value:
+    """What a memory shows that one or two ports write in pieces."""
+    pieces, width, places = rng.choice([1, 2, 5, 9]), rng.randint(1, 4), 8
+    init = rng.choice([[], [rng.getrandbits(pieces * width)] * places,
+                       [rng.getrandbits(pieces * width) for _ in range(places)]])
+    name = rng.choice(["n", "store", "write"])  # the first one is what a loop would count with
+    m.submodules[name] = store = memory.Memory(
+        shape=pieces * width, depth=places, init=init)
+    for half in range(rng.randint(1, 2)):  # of the addresses: two ports never write the same word
+        write = store.write_port(granularity=width)
+        m.d.comb += [write.addr.eq(Cat(value(1).as_unsigned()[:2], half)),
+                     write.data.eq(value(2)), write.en.eq(value(2))]
+    read = store.read_port(domain=rng.choice(["comb", "sync"]))
+    m.d.comb += read.addr.eq(value(1))
+    return read.data
 
 
 def bench(cases: list, rng: random.Random) -> str:
@@ -127,11 +148,12 @@ def test_random_designs(seed, tmp_path):
         library.add(f"t{number}", m, ports)
         cases.append((number, inputs, outputs))
     texts = write_verilog(library.text, [f"t{number}" for number, *_ in cases])
-    sources, known = [], []
+    sources, known, loops = [], [], Counter()
     for number, inputs, outputs in cases:
         raw = texts[top := f"t{number}"]
         readable = plain(raw, {}, {}, top)
         assert "\\" not in readable
+        loops.update(re.findall(r"begin : (fill|write)_", readable))
         sources += [named(raw, top, "raw"), named(readable, top, "plain")]
         known.append((number, inputs, outputs, set(re.findall(r"\w+", raw.split(");")[0]))))
     (tmp_path / "tb.v").write_text("\n".join([*sources, bench(known, rng)]))
@@ -140,3 +162,4 @@ def test_random_designs(seed, tmp_path):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert not done.returncode, done.stdout + done.stderr
     assert done.stdout == "DONE\n", done.stdout[:2000]
+    assert loops["fill"] >= 20 and loops["write"] >= 2, loops
