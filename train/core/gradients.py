@@ -5,6 +5,7 @@ A gradient is rounded before its statistics are known, so its scale is that whic
 has left in the core's table. Each kind knows that scale too, from the report of the step before.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from golden.solver import SolveMode
 from train.quantisers import draw_seed
 
 
-class Gradient:
+class Gradient(ABC):
     """The codes of the gradient of one layer's output.
 
     Parameters
@@ -44,18 +45,18 @@ class Gradient:
         """Whether a step before has left a scale."""
         return True
 
+    @abstractmethod
     def first(self, unit: float, largest: int) -> tuple[Rescale, Adapt | None]:
         """What a job is to do with the gradient of the logits, integers of `unit` each whose
         largest magnitude the host knows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def job(self, unit: float) -> tuple[Rescale, Adapt | None]:
         """What a job is to do with integers of `unit` each."""
-        raise NotImplementedError
 
+    @abstractmethod
     def applied(self, then: Rescale, adapt: Adapt | None) -> Dyadic:
         """The scale of such a job, with this step's entry."""
-        raise NotImplementedError
 
     def learn(self, report: Report) -> None:
         """The step's report gives the next one's scale."""
@@ -100,6 +101,3 @@ class TwoPhases(Gradient):
     def applied(self, then, adapt):
         shift = max(0, min(Dyadic.MAX_SHIFT, then.scale.shift - self.entry.exponent))
         return replace(then.scale, shift=shift)
-
-
-KINDS = {"tetra": Largest, "sun2020": TwoPhases}

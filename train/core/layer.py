@@ -50,7 +50,8 @@ class CoreLayer:
 
     Members
     -------
-    unit : of the sums. result : the Result of the latest forward pass.
+    unit : of the sums. result : the Result of the latest forward pass. degenerate : tensors of all
+        steps that had no extent to solve a scale for.
     """
 
     def __init__(self, device: Accelerator, weight: Parameter, bias: Parameter,
@@ -63,6 +64,7 @@ class CoreLayer:
         self._words = device.empty(1, outputs, INT32)
         self._kept: dict[Any, Result] = {}  # results of each kind and shape, used again
         self._top = TOP
+        self.degenerate = 0
         self._upload_weight()
         found = device.quantise(self._master, OWN, adapt=Adapt(
             self._of_weight, solve=SolveMode.SAWB, discard=True))
@@ -143,12 +145,16 @@ class CoreLayer:
         batch = self._x.tensor.rows
         self.weight.gradient = self.device.download(self._dw.codes) * (self._dw_unit / batch)
         self.bias.gradient = self.device.download(self._db.codes)[0] * (self._db_unit / batch)
-        self._entry = self.device.report(self._w)[0].entry
+        of_weight = self.device.report(self._w)[0]
+        self._entry = of_weight.entry
+        self.degenerate += of_weight.degenerate
         if not self.is_last:
             high = self.device.report(self.result)[0].statistics.high
             self._top = max(high * self.unit, SMALLEST)
         if self._dy.report is not None:
-            self.quantise_gradient.learn(self.device.report(self._dy)[0])
+            of_gradient = self.device.report(self._dy)[0]
+            self.quantise_gradient.learn(of_gradient)
+            self.degenerate += of_gradient.degenerate
         self.quantise_gradient.log2_scale = -math.log2(self._dy_scale)
 
     @property

@@ -96,6 +96,11 @@ class CoreNetwork:
         return [p for layer in self.layers for p in layer.parameters]
 
     @property
+    def degenerate(self) -> int:
+        """How many tensors of all steps had no extent, so that their scale stayed."""
+        return sum(layer.degenerate for layer in self.layers)
+
+    @property
     def quantised(self) -> list[CoreLayer]:
         """The layers, all of four bits."""
         return self.layers

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 
+from driver.checked import CheckedBackend
 from driver.checked_core import CheckedCore
 from golden.config import VERSION
+from train.core.network import CoreNetwork
 from train.digits.device import ABOUT, Device
 from train.digits.trainer import Trainer
 from train.network.schemes import SCHEMES
@@ -46,6 +48,15 @@ class Outcome:
     def on_core(self) -> bool:
         """Whether a whole core trains, from memory to memory."""
         return isinstance(self.backend, CheckedCore)
+
+    @property
+    def degenerate(self) -> int:
+        """Tensors without extent, whose scale was not solved."""
+        network = self.four_bit.network
+        if isinstance(network, CoreNetwork):
+            return network.degenerate
+        assert isinstance(self.backend, CheckedBackend)
+        return self.backend.degenerate
 
     @property
     def host_statistics(self) -> bool:
@@ -87,7 +98,7 @@ class Outcome:
             "rtl_jobs": backend.jobs if self.on_rtl else None,
             "rtl_checked": backend.checked if self.on_rtl else None,
             "rtl_mismatches": self.mismatches,
-            "degenerate_scales": backend.degenerate,
+            "degenerate_scales": self.degenerate,
             "macs": backend.macs.total(),
             "macs_by_phase": dict(backend.macs),
             "cycles": self.cycles,
@@ -135,8 +146,8 @@ class Outcome:
             share = f"{backend.checked:,} of {backend.jobs:,} jobs"
             found = "no comparison" if self.mismatches is None else f"{self.mismatches} mismatches"
             rows.append(("checked with golden model", f"{share}, {found}"))
-        if backend.degenerate:
-            rows.append(("tensors without extent", f"{backend.degenerate:,}, which took a fixed "
+        if self.degenerate:
+            rows.append(("tensors without extent", f"{self.degenerate:,}, which took a fixed "
                          "scale, or in hindsight the one before"))
         if self.cycles:
             rows.append(("simulated", f"{self.cycles / 1e6:,.2f} M cycles, utilisation "

@@ -102,6 +102,14 @@ def test_a_test_leaves_the_training_alone():
     assert losses[0] == losses[1]
 
 
+def test_tensors_without_extent_are_counted():
+    network = network_on(opened())
+    network.layers[1].weight.value[:] = 0
+    network.backpropagate(*batch())
+    # its weights; its gradient, as no output lies inside the clip; and that of the layer below
+    assert [layer.degenerate for layer in network.layers] == [1, 2, 0] and network.degenerate == 3
+
+
 def test_memory_is_used_again():
     network = network_on(opened())
     for size in (BATCH, BATCH - 1, BATCH):
