@@ -15,6 +15,7 @@ from hdl.core.register_map import register_map
 from verif.bench.descriptors import Image, tensors
 
 PATIENCE = 500_000  # cycles without an interrupt that count as a hang
+POLLS = 300  # of the status, ten cycles apart, likewise
 IDLE, STOPPED = 1, 4  # bits of status
 ENABLE, ACKNOWLEDGE, SOFT_RESET = 1, 4, 2  # bits of control
 QUIET = 0b110  # interrupts of a stop and of being idle
@@ -49,9 +50,10 @@ class Bench:
         self.write(f"{name}_high", value >> 32)
 
     def start(self, image: Image, *, read: Window = EVERYWHERE, write: Window = EVERYWHERE,
-              tail: int | None = None) -> None:
-        """Reset the core and hand it a ring that lies at the image's base."""
-        self.core.reset()
+              tail: int | None = None, reset: bool = True) -> None:
+        """Reset the core, unless it is as new, and hand it a ring that lies at the image's base."""
+        if reset:
+            self.core.reset()
         for name, value in (("read_base", read.base), ("read_limit", read.limit),
                             ("write_base", write.base), ("write_limit", write.limit),
                             ("ring_base", image.base)):
@@ -68,19 +70,29 @@ class Bench:
             raise AssertionError(f"the core hangs in {what}: status {self.read('status')}, head "
                                  f"{self.read('ring_head')}")
 
+    def forget(self, what: str) -> None:
+        """A soft reset, to its end; AssertionError if it has none."""
+        self.write("control", SOFT_RESET)
+        for _ in range(POLLS):
+            if self.read("status") & IDLE:
+                assert not self.read("ring_head"), f"{what}: the head is not at 0"
+                return
+            self.core.run(10)
+        raise AssertionError(f"no end of {what}: status {self.read('status')}")
+
     def acknowledge(self) -> None:
         self.write("interrupt_status", 7)
         self.write("control", ENABLE | ACKNOWLEDGE)
 
     def run(self, image: Image, shown: str, *, failing=(), read: Window = EVERYWHERE,
-            write: Window = EVERYWHERE) -> None:
+            write: Window = EVERYWHERE, reset: bool = True) -> None:
         """Run the ring, acknowledging every fault, and compare each stop and the end with the
         golden core, byte by byte; of a descriptor that failed its outputs count as undefined."""
         data, expected = image.data.copy(), image.data.copy()
         memory = Memory({image.base: expected}, failing)
         golden = GoldenCore(self.config, read, write)
         self.core.attach({image.base: data}, failing)
-        self.start(image, read=read, write=write)
+        self.start(image, read=read, write=write, reset=reset)
         index, count = 0, len(image.descriptors)
         while index < count:
             self.wait(shown)

@@ -37,18 +37,19 @@ def random_image(rng, config: Config, count: int, *, base: int = 0x4_0000_0000,
     made = [random_descriptor(rng, config, place, largest) for _ in range(count)]
     data = rng.integers(0, 256, place.end - base + 64, dtype=np.uint8)
     for d in made:
-        _calm(rng, data, base, d)
+        calm(rng, data, base, d)
     ring = b"".join(d.pack() for d in made)
     data[:len(ring)] = np.frombuffer(ring, np.uint8)
     return Image(config, base, data, made)
 
 
-def _calm(rng, data, base: int, d: Descriptor) -> None:
-    """Make a descriptor's words small enough that sums with them seldom leave 32 bits: often."""
+def calm(rng, data, base: int, d: Descriptor, *, always: bool = False) -> None:
+    """Make a descriptor's words small enough that sums with them seldom leave 32 bits: often, or
+    always and of 24 bits."""
     for name, used in (("x", d.op == CoreOp.QUANTISE), ("bias", d.bias), ("c", d.accumulate)):
-        if not used or rng.random() < 0.1:
+        if not used or (not always and rng.random() < 0.1):
             continue
-        rows, bits = rows_of(d, name), int(rng.integers(8, 31))
+        rows, bits = rows_of(d, name), 24 if always else int(rng.integers(8, 31))
         batch = getattr(d, f"{name}_batch_stride")
         for element in range(d.batch):
             for row in range(rows.number):
@@ -78,7 +79,7 @@ def random_descriptor(rng, config: Config, place: Places, largest: int = 3) -> D
         return Descriptor(op=CoreOp.FENCE, **common)
     adapt = _adapt(rng, config)
     if kind < 0.12:
-        return _placed(rng, Descriptor(op=CoreOp.TABLE, report=bool(rng.integers(2)), **common,
+        return placed(rng, Descriptor(op=CoreOp.TABLE, report=bool(rng.integers(2)), **common,
                                        **adapt), config, place)
     gemm = kind < 0.7
     fmts = [INT4, INT4_SYM, UINT4, INT32, *config.log_formats]
@@ -114,7 +115,7 @@ def random_descriptor(rng, config: Config, place: Places, largest: int = 3) -> D
         if d.k > config.depth:
             d = replace(d, bias=False, mask_in=False, transpose_mask=False, multiplier=2**15,
                         shift=15)
-    return _placed(rng, d, config, place)
+    return placed(rng, d, config, place)
 
 
 def _adapt(rng, config: Config) -> dict:
@@ -147,7 +148,7 @@ def tensors(d: Descriptor, config: Config) -> dict[str, bool]:
         "mask_out": d.mask_out, "report": d.report, "scratch": is_split(d, config)}
 
 
-def _placed(rng, d: Descriptor, config: Config, place: Places) -> Descriptor:
+def placed(rng, d: Descriptor, config: Config, place: Places) -> Descriptor:
     """The descriptor with an address, a stride and a batch stride for each tensor that it has."""
     has, changes = tensors(d, config), {}
     for name in TENSORS:
