@@ -81,7 +81,8 @@ def checks(block: str = "") -> list[Check]:
     """All, or those of the block or bench of that name; ValueError where there is none."""
     configs = BENCHES["multiplier"].configs
     found = [Check(kind, config) for kind in PROVEN for config in configs]
-    found += [Check(BLOCKS[bench.top], TINY, name) for name, bench in BENCHES.items()]
+    found += [Check(BLOCKS[bench.top], TINY, name)
+              for name, bench in BENCHES.items() if bench.on_gates]
     named = [check for check in found if block in ("", check.bench, check.block.__name__)]
     if not named:
         names = dict.fromkeys(n for c in found for n in (c.block.__name__, c.bench) if n)

@@ -108,6 +108,7 @@ class Datapath(wiring.Component):
             fetch.word.eq(sequencer.word),
             fetch.taken.eq(sequencer.taken),
             fetch.done.eq(finished),
+            fetch.loaded.eq(sequencer.idle & load.job.ready),
             sequencer.there.eq(fetch.there),
             sequencer.shown.eq(fetch.shown),
             sequencer.data.eq(fetch.data),

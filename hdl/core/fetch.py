@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fetches descriptors from the ring in memory, up to four ahead."""
+"""Fetches descriptors from the ring in memory, while the one before is still computed."""
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
@@ -10,7 +10,6 @@ from golden.config import Config
 from hdl.core.layouts import ADDRESS, IN_FLIGHT, NUMBER, READ_LAYOUT, Target, run_bits, run_layout
 
 RING_BITS = 15  # log2 of the most entries
-PLACE_BITS = (IN_FLIGHT - 1).bit_length()
 
 
 class Fetch(wiring.Component):
@@ -21,6 +20,9 @@ class Fetch(wiring.Component):
     enable : In(1), fetch at all. base, log2_size, head, tail : In, of the ring; head is the oldest
         descriptor that is not done: after reset fetching begins there.
     number : Out, of the head's descriptor since reset, modulo 2**NUMBER.
+    loaded : In(1), all that the descriptors read so far want of memory has been asked for. The next
+        one is asked for then and not before: where its own read fails, nothing else is read any
+        more, and they would never end.
     segment : Out(stream of READ_LAYOUT). run : In(run_layout), write : In(1).
     there : Out(1), a descriptor is there: its number in `shown`. word : In, data : Out(32), which
         word is shown in the next cycle. taken : In(1), it has been read whole.
@@ -38,6 +40,7 @@ class Fetch(wiring.Component):
             "head": In(RING_BITS),
             "tail": In(RING_BITS),
             "number": Out(NUMBER),
+            "loaded": In(1),
             "segment": Out(stream.Signature(READ_LAYOUT)),
             "run": In(run_layout(config)),
             "write": In(1),
@@ -57,13 +60,14 @@ class Fetch(wiring.Component):
         width = max(part, descriptor.WORD)
         per_word, parts = width // descriptor.WORD, width // part
         words = descriptor.WORDS // per_word
-        m.submodules.store = store = memory.Memory(shape=width, depth=IN_FLIGHT * words, init=[])
+        m.submodules.store = store = memory.Memory(shape=width, depth=words, init=[])
         write, read = store.write_port(granularity=part), store.read_port()
 
         # The ring: what has been asked for, what has come, what has been read.
         mask = Signal(RING_BITS)
         asked, number, read_number = Signal(RING_BITS), Signal(NUMBER), Signal(NUMBER)
-        come = Signal(range(IN_FLIGHT + 1))
+        come = Signal()
+        coming = Signal()  # one that has been asked for, until it has been taken
         flying = Signal(range(IN_FLIGHT + 1))
         asks, comes, begun = Signal(), Signal(), Signal()
         valid, address = Signal(), Signal(ADDRESS, reset_less=True)
@@ -74,13 +78,12 @@ class Fetch(wiring.Component):
             self.bad_tail.eq((self.tail & ~mask) != 0),
             self.busy.eq((flying != 0) | (self.enable & ~self.bad_tail
                                           & Mux(begun, asked != self.tail, 1))),
-            asks.eq(self.enable & begun & ~self.bad_tail & ~valid & (asked != self.tail)
-                    & (flying != IN_FLIGHT)),
+            asks.eq(self.enable & begun & ~self.bad_tail & ~coming & (asked != self.tail)
+                    & (flying != IN_FLIGHT) & self.loaded),
             self.segment.valid.eq(valid),
             segment.address.eq(address),
             segment.bytes.eq(descriptor.BYTES),
             segment.tag.target.eq(Target.DESCRIPTOR),
-            segment.tag.index.eq(place[:PLACE_BITS]),
             segment.tag.number.eq(place),
         ]
         m.d.sync += begun.eq(1)
@@ -98,7 +101,8 @@ class Fetch(wiring.Component):
             m.d.sync += self.number.eq(self.number + 1)
         m.d.sync += [
             flying.eq(flying + asks - self.done),
-            come.eq(come + comes - self.taken),
+            coming.eq((coming | asks) & ~self.taken),
+            come.eq((come | comes) & ~self.taken),
         ]
 
         # What comes goes in.
@@ -108,21 +112,19 @@ class Fetch(wiring.Component):
             mine.eq(self.write & (self.run.tag.target == Target.DESCRIPTOR)),
             comes.eq(mine & self.run.last),
             turn.eq(Mux(self.run.first, 0, count)),
-            write.addr.eq(Cat((turn // parts)[:(words - 1).bit_length()],
-                              self.run.tag.index[:PLACE_BITS])),
+            write.addr.eq(turn // parts),
             write.data.eq(self.run.data.replicate(parts)),
             write.en.eq(Cat(mine & (turn % parts == p) for p in range(parts))),
         ]
         with m.If(mine):
             m.d.sync += count.eq(turn + 1)
 
-        # The oldest one that was not taken, word by word.
+        # The one that is there, word by word.
         within = Signal(range(max(per_word, 2)), reset_less=True)
         m.d.comb += [
-            self.there.eq(come != 0),
+            self.there.eq(come),
             self.shown.eq(read_number),
-            read.addr.eq(Cat((self.word // per_word)[:(words - 1).bit_length()],
-                             read_number[:PLACE_BITS])),
+            read.addr.eq(self.word // per_word),
             read.en.eq(1),
             self.data.eq(Array(read.data.word_select(i, descriptor.WORD)
                                for i in range(per_word))[within]),

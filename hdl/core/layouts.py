@@ -38,7 +38,7 @@ TAG_LAYOUT = data.StructLayout({
     "slot": SLOT,
     "turned": 1,  # the codes lie along rows or columns, at one step of K; of a mask along columns
     "end": 1,  # the last segment of its slot
-    # the row within the slot, or the step of K, or the descriptor's place; of a turned mask the
+    # the row within the slot, or the step of K; of a turned mask the
     # column, and on top which half of its byte is meant
     "index": INDEX,
     "number": NUMBER,  # of the descriptor, to know whose fault it is

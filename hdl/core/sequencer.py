@@ -48,7 +48,8 @@ class Sequencer(wiring.Component):
     load, feed, streams, store, engine : Out(streams), a job each.
     fenced : Out(1), a FENCE is done. fault : Out(4 bits and more), why the descriptor is refused;
         0: none. It stays so until reset. number : Out, of that descriptor.
-    hold : In(1), take no further descriptor.
+    hold : In(1), take no further descriptor. idle : Out(1), none is under way: others have taken
+        all its jobs.
     """
 
     def __init__(self, config: Config):
@@ -61,6 +62,7 @@ class Sequencer(wiring.Component):
             "taken": Out(1),
             "pending": In(range(8)),
             "hold": In(1),
+            "idle": Out(1),
             "load": Out(stream.Signature(load_layout(config))),
             "feed": Out(stream.Signature(feed_layout(config))),
             "streams": Out(stream.Signature(stream_layout(config))),
@@ -80,7 +82,7 @@ class Sequencer(wiring.Component):
             for f in FIELDS})
         word = Signal(range(WORDS + 2))
         reserved = Signal()
-        m.d.comb += self.word.eq(word)
+        m.d.comb += [self.word.eq(word), self.idle.eq(state == State.IDLE)]
 
         # A descriptor is read.
         previous = Signal(range(WORDS + 1), reset_less=True)

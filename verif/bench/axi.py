@@ -61,8 +61,9 @@ class Memory:
 class Monitor:
     """One channel: what is offered holds until it is taken; each taken payload goes to `check`."""
 
-    def __init__(self, dut, channel: str, names: tuple[str, ...], check=None):
-        self.signals = [getattr(dut, f"axi_{channel}{name}") for name in names]
+    def __init__(self, dut, channel: str, names: tuple[str, ...], check=None, *,
+                 prefix: str = "axi_"):
+        self.signals = [getattr(dut, f"{prefix}{channel}{name}") for name in names]
         self.names, self.channel, self.check = names[2:], channel, check
         self.reset()
 

@@ -9,11 +9,13 @@ from verif.bench.runner import Settings, simulate
 
 @dataclass(frozen=True)
 class Bench:
-    """A bench: the module under test, its configurations, and how many cocotb tests it has."""
+    """A bench: the module under test, its configurations, how many cocotb tests it has, and whether
+    it also runs on the block's gates."""
 
     top: str
     configs: tuple[Config, ...]
     tests: int
+    on_gates: bool = True
 
 
 TINY = Config(2, 2, 8, strip=8)
@@ -28,6 +30,12 @@ WORDS = Config(1, 8, 1, pipeline=1)
 # beats of four runs, of half a run, of four runs, of two
 BUSES = (Config(2, 2, 32), Config(2, 2, 32, bus_width=64), Config(2, 2, 4, bus_width=64),
          Config(2, 4, 16, bus_width=128, target="fpga"))
+
+CORES = {
+    "asic": Config(2, 2, 4, bus_width=64, depth=16, strip=8, dim_width=8),
+    "fpga": Config(4, 2, 8, 24, bus_width=128, depth=32, strip=16, dim_width=8, radices=(2,),
+                   stochastic=False, target="fpga", serial=True),
+}
 
 BENCHES = {
     "multiplier": Bench("tetra_multiplier", (
@@ -55,6 +63,8 @@ BENCHES = {
         tests=16),
     "read_dma": Bench("tetra_read_dma", BUSES, tests=8),
     "write_dma": Bench("tetra_write_dma", BUSES, tests=8),
+    # its blocks run on gates, each by itself
+    "core": Bench("tetra_core", tuple(CORES.values()), tests=4, on_gates=False),
 }
 
 

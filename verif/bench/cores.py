@@ -3,10 +3,10 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from driver.verilated_core import VerilatedCore
 from golden.core import GoldenCore, outputs, rows_of
 from golden.descriptor import CoreFault, CoreOp, Descriptor, Fault
 from golden.memory import EVERYWHERE, Memory, Window
@@ -14,8 +14,8 @@ from golden.refused import in_chunks
 from hdl.core.register_map import register_map
 from verif.bench.descriptors import Image, tensors
 
-PATIENCE = 500_000  # cycles without an interrupt that count as a hang
-POLLS = 300  # of the status, ten cycles apart, likewise
+PATIENCE = 500_000  # cycles
+POLLS = 300  # of the status, ten cycles apart, until a soft reset counts as a hang
 IDLE, STOPPED = 1, 4  # bits of status
 ENABLE, ACKNOWLEDGE, SOFT_RESET = 1, 4, 2  # bits of control
 QUIET = 0b110  # interrupts of a stop and of being idle
@@ -23,14 +23,16 @@ QUIET = 0b110  # interrupts of a stop and of being idle
 
 @dataclass
 class Bench:
-    """A core and its registers by name.
+    """A core, verilated or in cocotb, and its registers by name.
 
     Members
     -------
+    patience : cycles without an interrupt that count as a hang.
     faults : how often the core stopped, by code. jobs : descriptors that were done, by operation.
     """
 
-    core: VerilatedCore
+    core: Any
+    patience: int = PATIENCE
     faults: Counter = field(default_factory=Counter)
     jobs: Counter = field(default_factory=Counter)
 
@@ -66,7 +68,7 @@ class Bench:
 
     def wait(self, what: str) -> None:
         """Until the core is idle or has stopped; AssertionError if it does neither."""
-        if not self.core.run(PATIENCE):
+        if not self.core.run(self.patience):
             raise AssertionError(f"the core hangs in {what}: status {self.read('status')}, head "
                                  f"{self.read('ring_head')}")
 
@@ -149,6 +151,19 @@ class Bench:
             raise AssertionError(f"{shown}: {wrong.size} bytes differ, the first at "
                                  f"{image.base + int(wrong[0]):#x}: {data[wrong[0]]} instead of "
                                  f"{expected[wrong[0]]}")
+
+    @staticmethod
+    def compare_outputs(image: Image, data, shown: str) -> None:
+        """Nothing has changed but bytes of outputs."""
+        kept = np.ones(len(data), bool)
+        for d in image.descriptors:
+            for rows in outputs(d, image.config):
+                for row in range(rows.number):
+                    at = rows.address + row * rows.stride - image.base
+                    kept[at:at + rows.size] = False
+        strays = np.flatnonzero((data != image.data) & kept)
+        assert not strays.size, (f"{shown}: {strays.size} bytes beside the outputs have changed, "
+                                 f"the first at {image.base + int(strays[0]):#x}")
 
     def _compare_macs(self, golden: GoldenCore, shown: str) -> None:
         self.write("counter_control", 1)

@@ -14,6 +14,7 @@ from golden.refused import has_data, has_results, is_split
 from golden.solver import SolveMode
 
 TENSORS = ("a", "b", "x", "bias", "mask_in", "c", "c_odd", "mask_out", "report", "scratch")
+BASE = 0x4_0000_0000  # beyond 32 bits
 WORDS = ("x", "bias", "report", "scratch")  # of 32 bits
 
 
@@ -26,7 +27,7 @@ class Image(NamedTuple):
     descriptors: list[Descriptor]
 
 
-def random_image(rng, config: Config, count: int, *, base: int = 0x4_0000_0000,
+def random_image(rng, config: Config, count: int, *, base: int = BASE,
                  largest: int = 3) -> Image:
     """`count` random descriptors, many of which read what others wrote, behind each other in a ring
     of the next power of two; all other bytes are random."""
@@ -41,6 +42,29 @@ def random_image(rng, config: Config, count: int, *, base: int = 0x4_0000_0000,
     ring = b"".join(d.pack() for d in made)
     data[:len(ring)] = np.frombuffer(ring, np.uint8)
     return Image(config, base, data, made)
+
+
+def reference(config: Config) -> Image:
+    """A ring whose jobs use every part: turned operands, zero point, bias, masks, chunks of K added
+    up, batches, a scale that is solved, reports."""
+    rng = np.random.default_rng(11)
+    place = Places(rng, BASE + 8 * BYTES)
+    common = {"m": config.rows + 1, "n": config.cols + 1, "multiplier": 2**15, "shift": 18}
+    adapt = {"adapt_enable": True, "adapt_solve": True, "report": True}
+    made = [placed(rng, d, config, place) for d in (
+        Descriptor(op=CoreOp.QUANTISE, **common, transpose_c=True, format=INT4.encoding,
+                   mask_out=True, **adapt, adapt_mode=int(SolveMode.SYMMETRIC)),
+        Descriptor(op=CoreOp.GEMM, **common, k=config.lanes + 1, transpose_a=True, bias=True,
+                   mask_in=True, a_zero=3, format=UINT4.encoding, batch=2),
+        Descriptor(op=CoreOp.GEMM, **common | {"shift": 15}, k=config.depth + 1, transpose_b=True,
+                   accumulate=True, format=INT32.encoding, barrier=True),
+        Descriptor(op=CoreOp.TABLE, **adapt))]
+    data = rng.integers(0, 256, place.end - BASE + 64, dtype=np.uint8)
+    for d in made:
+        calm(rng, data, BASE, d, always=True)
+    ring = b"".join(d.pack() for d in made)
+    data[:len(ring)] = np.frombuffer(ring, np.uint8)
+    return Image(config, BASE, data, made)
 
 
 def calm(rng, data, base: int, d: Descriptor, *, always: bool = False) -> None:

@@ -48,7 +48,8 @@ def test_a_bench_runs_on_gates_and_notices_a_wrong_one():
 
 
 def test_every_bench_runs_on_gates_and_everything_else_is_proven():
-    assert {check.bench for check in verify.checks() if check.bench} == set(BENCHES)
+    assert {check.bench for check in verify.checks() if check.bench} == {
+        name for name, bench in BENCHES.items() if bench.on_gates}
     assert {check.block for check in verify.checks() if not check.bench} == set(verify.PROVEN)
     assert verify.checks("mac_tile") == [check for check in verify.checks()
                                          if check.bench == "mac_tile"]
