@@ -161,6 +161,7 @@ def test_reset_in_every_cycle(bench, soft):
     ever."""
     image = reference(bench.config)
     bench.core.set_timing(latency=7)
+    bench.faults.clear()
     bench.run(image, "the list alone")
     assert not bench.faults
 
