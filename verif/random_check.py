@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -54,11 +55,11 @@ def results(name: str, test: int, size: int | None = None) -> list[tuple[str, st
             ["dieharder", "-g", "200", "-d", str(test), "-Y", "1", *columns,
              *(["-n", str(size)] if size is not None else [])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-        try:
+        with suppress(BrokenPipeError):  # dieharder has what it wants
             for chunk in stream(name):
                 process.stdin.write(chunk)
-        except BrokenPipeError:  # dieharder has what it wants
-            pass
+        with suppress(BrokenPipeError):  # what it has not read
+            process.stdin.close()
         text = process.stdout.read().decode()
     found = re.findall(r"^\s*(\w+)\|\s*(\d+)\|\s*([\d.]+)\|\s*(PASSED|WEAK|FAILED)", text, re.M)
     if not found:

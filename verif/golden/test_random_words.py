@@ -5,6 +5,7 @@ A correlation of n pairs is nearly normal with a deviation of 1 / sqrt(n): none 
 """
 
 import math
+import os
 
 import numpy as np
 import pytest
@@ -13,10 +14,13 @@ from golden import logfp4, random_words
 from golden.formats import FP4_R2, FP4_R4, Phase
 from golden.random_words import BLOCK_LANES, COARSE_BITS, WORD_BITS, words
 from tools.cache import ROOT
+from verif import random_check
 from verif.golden.correlations import drawn, seeds, worst
 
 COUNT = 100_000
 LANES = range(5 * BLOCK_LANES)  # those of five blocks
+CHUNK_BYTES = len(next(random_check.stream(random_check.STREAMS[0])))
+PIPE_BYTES = 1 << 16  # that the system keeps
 SEEDS = {kind: seeds(kind, COUNT) for kind in ("consecutive", "random")}
 
 
@@ -198,3 +202,16 @@ def test_coarse_words_are_the_top_half():
     for low in (0, 2**(WORD_BITS - COARSE_BITS) - 1):
         pair = np.array([threshold - 1, threshold + 1]) << WORD_BITS - COARSE_BITS | low
         assert logfp4.encode(y, FP4_R4, words=pair, bits=WORD_BITS).tolist() == [5, 4]
+
+
+def test_a_checker_that_has_read_enough_ends_in_its_result(tmp_path, monkeypatch):
+    """It closes its input before it prints: what is still to be written is nobody's loss, not even
+    the page of a chunk that is left in a buffer where the pipe took all but that."""
+    left = CHUNK_BYTES - PIPE_BYTES - 4096
+    program = tmp_path / "dieharder"
+    program.write_text(f"#!/bin/sh\nhead -c {left} > /dev/null\nexec < /dev/null\nsleep 0.2\n"
+                       "echo 'diehard_birthdays|   0|0.50000000|  PASSED'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    for name in random_check.STREAMS:
+        assert random_check.results(name, 0) == [("diehard_birthdays 0, p = 0.50000000", "PASSED")]
