@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A queue in registers or, on an FPGA, in a memory that is read at once (look-up tables)."""
+"""Queues: short ones in registers, or look-up tables of an FPGA, and others in a memory."""
 
 from typing import Any
 
-from amaranth.hdl import Array, Module, Signal, Value
+from amaranth.hdl import Array, Module, Mux, Signal, Value
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -46,12 +46,14 @@ class Queue(wiring.Component):
         comes = self.i.valid & self.i.ready
         goes = self.o.valid & self.o.ready
         m.d.comb += [self.i.ready.eq(level != self.DEPTH), self.o.valid.eq(level != 0)]
-        m.d.sync += level.eq(level + comes - goes)
-        with m.If(comes):
-            m.d.sync += tail.eq(tail + 1)
-        with m.If(goes):
-            m.d.sync += head.eq(head + 1)
+        following = Signal.like(head, name="following")  # the head of the next cycle
+        m.d.comb += following.eq(head + goes)
+        m.d.sync += [level.eq(level + comes - goes), tail.eq(tail + comes), head.eq(following)]
+        self.keep(m, comes, tail, head, following)
+        return m
 
+    def keep(self, m: Module, comes, tail, head, following) -> None:
+        """Write what comes at the tail, show what is at the head."""
         payload, found = Value.cast(self.i.payload), Value.cast(self.o.payload)
         if self.config.is_fpga:
             m.submodules.memory = store = memory.Memory(
@@ -65,4 +67,21 @@ class Queue(wiring.Component):
             m.d.comb += found.eq(entries[head])
             with m.If(comes):
                 m.d.sync += entries[tail].eq(payload)
-        return m
+
+
+class MemoryQueue(Queue):
+    """The same in a memory with a registered read: what comes as it is about to be shown goes
+    around it."""
+
+    def keep(self, m: Module, comes, tail, head, following) -> None:
+        payload, found = Value.cast(self.i.payload), Value.cast(self.o.payload)
+        m.submodules.memory = store = memory.Memory(shape=len(payload), depth=self.DEPTH, init=[])
+        write, read = store.write_port(), store.read_port()
+        around = Signal()
+        passed = Signal(len(payload), reset_less=True)
+        with m.If(comes):
+            m.d.sync += passed.eq(payload)
+        m.d.sync += around.eq(comes & (tail == following))
+        m.d.comb += [write.addr.eq(tail), write.en.eq(comes), write.data.eq(payload),
+                     read.addr.eq(following), read.en.eq(1),
+                     found.eq(Mux(around, passed, read.data))]

@@ -11,7 +11,7 @@ from hdl.axi.gearbox import Gearbox
 from hdl.axi.halt import Halt
 from hdl.axi.layouts import BYTES, FaultCode
 from hdl.axi.packer import Packer
-from hdl.axi.queue import Queue
+from hdl.axi.queue import MemoryQueue
 from hdl.axi.read_layouts import READ_COMMAND, READ_FAULT, READ_TAG, TAG, run_layout
 from hdl.axi.signatures import ADDRESS_WIDTH, constants, page_bits, read_channels
 from hdl.layouts import Payload
@@ -29,13 +29,14 @@ class ReadBursts(Bursts):
     ABOUT = Payload({"bytes": BYTES, "tag": TAG})
 
 
-class ReadQueue(Queue):
-    """The segments whose beats have not come; see `Queue`.
+class ReadQueue(MemoryQueue):
+    """The segments whose beats have not come; see `MemoryQueue`. As many as a memory that answers
+    50 cycles late has to be asked for, if each of them is a beat.
 
     Latency: 1 cycle.
     """
 
-    DEPTH = 32
+    DEPTH = 64
 
     @staticmethod
     def shape(config: Config):
@@ -66,7 +67,7 @@ class ReadDma(wiring.Component):
     Latency: 6 cycles from a command to its address, 4 from a beat to its run. Throughput: an
     address, a beat and a run per cycle; a segment takes as many as the largest of the three, and
     one more if it has several runs and the last one lies in two beats.
-    Backpressure: run.ready stalls the beats, a full queue of 32 segments the addresses.
+    Backpressure: run.ready stalls the beats, a full queue of 64 segments the addresses.
     """
 
     def __init__(self, config: Config):

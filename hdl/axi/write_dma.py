@@ -10,7 +10,7 @@ from hdl.axi.bursts import Bursts
 from hdl.axi.halt import Halt
 from hdl.axi.layouts import BYTES, FAULT_LAYOUT, FaultCode
 from hdl.axi.placer import Placer, span_layout
-from hdl.axi.queue import Queue
+from hdl.axi.queue import MemoryQueue, Queue
 from hdl.axi.signatures import (
     ADDRESS_WIDTH,
     DECODE,
@@ -49,7 +49,7 @@ class LengthQueue(Queue):
         return 8
 
 
-class AddressQueue(Queue):
+class AddressQueue(MemoryQueue):
     """The addresses of bursts whose response has not come; see `Queue`.
 
     Latency: 1 cycle.
@@ -62,7 +62,7 @@ class AddressQueue(Queue):
         return ADDRESS_WIDTH
 
 
-class SpanQueue(Queue):
+class SpanQueue(MemoryQueue):
     """The segments whose address is out, but not all of their beats; see `Queue`.
 
     Latency: 1 cycle.

@@ -14,6 +14,7 @@ from hdl.library import place
 
 KINDS = {Target.A: SLOTS, Target.B: SLOTS,
          **{kind.target: kind.slots for kind in (XBuffer, BiasBuffer, MaskBuffer)}}
+EARLY = 2  # groups of a strip that come before the next strip's b
 
 
 class Step(enum.Enum, shape=3):
@@ -30,7 +31,8 @@ class Step(enum.Enum, shape=3):
 
 class Load(wiring.Component):
     """Walks over the tensors of a job: per strip its bias and its part of b, per group of rows that
-    of a, and per panel of that its masks and words. A segment is a row of them, or of a turned
+    of a, and per panel of that its masks and words. The next strip's part of b comes before the
+    third group, so that the tile need not wait for it. A segment is a row of them, or of a turned
     operand a step of K. A turned mask comes per group, a segment is a column of it.
 
     Members
@@ -60,6 +62,9 @@ class Load(wiring.Component):
         at = Signal(ADDRESS, reset_less=True)  # of the segment
         index = Signal(INDEX, reset_less=True)
         turned, end, fire = Signal(), Signal(), Signal()
+        group = Signal(range(EARLY + 1), reset_less=True)  # of its strip, or EARLY
+        early = Signal(reset_less=True)  # b is the next strip's
+        there = Signal(reset_less=True)  # this strip's has come before it began
         odd = Signal(reset_less=True)  # groups are half a byte of a mask, this one the upper half
 
         # Slots that are free, and which comes next.
@@ -134,17 +139,19 @@ class Load(wiring.Component):
                 p = self.job.p
                 m.d.sync += [job.eq(p), bias.eq(p.bias_at), b.eq(p.b), a.eq(p.a), panel.eq(0),
                              mask_strip.eq(p.mask_at), mask.eq(p.mask_at), x_strip.eq(p.x_at),
-                             x.eq(p.x_at), active.eq(0), odd.eq(0)]
+                             x.eq(p.x_at), active.eq(0), odd.eq(0), group.eq(0),
+                             early.eq(0), there.eq(0)]
                 with m.If(self.job.valid):
                     m.d.sync += step.eq(Mux(p.bias, Step.BIAS, Mux(
                         p.gemm, Step.B, Mux(p.mask, Step.MASK, Mux(p.x, Step.X, Step.NEXT)))))
             with m.Case(Step.BIAS):
                 tensor(Target.BIAS, bias, 1, groups.cols << 2, 0, lambda: go_to(m, step, active, (
-                    (job.gemm, Step.B), (job.mask, Step.MASK), (job.x, Step.X),
+                    (job.gemm, Mux(there, Step.A, Step.B)), (job.mask, Step.MASK), (job.x, Step.X),
                     (1, Step.NEXT))))
             with m.Case(Step.B):
-                tensor(Target.B, b, Mux(job.turn_b, job.k, groups.cols),
-                       Mux(job.turn_b, (groups.cols + 1) >> 1, codes_k), job.b_stride,
+                cols = Mux(early, groups.cols_beyond, groups.cols)
+                tensor(Target.B, b, Mux(job.turn_b, job.k, cols),
+                       Mux(job.turn_b, (cols + 1) >> 1, codes_k), job.b_stride,
                        lambda: go(Step.A), job.turn_b, b)
             with m.Case(Step.A):
                 tensor(Target.A, a, Mux(job.turn_a, job.k, groups.rows),
@@ -180,10 +187,17 @@ class Load(wiring.Component):
                         m.d.sync += mask.eq(mask + (odd if half else config.lanes // 8))
                         m.d.sync += odd.eq(~odd & half)
                     m.d.sync += step.eq(Mux(job.gemm, Step.A, Mux(job.mask, Step.MASK, Step.X)))
+                    with m.If(group != EARLY):
+                        m.d.sync += group.eq(group + 1)
+                    with m.If(job.gemm & (group == EARLY - 1) & ~groups.last_strip):
+                        m.d.sync += [step.eq(Step.B), early.eq(1)]
+                        with m.If(job.turn_b):
+                            m.d.sync += b.eq(b + config.strip // 2)
                 with m.Elif(groups.last_strip):
                     m.d.sync += step.eq(Step.IDLE)
                 with m.Else():
                     m.d.sync += [
+                        group.eq(0), early.eq(0), there.eq(early),
                         a.eq(job.a),
                         bias.eq(bias + 4 * config.strip),
                         mask_strip.eq(mask_strip + mask_across),
@@ -192,9 +206,10 @@ class Load(wiring.Component):
                         x_strip.eq(x_strip + 4 * config.strip),
                         x.eq(x_strip + 4 * config.strip),
                         step.eq(Mux(job.bias, Step.BIAS, Mux(
-                            job.gemm, Step.B, Mux(job.mask, Step.MASK, Step.X)))),
+                            job.gemm, Mux(early, Step.A, Step.B),
+                            Mux(job.mask, Step.MASK, Step.X)))),
                     ]
-                    with m.If(job.turn_b):
+                    with m.If(job.turn_b & ~early):
                         m.d.sync += b.eq(b + config.strip // 2)
         return m
 

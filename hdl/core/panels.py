@@ -17,6 +17,7 @@ class Panels(wiring.Component):
     sizes : In(sizes_layout), of the result. start : In(1), its first panel follows.
     step : In(1), the next panel follows.
     rows, cols : Out, of the panel. rows_after, cols_after : Out, of the one that follows.
+    cols_beyond : Out, of the strip that follows, if any does.
     first, last : Out(1), in its strip. last_strip : Out(1).
     """
 
@@ -30,6 +31,7 @@ class Panels(wiring.Component):
             "cols": Out(range(config.strip + 1)),
             "rows_after": Out(range(height + 1)),
             "cols_after": Out(range(config.strip + 1)),
+            "cols_beyond": Out(range(config.strip + 1)),
             "first": Out(1),
             "last": Out(1),
             "last_strip": Out(1),
@@ -39,7 +41,8 @@ class Panels(wiring.Component):
         m = Module()
         below = Signal(self.config.dim_width, reset_less=True)  # rows from this panel on
         right = Signal(self.config.dim_width, reset_less=True)  # columns from this strip on
-        below_after, right_after = Signal.like(below), Signal.like(right)
+        below_after, right_after, beyond = (Signal.like(n, name=name) for n, name in (
+            (below, "below_after"), (right, "right_after"), (right, "beyond")))
         first = Signal(reset_less=True)
         height, width = self.height, self.config.strip
         m.d.comb += [
@@ -49,9 +52,11 @@ class Panels(wiring.Component):
             self.cols.eq(Mux(self.last_strip, right, width)),
             self.first.eq(first),
             below_after.eq(Mux(self.last, self.sizes.m, below - height)),
-            right_after.eq(right - Mux(self.last, width, 0)),
+            beyond.eq(right - width),
+            right_after.eq(Mux(self.last, beyond, right)),
             self.rows_after.eq(Mux(below_after <= height, below_after, height)),
             self.cols_after.eq(Mux(right_after <= width, right_after, width)),
+            self.cols_beyond.eq(Mux(beyond <= width, beyond, width)),
         ]
         with m.If(self.start):
             m.d.sync += [below.eq(self.sizes.m), right.eq(self.sizes.n), first.eq(1)]

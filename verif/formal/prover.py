@@ -54,7 +54,8 @@ def netlist(harness: Harness, faults: dict[str, str], folder: Path) -> list[str]
     source = folder / "top.il"
     text = harness.rtlil
     source.write_text(text)
-    commands = [f"read_rtlil {source}", "hierarchy -check -top top", "proc", "flatten", "cd top"]
+    commands = [f"read_rtlil {source}", "hierarchy -check -top top", "proc", "flatten",
+                "memory_collect", "memory_map", "cd top"]
     drivers = {f"dut.{net}": value if value[0].isdigit() else f"dut.{value}"
                for net, value in faults.items()} | harness.cuts
     for net, driver in drivers.items():
