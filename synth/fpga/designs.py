@@ -8,6 +8,7 @@ from functools import partial
 from amaranth.lib import wiring
 
 from golden.config import PRESETS
+from hdl.core.core import Core
 from hdl.engine.engine import Engine
 from hdl.library import Library, module_name
 from hdl.rescaler.rescale import RescaleUnit
@@ -22,9 +23,9 @@ from synth.cells.designs import baselines, component
 from synth.fpga.fpga import ECP5, ICE40, Device, Mapping
 
 BLOCKS = (Multiplier, DotProduct, MacCell, MacTile, RescaleUnit, StatisticsUnit, ScaleSolver,
-          AdaptUnit, Engine)
-WITHOUT_DSP = (MacTile, Engine)  # mapped in both ways; the others as the device likes
-ON_ICE40 = (MacTile, Engine)
+          AdaptUnit, Engine, Core)
+WITHOUT_DSP = (MacTile, Engine, Core)  # mapped in both ways; the others as the device likes
+ON_ICE40 = (MacTile, Engine, Core)
 BASELINE_DEPTH = 3  # a loop of the sum that an FPGA's tools are used to
 
 
@@ -80,7 +81,7 @@ def core(block, name: str, device: Device, dsp: bool = True, place: bool = True)
     """A block of the core in a preset."""
     config = PRESETS[name]
     macs = {Multiplier: 1, DotProduct: config.lanes, MacCell: config.lanes,
-            MacTile: config.macs_per_cycle, Engine: config.macs_per_cycle}
+            **dict.fromkeys((MacTile, Engine, Core), config.macs_per_cycle)}
     place = place and block is not Multiplier  # which has no register: there is nothing to time
     return FpgaDesign(module_name(block), name, device, dsp, True, partial(block, config),
                       macs.get(block, 0), place)
