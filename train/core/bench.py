@@ -25,6 +25,7 @@ from train.network.layers import softmax_cross_entropy
 NETWORKS = {"digits": ((64, 128, 10), 32), "256": ((256, 256, 256), 256),
             "1024": ((1024, 1024, 1024), 1024)}
 STEPS = {"digits": 8, "256": 1, "1024": 1}
+PATIENCE = 3600.0  # seconds: a GEMM of 1,024 has a million cycles to simulate
 
 
 class Measured(NamedTuple):
@@ -40,7 +41,7 @@ def measure(sizes: tuple[int, ...], batch: int, steps: int, *, preset_name: str 
     """The mean over steps of a network with random inputs and labels."""
     core = CheckedCore("rtl", preset_name, CoreNetwork.memory(sizes, batch), "none")
     try:
-        device = Accelerator(core, core.memory, ring=16)
+        device = Accelerator(core, core.memory, ring=16, timeout=PATIENCE)
         network = CoreNetwork(device, sizes, 0, recipe)
         rng = np.random.default_rng(1)
         inputs, labels = rng.random((batch, sizes[0])), rng.integers(0, sizes[-1], batch)
