@@ -11,6 +11,7 @@ from golden.core import GoldenCore, outputs, rows_of
 from golden.descriptor import CoreFault, CoreOp, Descriptor, Fault
 from golden.memory import EVERYWHERE, Memory, Window
 from golden.refused import in_chunks
+from hdl.core.load import EARLY
 from hdl.core.register_map import register_map
 from verif.bench.descriptors import Image, tensors
 
@@ -202,7 +203,9 @@ def kinds(descriptor: Descriptor, config) -> set[str]:
     found |= {CoreOp(d.op).name}
     found |= {name for name, holds in {
         "batch": d.batch > 1, "zero point": d.a_zero != 0, "strips": d.n > config.strip,
-        "groups": d.m > config.lanes, "chunks": in_chunks(d, config),
+        "groups": d.m > config.lanes,
+        "b early": d.op == CoreOp.GEMM and d.m > EARLY * config.lanes and d.n > config.strip,
+        "chunks": in_chunks(d, config),
         "chunks added to C": in_chunks(d, config) and d.accumulate,
         "one element": d.m == d.n == 1,
     }.items() if holds}

@@ -112,7 +112,7 @@ def random_descriptor(rng, config: Config, place: Places, largest: int = 3) -> D
     integer = coded and not isinstance(fmt, LogFormat)
     d = Descriptor(
         op=CoreOp.GEMM if gemm else CoreOp.QUANTISE, **common,
-        m=_size(rng, config.rows, largest, config.lanes), n=_size(
+        m=_size(rng, config.rows, largest, config.lanes, 4), n=_size(
             rng, config.cols, largest, config.strip),
         k=_size(rng, config.lanes, largest, config.depth, 3) if gemm else 0,
         batch=int(rng.choice([1, 1, 1, 2, 3])),

@@ -9,12 +9,15 @@ import pytest
 
 from driver.verilated_core import VerilatedCore
 from golden.config import Config
+from golden.core import rows_of
 from golden.descriptor import BYTES, FIELDS, CoreFault, CoreOp, Descriptor, Fault
+from golden.formats import INT4
 from golden.memory import Window
 from golden.refused import decode
+from hdl.core.load import EARLY
 from verif.bench.benches import CORES
 from verif.bench.cores import PATIENCE, Bench, kinds
-from verif.bench.descriptors import Image, random_image, reference
+from verif.bench.descriptors import BASE, Image, Places, placed, random_image, reference
 
 LATENCIES, STALLS = (50, 1, 7, 200), (0, 0, 100)
 LISTS = {"asic": 120, "fpga": 60}
@@ -42,7 +45,7 @@ def test_random_lists(bench):
         covered.update(kind for d in image.descriptors for kind in kinds(d, bench.config))
     print(dict(covered), dict(bench.faults))
     missing = {"chunks added to C", "transpose_mask", "batch", "zero point", "strips", "groups",
-               "chunks", "one element", "adapt_discard", "FENCE", "TABLE"} - {
+               "b early", "chunks", "one element", "adapt_discard", "FENCE", "TABLE"} - {
                    kind for kind, count in covered.items() if count >= 2}
     assert not missing, f"random lists never reach {missing}"
     assert bench.faults[Fault.OVERFLOW] > 0
@@ -126,6 +129,24 @@ def test_faults_of_the_bus(bench):
     print(bench.faults)
     for code in (Fault.READ_WINDOW, Fault.WRITE_WINDOW, Fault.READ_SLVERR, Fault.WRITE_SLVERR):
         assert bench.faults[code], code
+
+
+@pytest.mark.parametrize("turned", (False, True))
+def test_no_byte_behind_operand_b_is_read(bench, turned):
+    """The window ends with it; its last strip has a single column, and comes early."""
+    config, rng = bench.config, np.random.default_rng(8)
+    place = Places(rng, BASE + 2 * BYTES)
+    d = placed(rng, Descriptor(
+        op=CoreOp.GEMM, m=EARLY * config.lanes + 1, n=config.strip + 1, k=config.lanes + 1,
+        multiplier=2**15, shift=18, format=INT4.encoding, transpose_b=turned), config, place)
+    rows = rows_of(d, "b")
+    size = (rows.number - 1) * rows.stride + rows.size
+    d = replace(d, b_address=place.take(size))
+    data = rng.integers(0, 256, place.end - BASE, dtype=np.uint8)
+    data[:BYTES] = np.frombuffer(d.pack(), np.uint8)
+    bench.faults.clear()
+    bench.run(Image(config, BASE, data, [d]), "b at the end", read=Window(BASE, place.end - 1))
+    assert not bench.faults
 
 
 def test_tail_beyond_the_ring(bench):
