@@ -19,10 +19,10 @@ from golden.gemm import mac_values
 from golden.report import Entry
 from golden.rescale import Rescale, rescale
 from golden.solver import SolveMode
+from verif.bench.benches import CORES
 from verif.driver.mirrored import BASE, SIZE, Mirrored
-from verif.driver.test_core import CONFIGS
 
-CONFIG = CONFIGS["asic"]
+CONFIG = CORES["asic"]
 MEMORY = (BASE, SIZE)
 SCALED = Rescale(INT4, Dyadic(40000, 19))
 

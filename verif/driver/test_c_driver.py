@@ -13,10 +13,10 @@ from golden.descriptor import BYTES, CoreOp, Descriptor
 from golden.memory import Memory
 from hdl.emit.registers import c_header
 from tools.verilator import compiler
-from verif.driver.test_core import CONFIGS
+from verif.bench.benches import CORES
 from verif.needs import needs_c
 
-CONFIG = CONFIGS["asic"]
+CONFIG = CORES["asic"]
 BASE, ENTRIES = 0x4_0000_0000, 8
 pytestmark = needs_c
 
