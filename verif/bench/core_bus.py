@@ -37,8 +37,8 @@ class Target:
     Members
     -------
     regions : uint8 arrays by address. failing : (first, last) addresses that answer `error`.
-    latency : the most cycles that a beat waits, at random. answer : to the beat that was read last,
-        and the worst of the beats of the burst that is written.
+    latency : the most cycles that a beat waits, at random. answer : to the beat that was read last.
+    worst : of the answers to the beats of the burst that is written.
     touched : addresses of beats that were read, and of bursts' beats that were written, in order.
     """
 
@@ -90,7 +90,7 @@ class SimulatedCore:
 
     Members
     -------
-    config : of the core. seed : of latencies and pauses. cycles : simulated so far.
+    config : of the core. cycles : simulated so far.
     target : the memory. strays : bursts that broke a rule; a channel that does not hold, a beat too
         many or too few, or an X fails the test at once.
     """

@@ -47,8 +47,8 @@ async def random_lists(dut):
 
 @cocotb.test()
 async def errors_on_every_beat(dut):
-    """SLVERR and DECERR in turn, of each beat that a list reads or writes: code, head, an end with
-    a quiet bus, nothing beside the outputs, and what comes next is right."""
+    """SLVERR and DECERR in turn, of each beat that a list reads or writes: code, address, a stop
+    after which the core goes on to the list's end, and nothing beside the outputs."""
     bench, _ = random_bench(dut)
     image = reference(bench.config)
     await bridge(bench.run)(image, "the list alone")
