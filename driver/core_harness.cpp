@@ -256,14 +256,14 @@ void core_failing(Core* core, uint64_t first, uint64_t last) {
 uint32_t core_access(Core* core, uint32_t address, uint32_t* value, uint32_t write) {
     return core->access(address, value, write);
 }
-// Cycles until the interrupt, or `most` of them; returns how many there were in all.
-uint64_t core_run(Core* core, uint64_t most) {
+// Cycles until the interrupt, or `most` of them.
+void core_run(Core* core, uint64_t most) {
     for (uint64_t i = 0; i < most; i++) {
         core->tick();
         if (core->top->irq) break;
     }
-    return core->cycle;
 }
+uint64_t core_cycles(Core* core) { return core->cycle; }
 void core_dump(Core* core, uint32_t on) { core->dumping = on; }
 uint64_t core_strays(Core* core) { return core->strays; }
 uint32_t core_irq(Core* core) { return core->top->irq; }

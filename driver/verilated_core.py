@@ -78,7 +78,7 @@ class VerilatedCore:
 
     Members
     -------
-    cycles : simulated so far.
+    cycles : simulated so far, those of register accesses too.
     """
 
     def __init__(self, config: Config, *, memory: tuple[int, int] | None = None,
@@ -87,13 +87,13 @@ class VerilatedCore:
         self._core = None
         library = ctypes.CDLL(str(build(config, trace=trace is not None, quick=quick)))
         library.core_new.restype = ctypes.c_void_p
-        for name in ("core_run", "core_strays"):
+        for name in ("core_cycles", "core_strays"):
             getattr(library, name).restype = ctypes.c_uint64
         self._library, self.config = library, config
         file = None if trace is None else os.fsencode(trace)
         self._core = ctypes.c_void_p(library.core_new(file))
         self._regions: dict[int, np.ndarray] = {}
-        self.cycles = 0
+        self._cycles = 0  # of a core that is closed
         self.set_timing(latency=latency, stall=stall, spacing=spacing, seed=seed)
         if memory is not None:
             base, size = memory
@@ -157,12 +157,16 @@ class VerilatedCore:
 
     def run(self, most: int) -> bool:
         """Simulate until the interrupt, at most so many cycles; whether it came."""
-        self.cycles = self._library.core_run(self._handle, ctypes.c_uint64(most))
+        self._library.core_run(self._handle, ctypes.c_uint64(most))
         return bool(self._library.core_irq(self._handle))
 
     def dump(self, on: bool) -> None:
         """Record the cycles to come in the waveform, if there is one, or do not."""
         self._library.core_dump(self._handle, ctypes.c_uint32(as_flag("on", on)))
+
+    @property
+    def cycles(self) -> int:
+        return self._library.core_cycles(self._core) if self._core else self._cycles
 
     @property
     def strays(self) -> int:
@@ -175,6 +179,7 @@ class VerilatedCore:
     def close(self) -> None:
         """End the simulation and complete the waveform, if any."""
         if self._core:
+            self._cycles = self.cycles
             self._library.core_delete(self._core)
             self._core = None
 

@@ -10,7 +10,7 @@ void core_delete(struct core *core);
 void core_region(struct core *core, uint64_t base, uint8_t *data, uint64_t size);
 uint32_t core_access(struct core *core, uint32_t address, uint32_t *value, uint32_t write);
 void core_timing(struct core *core, const uint32_t *timing);
-uint64_t core_run(struct core *core, uint64_t most);
+void core_run(struct core *core, uint64_t most);
 
 static struct core *simulation;
 static uint8_t *bytes_here;

@@ -297,12 +297,12 @@ def test_without_interrupts(both):
 def test_interrupts_end_waits(device):
     """One wait per stop or idle, not one until patience ends, and none that returns at once."""
     x = device.upload(np.arange(9), INT32)
-    device.wait()  # for what empties the table
-    for turn in range(device.transport.waits + 1, device.transport.waits + 4):
+    for turn in range(1, 4):
         device.quantise(x, Rescale())
         before = device.transport.core.cycles
         device.wait()
-        assert device.transport.waits == turn and device.transport.core.cycles - before < 5000
+        assert device.transport.waits == turn
+        assert device.transport.core.cycles - before < 1000
 
 
 def test_a_hang_is_told(both):
