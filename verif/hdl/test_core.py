@@ -17,13 +17,14 @@ from verif.bench.runner import Settings
 
 MUST = {"GEMM", "QUANTISE", "TABLE", "FENCE", "batch", "zero point", "chunks", "accumulate",
         "transpose_a", "transpose_b", "transpose_c", "transpose_mask", "mask_out", "report"}
+PATIENCE = 100_000  # cycles: the serial core takes 30,000 for a list that the bus holds up
 TIMINGS = ((0, 0), (60, 0), (0, 120), (12, 40))  # latency, stall
 
 
 def random_bench(dut) -> tuple[Bench, int]:
     """A bench, and the seed of its first list."""
     settings = Settings.current()
-    return Bench(SimulatedCore(dut), 20_000), 1000 * settings.seed
+    return Bench(SimulatedCore(dut), PATIENCE), 1000 * settings.seed
 
 
 def time_it(bench: Bench, seed: int) -> None:
