@@ -28,7 +28,7 @@ class Bench:
 
     Members
     -------
-    patience : cycles without an interrupt that count as a hang.
+    patience : cycles without an interrupt or an end of a descriptor that count as a hang.
     faults : how often the core stopped, by code. jobs : descriptors that were done, by operation.
     """
 
@@ -69,9 +69,12 @@ class Bench:
 
     def wait(self, what: str) -> None:
         """Until the core is idle or has stopped; AssertionError if it does neither."""
-        if not self.core.run(self.patience):
-            raise AssertionError(f"the core hangs in {what}: status {self.read('status')}, head "
-                                 f"{self.read('ring_head')}")
+        head = None
+        while not self.core.run(self.patience):
+            if (found := self.read("ring_head")) == head:
+                raise AssertionError(f"the core hangs in {what}: status {self.read('status')}, "
+                                     f"head {head}")
+            head = found
 
     def forget(self, what: str) -> None:
         """A soft reset, to its end; AssertionError if it has none."""

@@ -17,7 +17,7 @@ from verif.bench.runner import Settings
 
 MUST = {"GEMM", "QUANTISE", "TABLE", "FENCE", "batch", "zero point", "chunks", "accumulate",
         "transpose_a", "transpose_b", "transpose_c", "transpose_mask", "mask_out", "report"}
-PATIENCE = 100_000  # cycles: the serial core takes 30,000 for a list that the bus holds up
+PATIENCE = 50_000  # cycles: the serial core takes 70,000 for a list that the bus holds up
 TIMINGS = ((0, 0), (60, 0), (0, 120), (12, 40))  # latency, stall
 
 
