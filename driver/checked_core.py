@@ -89,7 +89,7 @@ class CheckedCore:
         """All cycles by what the core did in them, as its counters tell; None if golden."""
         if self._rtl is None or self._closed is not None:
             return self._closed
-        everything, counters = self._rtl.cycles, register_map().counters
+        counters = register_map().counters
         self._rtl.write32(register_map().registers["counter_control"].address, 1)  # a snapshot
         found = {}
         for name, each in counters.items():
@@ -97,7 +97,7 @@ class CheckedCore:
             found[name] = high << 32 | low
         told = {cause: found[name] for name, cause in CAUSES.items()}
         return {**told, "rounding, storing": max(0, found["cycles"] - sum(told.values())),
-                "host": everything - found["cycles"]}
+                "host": self._rtl.cycles - found["cycles"]}
 
     def utilization(self) -> float | None:
         """Share of the multipliers at work, over all cycles, 0..1; None without cycles."""

@@ -53,6 +53,10 @@ class CommandQueue:
         self._quiet = False  # the end of all that the tail covers has been seen
         self._check_identity()
         self.config = self._capabilities()
+        if max(window) >> self.config.address_width:
+            raise ValueError(f"memory up to {max(window):#x}: this core's bus has "
+                             f"{self.config.address_width} bits of an address; give memory that "
+                             "it reaches")
         self.reset()
         self._open(window)
 
@@ -153,7 +157,8 @@ class CommandQueue:
     def _capabilities(self) -> Config:
         places = {"shape": ("rows", "cols", "lanes"),
                   "arithmetic": ("accumulator_width", "dim_width"),
-                  "buffers": ("depth", "strip"), "interfaces": ("bus_width", "tensors")}
+                  "buffers": ("depth", "strip"), "interfaces": ("bus_width", "tensors"),
+                  "addresses": ("address_width",)}
         sizes: dict[str, Any] = {
             field: self.read(register, field)
             for register, fields in places.items() for field in fields}

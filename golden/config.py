@@ -34,6 +34,8 @@ class Config:
     depth : codes of K that a core's buffers hold, a power of two, 4..8192, at least lanes.
     strip : columns of the result whose operand b a core keeps while operand a passes, a power of
         two, 8..512, at least cols and lanes; jobs with `strips` are computed in that order.
+    address_width : bits of an address on a core's data bus, 32..64; those in descriptors and
+        registers have 64, and what needs more bits than the bus has lies beyond its last byte.
     serial : whether the rescaling unit takes one row after the other, multiplies and squares two
         bits per cycle: a fraction of the size, a row in 1 + 17 cycles per column; the same results.
 
@@ -54,6 +56,7 @@ class Config:
     bus_width: int = 512
     depth: int = 1024
     strip: int = 64
+    address_width: int = 64
 
     def __post_init__(self):
         for name in ("rows", "cols", "lanes"):
@@ -65,6 +68,7 @@ class Config:
         checks.integer(self, "dim_width", 4, 16)
         checks.integer(self, "tensors", 1, 256)
         checks.integer(self, "pipeline", 1, 3)
+        checks.integer(self, "address_width", 32, 64)
         checks.flag(self, "stochastic", "serial")
         if not isinstance(self.target, str) or self.target not in TARGETS:
             expected = " or ".join(map(repr, TARGETS))
@@ -145,8 +149,9 @@ def _radices(value: Any) -> tuple[int, ...]:
 
 PRESETS = {
     "tiny": Config(4, 1, 4, dim_width=12, tensors=8, target="fpga", serial=True, bus_width=64,
-                   depth=128, strip=16),
-    "small": Config(4, 4, 16, pipeline=3, target="fpga", bus_width=128, depth=256, strip=32),
+                   depth=128, strip=16, address_width=32),
+    "small": Config(4, 4, 16, pipeline=3, target="fpga", bus_width=128, depth=256, strip=32,
+                    address_width=32),
     "base": Config(8, 4, 32, pipeline=3),
     "big": Config(16, 8, 32, pipeline=3, strip=128),
 }

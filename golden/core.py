@@ -215,10 +215,12 @@ class GoldenCore:
                      preset, d.adapt_discard)
 
     def _read(self, memory: Memory, d: Descriptor, element: int, tensor: str) -> np.ndarray:
-        return memory.read(rows_of(d, tensor, element), self.read_window)
+        return memory.read(rows_of(d, tensor, element), self.read_window,
+                           self.config.address_width)
 
     def _write(self, memory: Memory, d: Descriptor, element: int, tensor: str, data) -> None:
-        memory.write(rows_of(d, tensor, element), data, self.write_window)
+        memory.write(rows_of(d, tensor, element), data, self.write_window,
+                     self.config.address_width)
 
 
 def rows_of(d: Descriptor, tensor: str, element: int = 0) -> Rows:

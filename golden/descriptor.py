@@ -46,7 +46,7 @@ class Fault(IntEnum):
     ADAPT = 6  # a use of the table of scales that does not exist
     COMBINATION = 7  # an option that the operation or the format does not have
     ALIGNMENT = 8  # an address or stride of 32-bit words is no multiple of 4
-    WRAP = 9  # a row of a tensor reaches beyond address 2**64 - 1
+    WRAP = 9  # a row of a tensor reaches behind the last address of the bus
     READ_WINDOW = 10  # a row lies outside the window of reads
     WRITE_WINDOW = 11  # a row lies outside the window of writes
     READ_SLVERR = 12  # a memory answered with an error
@@ -63,8 +63,8 @@ class CoreFault(Exception):  # noqa: N818 (as the registers and the RTL call it)
     Members
     -------
     code : Fault. descriptor : index of the descriptor, or None where nobody has counted.
-    address : the first byte of the row of a tensor, modulo 2**64, that WRAP and later faults up to
-        WRITE_DECERR are about; otherwise 0.
+    address : the first byte of the row of a tensor, in as many bits as the bus has, that WRAP and
+        later faults up to WRITE_DECERR are about; otherwise 0.
     """
 
     def __init__(self, code: Fault, address: int = 0, descriptor: int | None = None):

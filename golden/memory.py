@@ -9,7 +9,8 @@ import numpy as np
 from golden import checks
 from golden.descriptor import CoreFault, Fault
 
-END = 2**64  # behind the last address
+WIDTH = 64  # bits of an address, unless the bus has fewer
+END = 2**WIDTH  # behind the last address
 
 
 class Window(NamedTuple):
@@ -62,18 +63,20 @@ class Memory:
         """The same bytes, in arrays of its own."""
         return Memory({base: data.copy() for base, data in self.regions.items()}, self.failing)
 
-    def read(self, rows: Rows, window: Window = EVERYWHERE) -> np.ndarray:
-        """The bytes of all rows, uint8 (number, size); CoreFault of the first row that is wrong."""
-        _check_window(rows, window, Fault.READ_WINDOW)
+    def read(self, rows: Rows, window: Window = EVERYWHERE, width: int = WIDTH) -> np.ndarray:
+        """The bytes of all rows, uint8 (number, size), by a bus with so many bits of an address;
+        CoreFault of the first row that is wrong."""
+        _check_window(rows, window, Fault.READ_WINDOW, 2**width)
         if (whole := self._whole(rows)) is not None:
             return whole.copy()
         places = self._places(rows, Fault.READ_SLVERR, Fault.READ_DECERR)
         return np.stack([data[start : start + rows.size] for data, start in places])
 
-    def write(self, rows: Rows, data: np.ndarray, window: Window = EVERYWHERE) -> None:
+    def write(self, rows: Rows, data: np.ndarray, window: Window = EVERYWHERE,
+              width: int = WIDTH) -> None:
         """Write the bytes of all rows, uint8 (number, size), the later over the earlier where they
-        overlap; CoreFault of the first row that is wrong, and nothing is written."""
-        _check_window(rows, window, Fault.WRITE_WINDOW)
+        overlap, as `read`; CoreFault of the first row that is wrong, and nothing is written."""
+        _check_window(rows, window, Fault.WRITE_WINDOW, 2**width)
         if rows.stride >= rows.size and (whole := self._whole(rows)) is not None:
             whole[...] = data
             return
@@ -106,9 +109,9 @@ class Memory:
         return found
 
 
-def _check_window(rows: Rows, window: Window, code: Fault) -> None:
+def _check_window(rows: Rows, window: Window, code: Fault, end: int) -> None:
     """CoreFault at the first row with a byte outside the window, or beyond the last address."""
-    spare = min(window.limit, END - 1) - (rows.address + rows.size - 1)  # bytes behind row 0
+    spare = min(window.limit, end - 1) - (rows.address + rows.size - 1)  # bytes behind row 0
     if window.base > window.limit or rows.address < window.base or spare < 0:
         bad = 0
     elif rows.stride and spare // rows.stride < rows.number - 1:
@@ -116,5 +119,5 @@ def _check_window(rows: Rows, window: Window, code: Fault) -> None:
     else:
         return
     first = rows.address + bad * rows.stride
-    wraps = first + rows.size > END
-    raise CoreFault(Fault.WRAP if wraps else code, first % END)
+    wraps = first + rows.size > end
+    raise CoreFault(Fault.WRAP if wraps else code, first % end)

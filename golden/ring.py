@@ -60,7 +60,8 @@ class CommandRing:
         while self.fault is None and self.head != self.tail:
             entry = Rows(self.base + BYTES * self.head, 1, BYTES)
             try:
-                data = self.memory.read(entry, self.core.read_window)
+                data = self.memory.read(entry, self.core.read_window,
+                                        self.core.config.address_width)
                 self.core.execute(self.memory, data.tobytes())
             except CoreFault as fault:
                 self._stop(fault)

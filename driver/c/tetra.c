@@ -77,6 +77,7 @@ int tetra_open(tetra_core *core, const tetra_transport *bus, uint64_t base, uint
                unsigned log2_entries, uint32_t polls)
 {
     const uint64_t last = base + (size - 1u);
+    uint32_t addresses, width;
     memset(core, 0, sizeof *core);
     core->bus = *bus;
     if (log2_entries < 1u || log2_entries > 15u)
@@ -87,6 +88,10 @@ int tetra_open(tetra_core *core, const tetra_transport *bus, uint64_t base, uint
         size < (uint64_t)core->entries * TETRA_DESCRIPTOR_BYTES)
         return TETRA_ARGUMENT;
     DO(check_identity(core));
+    DO(get(core, TETRA_ADDRESSES_ADDRESS, &addresses));
+    width = FIELD(addresses, ADDRESSES__ADDRESS_WIDTH);
+    if (width < 64u && last >> width)
+        return TETRA_ARGUMENT;
     DO(quiesce(core, polls));
     DO(put64(core, TETRA_RING_BASE_LOW_ADDRESS, base));
     DO(put(core, TETRA_RING_SIZE_ADDRESS, log2_entries));

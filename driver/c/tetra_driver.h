@@ -34,7 +34,7 @@ enum tetra_result {
     TETRA_STOPPED = 2,  /* the core has stopped: see error, then tetra_acknowledge */
     TETRA_BUS = 3,      /* the transport failed */
     TETRA_NO_CORE = 4,  /* there is no core of this version at this address */
-    TETRA_ARGUMENT = 5, /* a ring or memory that cannot be */
+    TETRA_ARGUMENT = 5, /* a ring or memory that cannot be, or that the core's bus does not reach */
     TETRA_LOCKED = 6    /* the windows are locked with other values */
 };
 

@@ -9,9 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from hdl.axi.layouts import BYTES_WIDTH
-from hdl.axi.signatures import ADDRESS_WIDTH, beat_bits, page_bits
-
-HIGH = ADDRESS_WIDTH - BYTES_WIDTH  # bits of an address above those that a length adds to
+from hdl.axi.signatures import SPACE_WIDTH, beat_bits, page_bits
 
 
 class Bursts(wiring.Component):
@@ -24,18 +22,20 @@ class Bursts(wiring.Component):
 
     Members
     -------
-    command : In(stream of segments): address of the first byte, and ABOUT.
+    command : In(stream of segments): address of the first byte, beyond : it lies behind the last
+        address, and ABOUT.
     window_base, window_limit : In(64), the first and the last byte allowed.
     halt : In(1), forget every segment, and take and forget those that are offered.
     burst : Out(stream): address of its first byte, beats - 1, and of its segment ABOUT, and whether
         it is the first of it. Not across 4 KiB, at most 256 beats. Withdrawn by `halt`.
     outside : Out(1), the next segment is not all in the window: nothing moves until `halt`.
-        where : Out(64), its address; about : Out(ABOUT); wraps : Out(1), it ends beyond 2**64.
+        where : Out, its address; about : Out(ABOUT); wraps : Out(1), it ends behind the last one.
     empty : Out(1), no segment is here.
 
     Latency: 5 cycles. Throughput: one burst per cycle.
 
-    Arithmetic: the last byte's address has 65 bits, and is inside if it is at most the limit.
+    Arithmetic: the last byte's address has one bit more than the bus has, and is inside if it is at
+    most the limit.
     """
 
     ABOUT: Any
@@ -43,16 +43,17 @@ class Bursts(wiring.Component):
     def __init__(self, config: Config):
         self.config = config
         self.beat, self.page = beat_bits(config.bus_width), page_bits(config.bus_width)
+        width = config.address_width
         super().__init__({
             "command": In(stream.Signature(data.StructLayout({
-                "address": ADDRESS_WIDTH, "about": self.ABOUT}))),
-            "window_base": In(ADDRESS_WIDTH),
-            "window_limit": In(ADDRESS_WIDTH),
+                "address": width, "beyond": 1, "about": self.ABOUT}))),
+            "window_base": In(SPACE_WIDTH),
+            "window_limit": In(SPACE_WIDTH),
             "halt": In(1),
             "burst": Out(stream.Signature(data.StructLayout({
-                "address": ADDRESS_WIDTH, "len": 8, "first": 1, "about": self.ABOUT}))),
+                "address": width, "len": 8, "first": 1, "about": self.ABOUT}))),
             "outside": Out(1),
-            "where": Out(ADDRESS_WIDTH),
+            "where": Out(width),
             "about": Out(self.ABOUT),
             "wraps": Out(1),
             "empty": Out(1),
@@ -61,6 +62,7 @@ class Bursts(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         beat, page = self.beat, self.page
+        above = self.config.address_width - BYTES_WIDTH  # bits that a length does not add to
         ends = page - beat  # bits of the number of a beat in its page
         segment = self.command.p.shape()
         valid = Signal(5)  # of the stages, from 1 on
@@ -107,7 +109,7 @@ class Bursts(wiring.Component):
 
         # Cycle 2: its upper bits, and how many pages follow the first.
         low_3 = Signal(BYTES_WIDTH, reset_less=True)
-        high_3 = Signal(HIGH + 1, reset_less=True)  # the last bit is that of 2**64
+        high_3 = Signal(above + 1, reset_less=True)  # the last bit is beyond the bus's
         more_3 = Signal(BYTES_WIDTH + 1 - page, reset_less=True)
         above_3 = Signal(reset_less=True)
         with m.If(advance):
@@ -119,18 +121,19 @@ class Bursts(wiring.Component):
                 above_3.eq(above_2),
             ]
 
-        # Cycle 3: the window's end, and the first burst's length.
+        # Cycle 3: the end of the window and of all addresses, and the first burst's length.
         end_4 = Signal(ends, reset_less=True)  # the last byte's beat in its page
         len_4 = Signal(ends, reset_less=True)
         more_4 = Signal.like(more_3, reset_less=True)
         only_4 = Signal(reset_less=True)  # one burst is all
+        wraps = high_3[above] | command_3.beyond
         end = Mux(more_3 == 0, low_3[beat:page], 2**ends - 1)
         with m.If(advance):
             m.d.sync += [
                 command_4.eq(command_3),
-                within_4.eq(above_3 & ~high_3[HIGH]
-                            & (Cat(low_3, high_3[:HIGH]) <= self.window_limit)),
-                wraps_4.eq(high_3[HIGH]),
+                within_4.eq(above_3 & ~wraps
+                            & (Cat(low_3, high_3[:above]) <= self.window_limit)),
+                wraps_4.eq(wraps),
                 end_4.eq(low_3[beat:page]),
                 len_4.eq(end - command_3.address[beat:page]),
                 more_4.eq(more_3),

@@ -6,10 +6,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from hdl.axi.layouts import BYTES_WIDTH, FAULT_LAYOUT, FaultCode
-from hdl.axi.read_layouts import READ_COMMAND, TAG, unit_bytes, unit_layout
+from hdl.axi.layouts import BYTES_WIDTH, FaultCode, fault_layout
+from hdl.axi.read_layouts import TAG, read_segment, unit_bytes, unit_layout
 from hdl.axi.shifts import bytes_from
-from hdl.axi.signatures import ADDRESS_WIDTH, DECODE, ERROR, beat_bits
+from hdl.axi.signatures import DECODE, ERROR, beat_bits
 
 
 def beat_layout(config: Config) -> data.StructLayout:
@@ -28,11 +28,11 @@ class Gearbox(wiring.Component):
 
     Members
     -------
-    segment : In(stream of READ_COMMAND), in the order of their beats; each before its last beat.
+    segment : In(stream of read_segment), in the order of their beats; each before its last beat.
     beat : In(stream of `beat_layout`), all beats of the bus that hold a byte of a segment.
     unit : Out(stream of `unit_layout`), bytes of good beats alone.
     halt : In(1), forget all segments and beats, take and forget those that are offered.
-    trouble : Out(FAULT_LAYOUT), the next unit is of a bad beat: no unit comes until `halt`.
+    trouble : Out(fault_layout), the next unit is of a bad beat: no unit comes until `halt`.
     empty : Out(1), nothing is here.
 
     Latency: 2 cycles from a beat to its unit. Throughput: a beat and a unit per cycle: a segment
@@ -43,11 +43,11 @@ class Gearbox(wiring.Component):
     def __init__(self, config: Config):
         self.config = config
         super().__init__({
-            "segment": In(stream.Signature(READ_COMMAND)),
+            "segment": In(stream.Signature(read_segment(config))),
             "beat": In(stream.Signature(beat_layout(config))),
             "unit": Out(stream.Signature(unit_layout(config))),
             "halt": In(1),
-            "trouble": Out(FAULT_LAYOUT),
+            "trouble": Out(fault_layout(config)),
             "empty": Out(1),
         })
 
@@ -64,7 +64,7 @@ class Gearbox(wiring.Component):
         tail = extent[:fine]  # bytes of the last unit - 1
         low = given.address[:fine]
         ahead = Signal(data.StructLayout({
-            "line": ADDRESS_WIDTH - bits,  # the first beat's address
+            "line": config.address_width - bits,  # the first beat's address
             "place": bits - fine,
             "low": fine,
             "more": BYTES_WIDTH - fine,  # units that follow

@@ -6,7 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from hdl.axi.layouts import FAULT_LAYOUT
+from hdl.axi.layouts import fault_layout
 
 
 class Halt(wiring.Component):
@@ -15,9 +15,9 @@ class Halt(wiring.Component):
     Members
     -------
     stop, restart : In(1), as those of the DMA parts.
-    trouble : In(FAULT_LAYOUT), what goes wrong in this cycle; not looked at while halted.
+    trouble : In(fault_layout), what goes wrong in this cycle; not looked at while halted.
     idle : In(1), nothing is outstanding or buffered.
-    fault : Out(FAULT_LAYOUT), the first trouble since `restart`.
+    fault : Out(fault_layout), the first trouble since `restart`.
     halted : Out(1), from the cycle after `stop` or trouble until the part is idle, `stop` is 0 and
         the fault has been cleared: what was outstanding never meets what comes later.
     opens : Out(1), the last cycle of it: what is offered now waits for the next one.
@@ -30,9 +30,9 @@ class Halt(wiring.Component):
         super().__init__({
             "stop": In(1),
             "restart": In(1),
-            "trouble": In(FAULT_LAYOUT),
+            "trouble": In(fault_layout(config)),
             "idle": In(1),
-            "fault": Out(FAULT_LAYOUT),
+            "fault": Out(fault_layout(config)),
             "halted": Out(1),
             "opens": Out(1),
         })

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What both DMA parts know: a segment of memory, and what went wrong."""
+"""What both DMA parts know: segments of memory, and what went wrong."""
 
 from amaranth.lib import enum
 
+from golden.config import Config
 from golden.descriptor import Fault
-from hdl.axi.signatures import ADDRESS_WIDTH
 from hdl.layouts import Field, Payload
 
 BYTES_WIDTH = 16  # of a segment's length
-ADDRESS = Field(ADDRESS_WIDTH, "of the segment's first byte; any alignment")
 BYTES = Field(BYTES_WIDTH, "of the segment, 1..65535; 0 stands for 65536")
 
 
@@ -25,9 +24,28 @@ class FaultCode(enum.Enum, shape=5):
     WRITE_DECERR = Fault.WRITE_DECERR
 
 
-FAULT_LAYOUT = Payload({
-    "valid": Field(1, "1: something went wrong"),
-    "code": Field(FaultCode, "what, if it did"),
-    "address": Field(ADDRESS_WIDTH, "where: the segment that is not all in the window, the beat "
-                                    "that was read, or the burst that was written"),
-})
+def segment_layout(config: Config) -> Payload:
+    """Bytes of memory, one behind the other."""
+    return Payload({
+        "address": Field(config.address_width, "of the segment's first byte; any alignment"),
+        "bytes": BYTES,
+    })
+
+
+def command_layout(config: Config) -> Payload:
+    """A segment that is to be read or written."""
+    return Payload({
+        **segment_layout(config).docs,
+        "beyond": Field(1, "1: the first byte lies behind the last address; its address is modulo "
+                           "the number of addresses"),
+    })
+
+
+def fault_layout(config: Config) -> Payload:
+    """What went wrong."""
+    return Payload({
+        "valid": Field(1, "1: something went wrong"),
+        "code": Field(FaultCode, "what, if it did"),
+        "address": Field(config.address_width, "where: the segment that is not all in the window, "
+                         "the beat that was read, or the burst that was written"),
+    })

@@ -12,12 +12,17 @@ from hdl.axi.halt import Halt
 from hdl.axi.layouts import BYTES, FaultCode
 from hdl.axi.packer import Packer
 from hdl.axi.queue import MemoryQueue
-from hdl.axi.read_layouts import READ_COMMAND, READ_FAULT, READ_TAG, TAG, run_layout
-from hdl.axi.signatures import ADDRESS_WIDTH, constants, page_bits, read_channels
+from hdl.axi.read_layouts import (
+    READ_TAG,
+    TAG,
+    read_command,
+    read_fault,
+    read_segment,
+    run_layout,
+)
+from hdl.axi.signatures import SPACE_WIDTH, constants, page_bits, read_channels
 from hdl.layouts import Payload
 from hdl.library import place
-
-__all__ = ["READ_COMMAND", "READ_TAG", "ReadBursts", "ReadDma", "ReadQueue", "run_layout"]
 
 
 class ReadBursts(Bursts):
@@ -40,7 +45,7 @@ class ReadQueue(MemoryQueue):
 
     @staticmethod
     def shape(config: Config):
-        return READ_COMMAND
+        return read_segment(config)
 
 
 class ReadDma(wiring.Component):
@@ -48,7 +53,7 @@ class ReadDma(wiring.Component):
 
     Members
     -------
-    command : In(stream of READ_COMMAND), segments; any alignment.
+    command : In(stream of read_command), segments; any alignment.
     run : Out(stream of `run_layout`), the bytes of each segment from its first one on, in the order
         of the commands; the last run of each is filled up with 0. No byte of a bad beat is in it.
     axi : Out(`read_channels`), an AXI4 manager: ID 0, bursts of whole beats in order, the first one
@@ -60,7 +65,7 @@ class ReadDma(wiring.Component):
         run that is offered already. Until `idle`, even if it falls before.
     restart : In(1), clears `fault`. Once idle, commands of the next cycle on are taken in earnest.
     idle : Out(1), nothing is outstanding or buffered.
-    fault : Out(READ_FAULT), the first thing that went wrong. Behind a bad beat as if stopped; what
+    fault : Out(read_fault), the first thing that went wrong. Behind a bad beat as if stopped; what
         was asked for before a segment that is outside the window still comes, and then nothing.
     beats : Out(1), a beat of data comes.
 
@@ -73,15 +78,15 @@ class ReadDma(wiring.Component):
     def __init__(self, config: Config):
         self.config = config
         super().__init__({
-            "command": In(stream.Signature(READ_COMMAND)),
+            "command": In(stream.Signature(read_command(config))),
             "run": Out(stream.Signature(run_layout(config))),
             "axi": Out(read_channels(config)),
-            "window_base": In(ADDRESS_WIDTH),
-            "window_limit": In(ADDRESS_WIDTH),
+            "window_base": In(SPACE_WIDTH),
+            "window_limit": In(SPACE_WIDTH),
             "stop": In(1),
             "restart": In(1),
             "idle": Out(1),
-            "fault": Out(READ_FAULT),
+            "fault": Out(read_fault(config)),
             "beats": Out(1),
         })
 
@@ -100,6 +105,7 @@ class ReadDma(wiring.Component):
         m.d.comb += [
             bursts.command.valid.eq(self.command.valid),
             bursts.command.p.address.eq(self.command.p.address),
+            bursts.command.p.beyond.eq(self.command.p.beyond),
             bursts.command.p.about.bytes.eq(self.command.p.bytes),
             bursts.command.p.about.tag.eq(self.command.p.tag),
             self.command.ready.eq(bursts.command.ready & ~halt.opens),
@@ -110,7 +116,7 @@ class ReadDma(wiring.Component):
 
         # Cycle 5: a burst becomes an address, the first one of a segment an entry of the queue.
         arvalid = Signal()
-        araddr = Signal(ADDRESS_WIDTH, reset_less=True)
+        araddr = Signal(config.address_width, reset_less=True)
         arlen = Signal(8, reset_less=True)
         issues = Signal()
         m.d.comb += [

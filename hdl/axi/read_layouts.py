@@ -4,22 +4,26 @@
 from amaranth.lib import data
 
 from golden.config import Config
-from hdl.axi.layouts import ADDRESS, BYTES, FAULT_LAYOUT
+from hdl.axi.layouts import command_layout, fault_layout, segment_layout
 from hdl.layouts import Field, Payload
 
 READ_TAG = data.StructLayout({"bits": 32})  # what the reader of a segment wants to know of it
 TAG = Field(READ_TAG, "of the segment; comes out with each of its runs")
 
-READ_FAULT = Payload({
-    **FAULT_LAYOUT.docs,
-    "tag": Field(READ_TAG, "of the segment"),
-})
 
-READ_COMMAND = Payload({
-    "address": ADDRESS,
-    "bytes": BYTES,
-    "tag": TAG,
-})
+def read_fault(config: Config) -> Payload:
+    """What went wrong, and with what."""
+    return Payload({**fault_layout(config).docs, "tag": Field(READ_TAG, "of the segment")})
+
+
+def read_command(config: Config) -> Payload:
+    """A segment that is to be read."""
+    return Payload({**command_layout(config).docs, "tag": TAG})
+
+
+def read_segment(config: Config) -> Payload:
+    """A segment whose address is out."""
+    return Payload({**segment_layout(config).docs, "tag": TAG})
 
 
 def run_bytes(config: Config) -> int:

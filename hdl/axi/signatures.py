@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 
-ADDRESS_WIDTH = 64
+SPACE_WIDTH = 64  # bits of an address in descriptors and registers
 PAGE = 4096  # bytes: no burst crosses a multiple of it
 BEATS = 256  # of the longest burst
 INCR = 1  # of arburst and awburst: addresses count up
@@ -15,12 +15,12 @@ PROT = 0b000  # of arprot and awprot: data, secure, not privileged
 ERROR, DECODE = 1, 0  # bits of a response: set in SLVERR and DECERR; 1 in DECERR of the two
 
 
-def address_members(channel: str) -> dict:
-    """The members of a channel of addresses, `ar` or `aw`."""
+def address_members(channel: str, width: int) -> dict:
+    """The members of a channel of addresses of so many bits, `ar` or `aw`."""
     return {
         f"{channel}valid": Out(1),
         f"{channel}ready": In(1),
-        f"{channel}addr": Out(ADDRESS_WIDTH),
+        f"{channel}addr": Out(width),
         f"{channel}len": Out(8),  # beats - 1
         f"{channel}size": Out(3),  # log2 of a beat's bytes
         f"{channel}burst": Out(2),
@@ -33,7 +33,7 @@ def address_members(channel: str) -> dict:
 def read_channels(config: Config) -> wiring.Signature:
     """AR and R, seen from the manager."""
     return wiring.Signature({
-        **address_members("ar"),
+        **address_members("ar", config.address_width),
         "rvalid": In(1),
         "rready": Out(1),
         "rdata": In(config.bus_width),
@@ -46,7 +46,7 @@ def read_channels(config: Config) -> wiring.Signature:
 def write_channels(config: Config) -> wiring.Signature:
     """AW, W and B, seen from the manager."""
     return wiring.Signature({
-        **address_members("aw"),
+        **address_members("aw", config.address_width),
         "wvalid": Out(1),
         "wready": In(1),
         "wdata": Out(config.bus_width),

@@ -8,19 +8,19 @@ from amaranth.lib.wiring import In, Out
 from golden.config import Config
 from hdl.axi.bursts import Bursts
 from hdl.axi.halt import Halt
-from hdl.axi.layouts import BYTES, FAULT_LAYOUT, FaultCode
+from hdl.axi.layouts import BYTES, FaultCode, command_layout, fault_layout
 from hdl.axi.placer import Placer, span_layout
 from hdl.axi.queue import MemoryQueue, Queue
 from hdl.axi.signatures import (
-    ADDRESS_WIDTH,
     DECODE,
     ERROR,
+    SPACE_WIDTH,
     beat_bits,
     constants,
     write_channels,
 )
 from hdl.axi.splitter import Splitter
-from hdl.axi.write_layouts import WRITE_COMMAND, item_layout
+from hdl.axi.write_layouts import item_layout
 from hdl.layouts import Payload
 from hdl.library import place
 
@@ -59,7 +59,7 @@ class AddressQueue(MemoryQueue):
 
     @staticmethod
     def shape(config: Config):
-        return ADDRESS_WIDTH
+        return config.address_width
 
 
 class SpanQueue(MemoryQueue):
@@ -80,7 +80,7 @@ class WriteDma(wiring.Component):
 
     Members
     -------
-    command : In(stream of WRITE_COMMAND), segments; any alignment.
+    command : In(stream of command_layout), segments; any alignment.
     data : In(stream of `item_layout`), the bytes of the segments, from the first one of each on. A
         segment starts with an item of its own, and the counts of its items sum up to its length.
     axi : Out(`write_channels`), an AXI4 manager: ID 0, bursts in order, the first one of a segment
@@ -92,7 +92,7 @@ class WriteDma(wiring.Component):
         whose address is offered with beats without strobes. Until `idle`, even if it falls before.
     restart : In(1), clears `fault`. Once idle, commands of the next cycle on are taken in earnest.
     idle : Out(1), every response has come, and nothing is buffered.
-    fault : Out(FAULT_LAYOUT), the first thing that went wrong; from then on as if stopped.
+    fault : Out(fault_layout), the first thing that went wrong; from then on as if stopped.
     beats : Out(1), a beat of data goes.
 
     Latency: 6 cycles from a command to its address, 3 from an item to the beat that it fills.
@@ -105,15 +105,15 @@ class WriteDma(wiring.Component):
     def __init__(self, config: Config):
         self.config = config
         super().__init__({
-            "command": In(stream.Signature(WRITE_COMMAND)),
+            "command": In(stream.Signature(command_layout(config))),
             "data": In(stream.Signature(item_layout(config))),
             "axi": Out(write_channels(config)),
-            "window_base": In(ADDRESS_WIDTH),
-            "window_limit": In(ADDRESS_WIDTH),
+            "window_base": In(SPACE_WIDTH),
+            "window_limit": In(SPACE_WIDTH),
             "stop": In(1),
             "restart": In(1),
             "idle": Out(1),
-            "fault": Out(FAULT_LAYOUT),
+            "fault": Out(fault_layout(config)),
             "beats": Out(1),
         })
 
@@ -135,6 +135,7 @@ class WriteDma(wiring.Component):
         m.d.comb += [
             bursts.command.valid.eq(self.command.valid),
             bursts.command.p.address.eq(self.command.p.address),
+            bursts.command.p.beyond.eq(self.command.p.beyond),
             bursts.command.p.about.bytes.eq(self.command.p.bytes),
             self.command.ready.eq(bursts.command.ready & ~halt.opens),
             bursts.window_base.eq(self.window_base),
@@ -144,7 +145,7 @@ class WriteDma(wiring.Component):
 
         # Cycle 5: a burst becomes an address and an entry of two queues; a segment that of another.
         awvalid = Signal()
-        awaddr = Signal(ADDRESS_WIDTH, reset_less=True)
+        awaddr = Signal(config.address_width, reset_less=True)
         awlen = Signal(8, reset_less=True)
         issues = Signal()
         m.d.comb += [

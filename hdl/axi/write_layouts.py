@@ -2,13 +2,7 @@
 """What is written: segments, and the items of data that fill them."""
 
 from golden.config import Config
-from hdl.axi.layouts import ADDRESS, BYTES
 from hdl.layouts import Field, Payload
-
-WRITE_COMMAND = Payload({
-    "address": ADDRESS,
-    "bytes": BYTES,
-})
 
 
 def item_bytes(config: Config) -> int:

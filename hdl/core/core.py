@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """TetraCore: registers, descriptors and DMA around the engine, from memory to memory."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from golden.descriptor import Fault
-from hdl.axi.layouts import FAULT_LAYOUT
+from hdl.axi.layouts import fault_layout
 from hdl.axi.read_dma import ReadDma
 from hdl.axi.signatures import read_channels, write_channels
 from hdl.axi.write_dma import WriteDma
@@ -32,8 +32,8 @@ class Core(wiring.Component):
     Members
     -------
     s_axil : In(AXI4-Lite), the registers, in 4 KiB of byte addresses.
-    m_axi : Out(AXI4), 64-bit addresses, `Config.bus_width` bits of data, ID 0, bursts that count up
-        and stay within 4 KiB.
+    m_axi : Out(AXI4), addresses of `Config.address_width` and data of `bus_width` bits, ID 0,
+        bursts that count up and stay within 4 KiB.
     irq : Out(1), the interrupt: a level, 1 while a bit is 1 in both interrupt_status and
         interrupt_enable.
 
@@ -85,7 +85,7 @@ class Core(wiring.Component):
             write.window_base.eq(registers.write_base),
             write.window_limit.eq(registers.write_limit),
             read.command.valid.eq(path.read.valid),
-            read.command.p.address.eq(path.read.p.address),
+            Cat(read.command.p.address, read.command.p.beyond).eq(path.read.p.address),
             read.command.p.bytes.eq(path.read.p.bytes),
             read.command.p.tag.bits.eq(path.read.p.tag.as_value()),
             path.read.ready.eq(read.command.ready),
@@ -95,7 +95,7 @@ class Core(wiring.Component):
             path.run.first.eq(read.run.p.first), path.run.last.eq(read.run.p.last),
             read.run.ready.eq(1),
             write.command.valid.eq(path.segment.valid),
-            write.command.p.address.eq(path.segment.p.address),
+            Cat(write.command.p.address, write.command.p.beyond).eq(path.segment.p.address),
             write.command.p.bytes.eq(path.segment.p.bytes),
             path.segment.ready.eq(write.command.ready),
             write.data.valid.eq(path.item.valid),
@@ -109,7 +109,7 @@ class Core(wiring.Component):
 
         # Faults: of the bus, of descriptors, of sums; whose, and whether all before it is done.
         forgets = Signal()
-        fault, code = Signal(FAULT_LAYOUT), Signal(Fault)
+        fault, code = Signal(fault_layout(config)), Signal(Fault)
         number = Signal(NUMBER)
         m.d.comb += [
             number.eq(path.number),

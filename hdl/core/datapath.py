@@ -7,17 +7,17 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from golden.descriptor import Fault
+from hdl.axi.signatures import SPACE_WIDTH
 from hdl.core.correction import Correction
 from hdl.core.feed import Feed
 from hdl.core.fetch import RING_BITS, Fetch
 from hdl.core.layouts import (
-    ADDRESS,
     IN_FLIGHT,
     NUMBER,
-    READ_LAYOUT,
-    SEGMENT_LAYOUT,
     item_layout,
+    read_layout,
     run_layout,
+    segment_layout,
 )
 from hdl.core.load import KINDS, Load
 from hdl.core.operand_buffer import BufferA, BufferB
@@ -35,7 +35,7 @@ class Datapath(wiring.Component):
     Members
     -------
     enable, base, log2_size, head, tail, bad_tail : of the ring, as of `Fetch`.
-    read : Out(stream of READ_LAYOUT), segments to be read. run : In(run_layout), what has come, in
+    read : Out(stream of read_layout), segments to be read. run : In(run_layout), what has come, in
         the cycle in which `write` is 1: there is always room for it.
     segment, item : Out(streams), what is written, as of `Store`. idle : In(1), all of it is
         acknowledged.
@@ -52,15 +52,15 @@ class Datapath(wiring.Component):
         counts = STATISTICS_LAYOUT["saturated"].shape
         super().__init__({
             "enable": In(1),
-            "base": In(ADDRESS),
+            "base": In(SPACE_WIDTH),
             "log2_size": In(4),
             "head": In(RING_BITS),
             "tail": In(RING_BITS),
             "bad_tail": Out(1),
-            "read": Out(stream.Signature(READ_LAYOUT)),
+            "read": Out(stream.Signature(read_layout(config))),
             "run": In(run_layout(config)),
             "write": In(1),
-            "segment": Out(stream.Signature(SEGMENT_LAYOUT)),
+            "segment": Out(stream.Signature(segment_layout(config))),
             "item": Out(stream.Signature(item_layout(config))),
             "idle": In(1),
             "hold": In(1),

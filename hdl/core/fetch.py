@@ -7,7 +7,16 @@ from amaranth.lib.wiring import In, Out
 
 from golden import descriptor
 from golden.config import Config
-from hdl.core.layouts import ADDRESS, IN_FLIGHT, NUMBER, READ_LAYOUT, Target, run_bits, run_layout
+from hdl.axi.signatures import SPACE_WIDTH
+from hdl.core.layouts import (
+    IN_FLIGHT,
+    NUMBER,
+    Target,
+    address_width,
+    read_layout,
+    run_bits,
+    run_layout,
+)
 
 RING_BITS = 15  # log2 of the most entries
 
@@ -23,7 +32,7 @@ class Fetch(wiring.Component):
     loaded : In(1), all that the descriptors read so far want of memory has been asked for. The next
         one is asked for then and not before: where its own read fails, nothing else is read any
         more, and they would never end.
-    segment : Out(stream of READ_LAYOUT). run : In(run_layout), write : In(1).
+    segment : Out(stream of read_layout). run : In(run_layout), write : In(1).
     there : Out(1), a descriptor is there: its number in `shown`. word : In, data : Out(32), which
         word is shown in the next cycle. taken : In(1), it has been read whole.
     done : In(1), the oldest one is done.
@@ -35,13 +44,13 @@ class Fetch(wiring.Component):
         self.config = config
         super().__init__({
             "enable": In(1),
-            "base": In(ADDRESS),
+            "base": In(SPACE_WIDTH),
             "log2_size": In(range(RING_BITS + 1)),
             "head": In(RING_BITS),
             "tail": In(RING_BITS),
             "number": Out(NUMBER),
             "loaded": In(1),
-            "segment": Out(stream.Signature(READ_LAYOUT)),
+            "segment": Out(stream.Signature(read_layout(config))),
             "run": In(run_layout(config)),
             "write": In(1),
             "there": Out(1),
@@ -56,7 +65,8 @@ class Fetch(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        part = run_bits(self.config)
+        config = self.config
+        part = run_bits(config)
         width = max(part, descriptor.WORD)
         per_word, parts = width // descriptor.WORD, width // part
         words = descriptor.WORDS // per_word
@@ -70,9 +80,11 @@ class Fetch(wiring.Component):
         coming = Signal()  # one that has been asked for, until it has been taken
         flying = Signal(range(IN_FLIGHT + 1))
         asks, comes, begun = Signal(), Signal(), Signal()
-        valid, address = Signal(), Signal(ADDRESS, reset_less=True)
+        valid, address = Signal(), Signal(address_width(config), reset_less=True)
         place = Signal(NUMBER, reset_less=True)
         segment = self.segment.p
+        bus = config.address_width
+        entry = self.base + (asked << (descriptor.BYTES.bit_length() - 1))
         m.d.comb += [
             mask.eq((1 << self.log2_size) - 1),
             self.bad_tail.eq((self.tail & ~mask) != 0),
@@ -92,7 +104,7 @@ class Fetch(wiring.Component):
         with m.Elif(asks):
             m.d.sync += [
                 valid.eq(1), place.eq(number), number.eq(number + 1),
-                address.eq(self.base + (asked << (descriptor.BYTES.bit_length() - 1))),
+                address.eq(Cat(entry[:bus], entry[bus:].any())),
                 asked.eq((asked + 1) & mask),
             ]
         with m.If(valid & self.segment.ready):

@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the parts of the core tell each other, and the sizes that follow from `Config`."""
 
-from amaranth.hdl import signed
+from amaranth.hdl import Cat, signed
 from amaranth.lib import data, enum
 
 from golden.config import Config
 from golden.descriptor import WORD
 from hdl.axi.layouts import BYTES_WIDTH
 from hdl.axi.read_layouts import run_bytes
-from hdl.axi.signatures import ADDRESS_WIDTH
 from hdl.axi.write_layouts import item_bytes, item_layout
 from hdl.layouts import BFormat
 
 __all__ = ["item_bytes", "item_layout"]
 
-ADDRESS, STRIDE = ADDRESS_WIDTH, WORD  # bits of an address, of a row's stride
+STRIDE = WORD  # bits of a row's stride
 ZERO = 8  # bits of operand a's zero point
 IN_FLIGHT = 4  # descriptors that are fetched and not yet done
 NUMBER = 3  # bits that tell them apart
@@ -44,8 +43,28 @@ TAG_LAYOUT = data.StructLayout({
     "number": NUMBER,  # of the descriptor, to know whose fault it is
 })
 
-SEGMENT_LAYOUT = data.StructLayout({"address": ADDRESS, "bytes": BYTES_WIDTH})
-READ_LAYOUT = data.StructLayout({"address": ADDRESS, "bytes": BYTES_WIDTH, "tag": TAG_LAYOUT})
+
+def address_width(config: Config) -> int:
+    """Bits of an address that the core computes: those of the bus, and on top whether it lies
+    behind the last one."""
+    return config.address_width + 1
+
+
+def moved(address, distance):
+    """An address so many bytes further; what lies behind the last one stays there."""
+    width = len(address) - 1
+    reached = address[:width] + distance
+    return Cat(reached[:width], address[width] | reached[width:].any())
+
+
+def segment_layout(config: Config) -> data.StructLayout:
+    """Bytes of memory, one behind the other."""
+    return data.StructLayout({"address": address_width(config), "bytes": BYTES_WIDTH})
+
+
+def read_layout(config: Config) -> data.StructLayout:
+    """Such bytes that are to be read, and where they go."""
+    return data.StructLayout({**dict(segment_layout(config).members), "tag": TAG_LAYOUT})
 
 
 def run_layout(config: Config) -> data.StructLayout:
@@ -75,7 +94,7 @@ def load_layout(config: Config) -> data.StructLayout:
         "turn_a": 1,
         "turn_b": 1,
         "turn_mask": 1,
-        **{name: ADDRESS for name in ("a", "b", "x_at", "bias_at", "mask_at")},
+        **{name: address_width(config) for name in ("a", "b", "x_at", "bias_at", "mask_at")},
         **{f"{name}_stride": STRIDE for name in ("a", "b", "x", "mask")},
     })
 
@@ -122,7 +141,7 @@ def store_layout(config: Config) -> data.StructLayout:
         "corrected": 1,  # operand a has a zero point
         "done": 1,  # it is the last job of its descriptor
         "interrupt": 1,
-        **{name: ADDRESS for name in ("c", "c_odd", "mask_at", "report_at")},
+        **{name: address_width(config) for name in ("c", "c_odd", "mask_at", "report_at")},
         **{f"{name}_stride": STRIDE for name in ("c", "c_odd", "mask")},
     })
 

@@ -6,7 +6,15 @@ from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from hdl.core.layouts import ADDRESS, INDEX, READ_LAYOUT, STRIDE, Target, load_layout
+from hdl.core.layouts import (
+    INDEX,
+    STRIDE,
+    Target,
+    address_width,
+    load_layout,
+    moved,
+    read_layout,
+)
 from hdl.core.operand_buffer import SLOTS
 from hdl.core.panels import ConfigPanels, GroupPanels
 from hdl.core.row_buffer import BiasBuffer, MaskBuffer, XBuffer
@@ -38,7 +46,7 @@ class Load(wiring.Component):
     Members
     -------
     job : In(stream of load_layout), taken when the last segment of the job before is.
-    segment : Out(stream of READ_LAYOUT), only where a slot for it is free.
+    segment : Out(stream of read_layout), only where a slot for it is free.
     free : In(1 per kind), a slot of that buffer is done with.
 
     Throughput: a segment per cycle, and a few cycles between tensors.
@@ -48,7 +56,7 @@ class Load(wiring.Component):
         self.config = config
         super().__init__({
             "job": In(stream.Signature(load_layout(config))),
-            "segment": Out(stream.Signature(READ_LAYOUT)),
+            "segment": Out(stream.Signature(read_layout(config))),
             "free": In(len(KINDS)),
         })
 
@@ -59,7 +67,7 @@ class Load(wiring.Component):
         panels = place(m, platform, "panels", ConfigPanels(config))
         job = Signal(load_layout(config), reset_less=True)
         step = Signal(Step)
-        at = Signal(ADDRESS, reset_less=True)  # of the segment
+        at = Signal(address_width(config), reset_less=True)  # of the segment
         index = Signal(INDEX, reset_less=True)
         turned, end, fire = Signal(), Signal(), Signal()
         group = Signal(range(EARLY + 1), reset_less=True)  # of its strip, or EARLY
@@ -81,12 +89,9 @@ class Load(wiring.Component):
             open_[kind], slot[kind] = left != 0, turn
 
         # Where the tensors of this strip, group and panel begin.
-        bias = Signal(ADDRESS, reset_less=True)
-        b = Signal(ADDRESS, reset_less=True)
-        a = Signal(ADDRESS, reset_less=True)
-        mask_strip, mask = (Signal(ADDRESS, reset_less=True, name=n) for n in (
-            "mask_strip", "mask_row"))
-        x_strip, x = (Signal(ADDRESS, reset_less=True, name=n) for n in ("x_strip", "x_row"))
+        bias, b, a, mask_strip, mask, x_strip, x = (
+            Signal(address_width(config), reset_less=True, name=name) for name in (
+                "bias", "b", "a", "mask_strip", "mask_row", "x_strip", "x_row"))
 
         m.d.comb += [
             self.job.ready.eq(step == Step.IDLE),
@@ -107,6 +112,7 @@ class Load(wiring.Component):
         count = Signal(range(max(config.depth, config.strip) + 1))
         size = Signal.like(segment.bytes)
         stride = Signal(STRIDE)
+        after_this = moved(at, stride)
         codes_k = (job.k + 1) >> 1
         by_row = job.mask & ~job.turn_mask  # the mask of each panel by itself
         half = config.lanes < 8
@@ -127,10 +133,10 @@ class Load(wiring.Component):
                 m.d.comb += begins[kind].eq(open_[kind])
                 m.d.sync += [at.eq(first), index.eq(0), active.eq(open_[kind])]
             with m.Elif(fire):
-                m.d.sync += [at.eq(at + stride), index.eq(index + 1)]
+                m.d.sync += [at.eq(after_this), index.eq(index + 1)]
                 if keep is not None:
                     with m.If(~turned):
-                        m.d.sync += keep.eq(at + stride)
+                        m.d.sync += keep.eq(after_this)
                 with m.If(end):
                     after()
 
@@ -182,9 +188,9 @@ class Load(wiring.Component):
                     m.d.sync += step.eq(Mux(by_row, Step.MASK, Step.X))
                 with m.Elif(~groups.last):
                     with m.If(job.turn_a):
-                        m.d.sync += a.eq(a + config.lanes // 2)
+                        m.d.sync += a.eq(moved(a, config.lanes // 2))
                     with m.If(job.turn_mask):
-                        m.d.sync += mask.eq(mask + (odd if half else config.lanes // 8))
+                        m.d.sync += mask.eq(moved(mask, odd if half else config.lanes // 8))
                         m.d.sync += odd.eq(~odd & half)
                     m.d.sync += step.eq(Mux(job.gemm, Step.A, Mux(job.mask, Step.MASK, Step.X)))
                     with m.If(group != EARLY):
@@ -192,25 +198,25 @@ class Load(wiring.Component):
                     with m.If(job.gemm & (group == EARLY - 1) & ~groups.last_strip):
                         m.d.sync += [step.eq(Step.B), early.eq(1)]
                         with m.If(job.turn_b):
-                            m.d.sync += b.eq(b + config.strip // 2)
+                            m.d.sync += b.eq(moved(b, config.strip // 2))
                 with m.Elif(groups.last_strip):
                     m.d.sync += step.eq(Step.IDLE)
                 with m.Else():
                     m.d.sync += [
                         group.eq(0), early.eq(0), there.eq(early),
                         a.eq(job.a),
-                        bias.eq(bias + 4 * config.strip),
-                        mask_strip.eq(mask_strip + mask_across),
-                        mask.eq(mask_strip + mask_across),
+                        bias.eq(moved(bias, 4 * config.strip)),
+                        mask_strip.eq(moved(mask_strip, mask_across)),
+                        mask.eq(moved(mask_strip, mask_across)),
                         odd.eq(0),
-                        x_strip.eq(x_strip + 4 * config.strip),
-                        x.eq(x_strip + 4 * config.strip),
+                        x_strip.eq(moved(x_strip, 4 * config.strip)),
+                        x.eq(moved(x_strip, 4 * config.strip)),
                         step.eq(Mux(job.bias, Step.BIAS, Mux(
                             job.gemm, Mux(early, Step.A, Step.B),
                             Mux(job.mask, Step.MASK, Step.X)))),
                     ]
                     with m.If(job.turn_b & ~early):
-                        m.d.sync += b.eq(b + config.strip // 2)
+                        m.d.sync += b.eq(moved(b, config.strip // 2))
         return m
 
 

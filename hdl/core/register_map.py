@@ -143,7 +143,7 @@ def parameters(config: Config) -> dict[str, int]:
         "DESCRIPTOR_VERSION": descriptor.VERSION,
         **{name.upper(): getattr(config, name) for name in (
             "rows", "cols", "lanes", "accumulator_width", "dim_width", "tensors", "bus_width",
-            "depth", "strip")},
+            "depth", "strip", "address_width")},
         "STOCHASTIC": int(config.stochastic),
         "FP4_R4": int(FP4_R4 in config.log_formats),
         "FP4_R2": int(FP4_R2 in config.log_formats),

@@ -6,7 +6,7 @@ from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from hdl.core.layouts import ADDRESS, SEGMENT_LAYOUT, STRIDE, store_layout
+from hdl.core.layouts import STRIDE, address_width, moved, segment_layout, store_layout
 from hdl.core.panels import ConfigPanels
 from hdl.library import place
 
@@ -61,7 +61,7 @@ class Segments(wiring.Component):
     -------
     job : In(stream of store_layout), taken when the last segment of the job before is.
     panel : In(1), a panel of results is complete: its segments are asked for from then on.
-    segment : Out(stream of SEGMENT_LAYOUT).
+    segment : Out(stream of segment_layout).
 
     Throughput: a segment per cycle, one idle cycle between two panels.
     """
@@ -71,7 +71,7 @@ class Segments(wiring.Component):
         super().__init__({
             "job": In(stream.Signature(store_layout(config))),
             "panel": In(1),
-            "segment": Out(stream.Signature(SEGMENT_LAYOUT)),
+            "segment": Out(stream.Signature(segment_layout(config))),
         })
 
     def elaborate(self, platform):
@@ -85,7 +85,8 @@ class Segments(wiring.Component):
         order = Order(job, kind, line, walk.rows, walk.cols)
         fire, panel_ends = Signal(), Signal()
         # Where this segment of each tensor lies, and where this panel's and this strip's begin.
-        places = {k: tuple(Signal(ADDRESS, name=f"{k.name.lower()}_{what}", reset_less=True)
+        width = address_width(config)
+        places = {k: tuple(Signal(width, name=f"{k.name.lower()}_{what}", reset_less=True)
                            for what in ("line", "panel", "strip")) for k in Kind}
         strides = {Kind.RESULT: job.c_stride, Kind.ODD: job.c_odd_stride,
                    Kind.MASK: job.mask_stride}
@@ -120,14 +121,14 @@ class Segments(wiring.Component):
                 wide = job.words if k == Kind.RESULT else 0
                 across = config.strip // 8 if k == Kind.MASK else Mux(
                     wide, 4 * config.strip, config.strip // 2)
-                next_strip = strip + Mux(turns, strides[k] << (config.strip.bit_length() - 1),
-                                         across)
-                next_panel = panel + Mux(wide, 4 * config.rows, config.rows // 2)
+                next_strip = moved(strip, Mux(
+                    turns, strides[k] << (config.strip.bit_length() - 1), across))
+                next_panel = moved(panel, Mux(wide, 4 * config.rows, config.rows // 2))
                 # rows go on from panel to panel by themselves
                 with m.If(order.ends & walk.last):
                     m.d.sync += [at.eq(next_strip), panel.eq(next_strip), strip.eq(next_strip)]
                 with m.Elif(order.ends & turns):
                     m.d.sync += [at.eq(next_panel), panel.eq(next_panel)]
                 with m.Elif(kind == k):
-                    m.d.sync += at.eq(at + stride)
+                    m.d.sync += at.eq(moved(at, stride))
         return m

@@ -9,14 +9,15 @@ from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from golden.descriptor import FIELDS, USED, WORD, WORDS, CoreOp, Fault
+from golden.descriptor import FIELDS, USED, WORD, WORDS, BitField, CoreOp, Fault
 from golden.dyadic import IDENTITY
 from golden.formats import FP4_R4, INT32
 from hdl.core.layouts import (
-    ADDRESS,
     NUMBER,
+    address_width,
     feed_layout,
     load_layout,
+    moved,
     store_layout,
     stream_layout,
 )
@@ -24,6 +25,10 @@ from hdl.core.refused import fault
 from hdl.engine.job import Op, job_layout
 
 MOVED = ("a", "b", "c", "c_odd", "x", "bias", "mask_in", "mask_out", "report")  # by batch strides
+
+
+def is_address(field: BitField) -> bool:
+    return field.name.endswith("_address")
 
 
 class State(enum.Enum, shape=4):
@@ -77,8 +82,10 @@ class Sequencer(wiring.Component):
         m = Module()
         config = self.config
         state = Signal(State)
+        bus = config.address_width
         d = SimpleNamespace(**{
-            f.name: Signal(signed(f.width) if f.signed else f.width, name=f.name, reset_less=True)
+            f.name: Signal(address_width(config) if is_address(f) else signed(f.width) if f.signed
+                           else f.width, name=f.name, reset_less=True)
             for f in FIELDS})
         word = Signal(range(WORDS + 2))
         reserved = Signal()
@@ -94,9 +101,11 @@ class Sequencer(wiring.Component):
                     m.d.comb += unused.eq(~(USED >> (WORD * number)) & ((1 << WORD) - 1))
                     with m.If(state == State.READ):
                         for f in FIELDS:
+                            field, above = getattr(d, f.name), WORD * (number - f.word)
                             if f.word <= number < f.word + -(-f.width // WORD):
-                                part = getattr(d, f.name)[WORD * (number - f.word):][:WORD]
-                                m.d.sync += part.eq(self.data[f.low:])
+                                m.d.sync += field[above:][:WORD].eq(self.data[f.low:])
+                            if is_address(f) and number == f.word + 1:
+                                m.d.sync += field[bus].eq((self.data >> (bus - WORD)).any())
 
         # What the engine's next job is.
         split = Signal()  # K in chunks
@@ -105,7 +114,8 @@ class Sequencer(wiring.Component):
         last_chunk, gathers = Signal(), Signal()  # the pass over scratch that ends it
         k_left, k_now = Signal(len(d.k)), Signal(range(config.depth + 1))
         first_chunk = Signal()
-        a_at, b_at = Signal(ADDRESS, reset_less=True), Signal(ADDRESS, reset_less=True)
+        a_at, b_at = (Signal(address_width(config), reset_less=True, name=name)
+                      for name in ("a_at", "b_at"))
         batch_left = Signal(len(d.batch), reset_less=True)
         gemm, quantise, table = (d.op == op for op in (
             CoreOp.GEMM, CoreOp.QUANTISE, CoreOp.TABLE))
@@ -225,10 +235,10 @@ class Sequencer(wiring.Component):
                     with m.If(self.store.ready):
                         m.d.sync += [
                             k_left.eq(k_left - config.depth),
-                            a_at.eq(a_at + Mux(d.transpose_a, d.a_stride << depth_bits,
-                                               config.depth // 2)),
-                            b_at.eq(b_at + Mux(d.transpose_b, d.b_stride << depth_bits,
-                                               config.depth // 2)),
+                            a_at.eq(moved(a_at, Mux(d.transpose_a, d.a_stride << depth_bits,
+                                                     config.depth // 2))),
+                            b_at.eq(moved(b_at, Mux(d.transpose_b, d.b_stride << depth_bits,
+                                                     config.depth // 2))),
                             gathers.eq(last_chunk), state.eq(State.JOB)]
                         m.d.sync += [waits[name].eq(1) for name in ("load", "streams", "store",
                                                                     "engine")]
@@ -238,7 +248,7 @@ class Sequencer(wiring.Component):
                 with m.Else():
                     m.d.sync += [state.eq(State.MOVE), index.eq(0), gathers.eq(0)]
             with m.Case(State.MOVE):
-                m.d.sync += [addresses[index].eq(addresses[index] + strides[index]),
+                m.d.sync += [addresses[index].eq(moved(addresses[index], strides[index])),
                              index.eq(index + 1)]
                 with m.If(index == len(MOVED) - 1):
                     # elements that share scratch wait for each other

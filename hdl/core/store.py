@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from golden.config import Config
 from hdl.core.collect import Collect
 from hdl.core.items import Items
-from hdl.core.layouts import SEGMENT_LAYOUT, item_bytes, item_layout, store_layout
+from hdl.core.layouts import item_bytes, item_layout, segment_layout, store_layout
 from hdl.core.segments import Segments
 from hdl.layouts import WORD, result_layout, words_layout
 from hdl.library import place
@@ -32,7 +32,7 @@ class Store(wiring.Component):
     -------
     job : In(stream of store_layout), taken when all of the job before is acknowledged.
     result, added, saturated : as of `Collect`. report : In(stream of REPORT_LAYOUT).
-    segment : Out(stream of SEGMENT_LAYOUT). item : Out(stream of item_layout), their bytes.
+    segment : Out(stream of segment_layout). item : Out(stream of item_layout), their bytes.
     idle : In(1), all that was written is acknowledged.
     written : Out(1), the job has been written and acknowledged. corrected, done, interrupt :
         Out(1), then: it has `corrected`; it has `done`; and it wants an interrupt too.
@@ -46,7 +46,7 @@ class Store(wiring.Component):
             "result": In(stream.Signature(result_layout(config))),
             "added": In(stream.Signature(words_layout(config))),
             "report": In(stream.Signature(REPORT_LAYOUT)),
-            "segment": Out(stream.Signature(SEGMENT_LAYOUT)),
+            "segment": Out(stream.Signature(segment_layout(config))),
             "item": Out(stream.Signature(item_layout(config))),
             "idle": In(1),
             "written": Out(1),

@@ -35,7 +35,8 @@ def core_files(config: Config, prefix: str) -> dict[str, bytes]:
 
 def constants(config: Config) -> dict[str, int]:
     """Registers, descriptor, report and errors as numbers; places are bits from the first one."""
-    found = {"BUS_BYTES": config.bus_width // 8, "DESCRIPTOR_BYTES": BYTES}
+    found = {"BUS_BYTES": config.bus_width // 8, "ADDRESS_WIDTH": config.address_width,
+             "DESCRIPTOR_BYTES": BYTES}
     found |= {f"REGISTER_{name}".upper(): register.address
               for name, register in register_map(config).registers.items()}
     for field in FIELDS:

@@ -10,14 +10,13 @@ import logging
 from cocotb.triggers import ClockCycles
 from cocotbext.axi import AxiReadBus, AxiSlaveRead, AxiSlaveWrite, AxiWriteBus
 
-from hdl.axi.layouts import FAULT_LAYOUT, FaultCode
-from hdl.axi.read_layouts import READ_FAULT
-from hdl.packing import Packing
+from hdl.axi.layouts import FaultCode, fault_layout
+from hdl.axi.read_layouts import read_fault
+from hdl.packing import Packing, packing
 from verif.bench.streams import StreamBench
 
 SLVERR, DECERR = 2, 3
-SPACE = 1 << 64
-FAULTS = {"r": Packing(READ_FAULT), "w": Packing(FAULT_LAYOUT)}  # by channel of data
+FAULTS = {"r": read_fault, "w": fault_layout}  # by channel of data
 ADDRESS = ("valid", "ready", "addr", "len", "size", "burst", "id", "prot", "cache")
 
 
@@ -130,10 +129,11 @@ class AxiBench(StreamBench):
         self.bursts: list[tuple[int, int]] = []
         self.errors: dict[int, int] = {}
         self.answers = 0
-        self.base, self.limit = 0, SPACE - 1
+        self.space = 1 << self.config.address_width
+        self.base, self.limit = 0, self.space - 1
         self.addresses = Monitor(dut, self.channel, ADDRESS, self._burst)
         self.slave = self.connect()
-        self.window(0, SPACE - 1)
+        self.window(0, self.space - 1)
         dut.stop.value = dut.restart.value = 0
 
     def connect(self):
@@ -212,7 +212,7 @@ class ReadBus(AxiBench):
         slave.ar_channel.queue_occupancy_limit = 64
         self.fail(slave.r_channel, "rresp")
         data = Monitor(self.dut, "r", ("valid", "ready"))
-        self.watch = Watch(self.dut, data, FAULTS[self.data])
+        self.watch = Watch(self.dut, data, packing(FAULTS[self.data], self.config))
         self.sinks += [self.addresses, data, self.watch]
         return slave
 
@@ -230,7 +230,7 @@ class WriteBus(AxiBench):
         slave.aw_channel.queue_occupancy_limit = 64
         self.fail(slave.b_channel, "bresp")
         data = Monitor(self.dut, "w", ("valid", "ready", "data", "strb", "last"), self._beat)
-        self.watch = Watch(self.dut, data, FAULTS[self.data])
+        self.watch = Watch(self.dut, data, packing(FAULTS[self.data], self.config))
         self.sinks += [self.addresses, data, self.watch]
         self.lasts: list[int] = []  # beats of each burst of data
         self.beats = 0

@@ -28,13 +28,14 @@ ONE = Config(1, 1, 1, accumulator_width=20, dim_width=4, tensors=1, strip=8)  # 
 WORDS = Config(1, 8, 1, pipeline=1)
 
 # beats of four runs, of half a run, of four runs, of two
-BUSES = (Config(2, 2, 32), Config(2, 2, 32, bus_width=64), Config(2, 2, 4, bus_width=64),
-         Config(2, 4, 16, bus_width=128, target="fpga"))
+BUSES = (Config(2, 2, 32), Config(2, 2, 32, bus_width=64),
+         Config(2, 2, 4, bus_width=64, address_width=32),
+         Config(2, 4, 16, bus_width=128, target="fpga", address_width=45))
 
 CORES = {
     "asic": Config(2, 2, 4, bus_width=64, depth=16, strip=8, dim_width=8),
     "fpga": Config(4, 2, 8, 24, bus_width=128, depth=32, strip=16, dim_width=8, radices=(2,),
-                   stochastic=False, target="fpga", serial=True),
+                   stochastic=False, target="fpga", serial=True, address_width=36),
 }
 
 BENCHES = {

@@ -5,11 +5,12 @@ from amaranth.hdl import Array, Cat, Mux, Signal, Value
 
 from golden.config import Config
 from hdl.axi.read_dma import ReadBursts, ReadDma
-from hdl.axi.signatures import ADDRESS_WIDTH, PAGE, beat_bits, page_bits
+from hdl.axi.signatures import PAGE, beat_bits, page_bits
 from hdl.axi.write_dma import BURSTS, WriteBursts, WriteDma
 from verif.formal.harness import Harness, implies
 
 NARROW = Config(2, 2, 4, bus_width=64)
+WIDTH = NARROW.address_width
 BLOCKS = {"ar": ReadBursts, "aw": WriteBursts}  # what asks for the addresses of a channel
 CHANNELS = {"ar": ("ar",), "aw": ("aw", "w")}  # of which the manager offers
 
@@ -32,7 +33,7 @@ def length(command):
 
 def last_byte(command):
     """The address of a segment's last byte, with 65 bits."""
-    return (command.address + length(command) - 1)[:ADDRESS_WIDTH + 1]
+    return (command.address + length(command) - 1)[:WIDTH + 1]
 
 
 def addresses(channel: str) -> Harness:
@@ -60,13 +61,13 @@ def addresses(channel: str) -> Harness:
     h.prove(implies(valid[2], (low_2 == (command[2].address[:16] + length(command[2]) - 1)[:17])
                     & (above_2 == (command[2].address >= base))))
     more = [None, None, None, *(h.net(f"bursts.more_{i}", 17 - page) for i in (3, 4))]
-    low_3, high_3 = h.net("bursts.low_3", 16), h.net("bursts.high_3", 49)
+    low_3, high_3 = h.net("bursts.low_3", 16), h.net("bursts.high_3", WIDTH - 15)
     h.prove(implies(valid[3], (Cat(low_3, high_3) == ends[3])
                     & (h.net("bursts.above_3") == (command[3].address >= base))))
     for i in (3, 4):
         h.prove(implies(valid[i], (command[i].address >> page) + more[i] == ends[i] >> page))
     end_4, len_4 = h.net("bursts.end_4", page - beat), h.net("bursts.len_4", page - beat)
-    within = (command[4].address >= base) & (ends[4] <= limit)
+    within = (command[4].address >= base) & ~command[4].beyond & (ends[4] <= limit)
     h.prove(implies(valid[4], (h.net("bursts.within_4") == within) & (end_4 == ends[4][beat:page])
                     & (h.net("bursts.only_4") == (more[4] == 0))
                     & (len_4 == (Mux(more[4] == 0, ends[4][beat:page], 2**(page - beat) - 1)

@@ -44,7 +44,8 @@ def ports() -> str:
     assert not set(TIE_OFFS) - {port["name"] for port in described}
     rows = []
     for port in described:
-        width = {"m_axi_rdata": "`bus_width`", "m_axi_wdata": "`bus_width`",
+        width = {"m_axi_araddr": "`address_width`", "m_axi_awaddr": "`address_width`",
+                 "m_axi_rdata": "`bus_width`", "m_axi_wdata": "`bus_width`",
                  "m_axi_wstrb": "`bus_width` / 8"}.get(port["name"], port["width"])
         rows.append([f"`{port['name']}`", port["direction"], width, port["doc"].rstrip("."),
                      TIE_OFFS.get(port["name"], "")])

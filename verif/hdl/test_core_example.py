@@ -27,9 +27,9 @@ from verif.needs import needs_icarus
 # the smallest core that takes K = 9 at once, and one with memories and another bus
 SMALLEST = Config(2, 1, 4, accumulator_width=20, dim_width=5, radices=(2,), stochastic=False,
                   tensors=1, pipeline=1, serial=True, bus_width=64, depth=16, strip=8)
-FPGA = Config(4, 2, 8, dim_width=8, tensors=4, target="fpga", bus_width=128, depth=32, strip=16)
+FPGA = Config(4, 2, 8, dim_width=8, tensors=4, target="fpga", bus_width=128, depth=32, strip=16,
+              address_width=32)
 CONFIGS = {"smallest": SMALLEST, "fpga": FPGA}
-BASE = 0x4_0000_0000
 
 
 def simulated(folder: Path, config: Config, verilog: Path, bench: str) -> str:
@@ -61,8 +61,9 @@ def test_memory_is_the_golden_cores(config, tmp_path):
     ring = [Descriptor.unpack(before[at:at + BYTES].tobytes()) for at in (0, BYTES)]
     assert [(d.op, d.report, d.interrupt) for d in ring] == [
         (CoreOp.GEMM, False, False), (CoreOp.QUANTISE, True, True)]
-    golden = GoldenCore(config, *[Window(BASE, BASE + before.size - 1)] * 2)
-    golden.run(Memory({BASE: before}), ring)
+    base = 1 << config.address_width - 1
+    golden = GoldenCore(config, *[Window(base, base + before.size - 1)] * 2)
+    golden.run(Memory({base: before}), ring)
     np.testing.assert_array_equal(after, before)  # which the golden core has changed
 
 

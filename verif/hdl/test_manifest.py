@@ -101,7 +101,8 @@ def test_buses(exported):
     assert [(bus["protocol"], bus["role"]) for bus in found.values()] == [
         ("AXI4-Lite", "subordinate"), ("AXI4", "manager"), ("interrupt", "source")]
     assert (found["s_axil"]["address_width"], found["s_axil"]["data_width"]) == (12, 32)
-    assert (found["m_axi"]["address_width"], found["m_axi"]["data_width"]) == (64, config.bus_width)
+    assert (found["m_axi"]["address_width"], found["m_axi"]["data_width"]) == (
+        config.address_width, config.bus_width)
     ports = [port for bus in found.values() for port in bus["ports"].values()]
     assert sorted([*ports, "clk", "rst"]) == sorted(port["name"] for port in core["ports"])
     assert found["m_axi"]["ports"]["ARLEN"] == "m_axi_arlen"

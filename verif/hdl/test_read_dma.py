@@ -6,15 +6,12 @@ import numpy as np
 import pytest
 
 from hdl.axi.layouts import FaultCode
-from hdl.axi.read_dma import READ_COMMAND
-from hdl.axi.read_layouts import run_bytes, run_layout
-from hdl.packing import Packing, packing
-from verif.bench.axi import DECERR, SLVERR, SPACE, ReadBus, read_pattern
+from hdl.axi.read_layouts import read_command, run_bytes, run_layout
+from hdl.packing import packing
+from verif.bench.axi import DECERR, SLVERR, ReadBus, read_pattern
 from verif.bench.benches import BENCHES, run_bench
 from verif.bench.segments import LONGEST, misaligned_segments, random_segment
 from verif.bench.streams import Scoreboard, Sink, Source
-
-COMMAND = Packing(READ_COMMAND)
 
 
 class ReadBench(ReadBus):
@@ -42,8 +39,9 @@ class ReadBench(ReadBus):
     def ask(self, address: int, size: int, *, comes: bool = True) -> int:
         """Ask for a segment that comes, or not; returns its tag."""
         tag = int(self.rng.integers(1 << 32))
-        self.command.queue.append(COMMAND.pack(
-            {"address": address, "bytes": size % LONGEST, "tag": tag}))
+        self.command.queue.append(packing(read_command, self.config).pack(
+            {"address": address % self.space, "beyond": address >= self.space,
+             "bytes": size % LONGEST, "tag": tag}))
         for run in self.runs(address, size, tag) if comes else ():
             self.board.expect(run, (hex(address), size))
         return tag
@@ -75,7 +73,7 @@ async def random_segments(dut):
         bench.command.idle, bench.sink.pause = idle, pause
         bench.slow(share, latency)
         for _ in range(40 * bench.settings.length):
-            bench.ask(*random_segment(bench.rng))
+            bench.ask(*random_segment(bench.rng, bench.space))
         await bench.finish()
 
 
@@ -92,7 +90,7 @@ async def every_place_in_a_beat(dut):
 async def the_longest_segments(dut):
     bench = ReadBench(dut)
     await bench.reset()
-    for address, size in ((0x1fff, LONGEST), (SPACE - 5000, 5000)):
+    for address, size in ((0x1fff, LONGEST), (bench.space - 5000, 5000)):
         bench.ask(address, size)
     await bench.finish()
 
@@ -100,27 +98,29 @@ async def the_longest_segments(dut):
 @cocotb.test()
 async def edges_of_the_window(dut):
     """The first and the last byte of a window can be read; of a segment with a byte beside it, or
-    behind 2**64, nothing is."""
+    behind the last address, nothing is."""
     bench = ReadBench(dut)
     await bench.reset()
-    for base, limit in ((0x12345, 0x23456), (0, 700), (SPACE - 700, SPACE - 1), (77, 77),
-                        (0x1_0000_0000, 0x1_0000_ffff)):
+    last = bench.space - 1
+    for base, limit in ((0x12345, 0x23456), (0, 700), (last - 699, last), (77, 77),
+                        (0x8000_0000, 0x8000_ffff)):
         bench.window(base, limit)
         room = min(300, limit - base + 1)
         for address in (base, limit - room + 1):
             bench.ask(address, room)
         await bench.finish()
         bad = [(base - 1, 1), (base - 1, 2), (limit, 2), (limit + 1, 1), (limit - 8, 10),
-               (base, limit - base + 2), (base ^ 1 << 63, 1), (base ^ 1 << 32, 1)]
-        if limit + LONGEST > SPACE:  # ends in the window again
+               (base, limit - base + 2), (base ^ bench.space >> 1, 1), (base ^ 1 << 32, 1),
+               (base + bench.space, 1), (base + bench.space, room)]
+        if limit + LONGEST > bench.space:  # ends in the window again
             bad += [(limit, LONGEST)]
         for address, size in bad:
-            if not 0 <= address < SPACE or size > LONGEST:
+            if address < 0 or size > LONGEST:
                 continue
             await refused(bench, address, size)
-    for base, limit in ((1, 0), (SPACE - 1, 0), (5000, 4999)):
+    for base, limit in ((1, 0), (bench.space - 1, 0), (5000, 4999)):
         bench.window(base, limit)
-        for address in (0, 1, 4999, 5000, SPACE - 1):
+        for address in (0, 1, 4999, 5000, *(bench.space + at for at in (-1, 0, 5000))):
             await refused(bench, address, 1)
 
 
@@ -132,8 +132,8 @@ async def refused(bench, address: int, size: int):
     tag = bench.ask(address, size, comes=False)
     bench.ask(bench.base, 1, comes=False)  # what follows does not
     await bench.run(lambda: False, limit=60)
-    code = FaultCode.WRAP if address + size > SPACE else FaultCode.READ_WINDOW
-    bench.expect_fault(code, address)
+    code = FaultCode.WRAP if address + size > bench.space else FaultCode.READ_WINDOW
+    bench.expect_fault(code, address % bench.space)
     assert bench.watch.tag == {"bits": tag}
     assert len(bench.bursts) == before, "expected that nothing is read"
     assert bench.board.done
@@ -163,7 +163,7 @@ async def errors_on_every_beat(dut):
                     bench.ask(*segment)
                 whole = len(bench.board.expected)
                 await bench.settle()
-                bench.expect_fault(code, address)
+                bench.expect_fault(code, address % bench.space)
                 # bytes before the bad beat
                 good, line = 0, 0
                 for start, size in segments:

@@ -5,15 +5,13 @@ import cocotb
 import numpy as np
 import pytest
 
-from hdl.axi.layouts import FaultCode
-from hdl.axi.write_layouts import WRITE_COMMAND, item_bytes, item_layout, part_bytes
-from hdl.packing import Packing, packing
-from verif.bench.axi import DECERR, SLVERR, SPACE, WriteBus
+from hdl.axi.layouts import FaultCode, command_layout
+from hdl.axi.write_layouts import item_bytes, item_layout, part_bytes
+from hdl.packing import packing
+from verif.bench.axi import DECERR, SLVERR, WriteBus
 from verif.bench.benches import BENCHES, run_bench
 from verif.bench.segments import LONGEST, misaligned_segments, random_segment
 from verif.bench.streams import Source
-
-COMMAND = Packing(WRITE_COMMAND)
 
 
 class WriteBench(WriteBus):
@@ -30,6 +28,12 @@ class WriteBench(WriteBus):
         self.items = Source(dut, "data", self.rng)
         self.sources += [self.command, self.items]
 
+    def segment(self, address: int, size: int) -> int:
+        """The payload of a command."""
+        return packing(command_layout, self.config).pack(
+            {"address": address % self.space, "beyond": address >= self.space,
+             "bytes": size % LONGEST})
+
     def put(self, address: int, size: int, whole: bool = False):
         """Write random bytes, in items of random counts or `whole` ones. A segment that would write
         a byte twice is left out."""
@@ -37,7 +41,7 @@ class WriteBench(WriteBus):
             return
         data = self.rng.bytes(size)
         self.expected |= zip(range(address, address + size), data, strict=True)
-        self.command.queue.append(COMMAND.pack({"address": address, "bytes": size % LONGEST}))
+        self.command.queue.append(self.segment(address, size))
         at = 0
         while at < size:
             count = min(self.item_bytes, size - at)
@@ -88,7 +92,7 @@ async def random_segments(dut):
         bench.command.idle = bench.items.idle = idle
         bench.slow(share, latency)
         for _ in range(40 * bench.settings.length):
-            bench.put(*random_segment(bench.rng), whole=bench.rng.random() < 0.5)
+            bench.put(*random_segment(bench.rng, bench.space), whole=bench.rng.random() < 0.5)
         await bench.finish()
 
 
@@ -105,7 +109,7 @@ async def every_place_in_a_beat(dut):
 async def the_longest_segments(dut):
     bench = WriteBench(dut)
     await bench.reset()
-    for address, size in ((0x21fff, LONGEST), (SPACE - 5000, 5000)):
+    for address, size in ((0x21fff, LONGEST), (bench.space - 5000, 5000)):
         bench.put(address, size)
     await bench.finish()
 
@@ -113,11 +117,12 @@ async def the_longest_segments(dut):
 @cocotb.test()
 async def edges_of_the_window(dut):
     """The first and the last byte of a window can be written; of a segment with a byte beside it,
-    or behind 2**64, nothing is."""
+    or behind the last address, nothing is."""
     bench = WriteBench(dut)
     await bench.reset()
-    for base, limit in ((0x12345, 0x23456), (0, 700), (SPACE - 700, SPACE - 1), (77, 77),
-                        (0x1_0000_0000, 0x1_0000_ffff)):
+    last = bench.space - 1
+    for base, limit in ((0x12345, 0x23456), (0, 700), (last - 699, last), (77, 77),
+                        (0x8000_0000, 0x8000_ffff)):
         bench.window(base, limit)
         room = min(300, limit - base + 1)
         for address in (base, limit - room + 1):
@@ -125,15 +130,16 @@ async def edges_of_the_window(dut):
         await bench.finish()
         bench.forget()
         bad = [(base - 1, 1), (base - 1, 2), (limit, 2), (limit + 1, 1), (limit - 8, 10),
-               (base, limit - base + 2), (base ^ 1 << 63, 1), (base ^ 1 << 32, 1)]
-        if limit + LONGEST > SPACE:  # ends in the window again
+               (base, limit - base + 2), (base ^ bench.space >> 1, 1), (base ^ 1 << 32, 1),
+               (base + bench.space, 1), (base + bench.space, room)]
+        if limit + LONGEST > bench.space:  # ends in the window again
             bad += [(limit, LONGEST)]
         for address, size in bad:
-            if 0 <= address < SPACE and size <= LONGEST:
+            if 0 <= address and size <= LONGEST:
                 await refused(bench, address, size)
-    for base, limit in ((1, 0), (SPACE - 1, 0), (5000, 4999)):
+    for base, limit in ((1, 0), (bench.space - 1, 0), (5000, 4999)):
         bench.window(base, limit)
-        for address in (0, 1, 4999, 5000, SPACE - 1):
+        for address in (0, 1, 4999, 5000, *(bench.space + at for at in (-1, 0, 5000))):
             await refused(bench, address, 1)
 
 
@@ -142,8 +148,8 @@ async def refused(bench, address: int, size: int):
     bench.put(address, size)
     bench.put(bench.base, 1)  # what follows is swallowed
     await bench.settle()
-    code = FaultCode.WRAP if address + size > SPACE else FaultCode.WRITE_WINDOW
-    bench.expect_fault(code, address)
+    code = FaultCode.WRAP if address + size > bench.space else FaultCode.WRITE_WINDOW
+    bench.expect_fault(code, address % bench.space)
     assert len(bench.bursts) == before and not bench.memory.written, "expected no write"
     bench.forget()
     await bench.restart()
@@ -174,7 +180,7 @@ async def errors_of_every_burst(dut):
                 for segment in SEGMENTS:
                     bench.put(*segment)
                 await bench.settle()
-                bench.expect_fault(code, address)
+                bench.expect_fault(code, address % bench.space)
                 bench.check_memory()
                 bench.check_lengths()
                 await bench.restart()
@@ -211,7 +217,7 @@ async def too_much_data(dut):
     size = item - part_bytes(bench.config) // 2
     for i in range(10):
         address, data = 0x1000 * i + 7 * i, bench.rng.bytes(item)
-        bench.command.queue.append(COMMAND.pack({"address": address, "bytes": size}))
+        bench.command.queue.append(bench.segment(address, size))
         bench.items.queue.append(bench.packing.pack(
             {"data": int.from_bytes(data, "little"), "count": item}))
         bench.expected |= zip(range(address, address + size), data[:size], strict=True)

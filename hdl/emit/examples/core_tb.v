@@ -13,7 +13,8 @@ module core_tb;
 
   localparam M = 5, N = 7, K = 9;
   localparam SIZE = 2048;  // bytes of memory, from BASE on; the first are a ring of four
-  localparam [63:0] BASE = 64'h0000_0004_0000_0000;
+  localparam ADDRESS = @CONST@ADDRESS_WIDTH;  // bits
+  localparam [63:0] BASE = 64'd1 << (ADDRESS - 1);
   localparam A_AT = 1024, A_STRIDE = 8, B_AT = 1088, B_STRIDE = 6;
   localparam C_AT = 1152, C_STRIDE = 32, Q_AT = 1313, Q_STRIDE = 5, REPORT_AT = 1344;
   localparam BEAT = @CONST@BUS_BYTES;
@@ -29,7 +30,7 @@ module core_tb;
   wire s_awready, s_wready, s_bvalid, s_arready, s_rvalid, irq;
   wire [31:0] s_rdata;
   wire [1:0] s_bresp, s_rresp;
-  wire [63:0] araddr, awaddr;
+  wire [ADDRESS-1:0] araddr, awaddr;
   wire [7:0] arlen, awlen;
   wire [2:0] arsize, awsize, arprot, awprot;
   wire [1:0] arburst, awburst;
