@@ -2,15 +2,14 @@
 """Buffers of the two operands: filled by runs along K or across it, read as beats of the tile."""
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
-from amaranth.lib import memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from hdl.core.layouts import Target, run_bits, run_layout
-from hdl.core.panels import GroupPanels
+from hdl.core.operand_memory import SLOTS, OperandMemoryA, OperandMemoryB
 from hdl.layouts import codes_layout
-
-SLOTS = 2
+from hdl.library import place
 
 
 class OperandBuffer(wiring.Component):
@@ -34,9 +33,11 @@ class OperandBuffer(wiring.Component):
 
     LATENCY = 2
     target: Target
+    memory: type[OperandMemoryA | OperandMemoryB]
 
-    def __init__(self, config: Config, vectors: int, span: int):
-        self.config, self.vectors, self.span = config, vectors, span
+    def __init__(self, config: Config, vectors: int):
+        self.config, self.vectors, span = config, vectors, self.memory.span(config)
+        self.groups = span // config.lanes
         self.blocks, self.chunks = span // vectors, config.depth // config.lanes
         super().__init__({
             "run": In(run_layout(config)),
@@ -52,7 +53,7 @@ class OperandBuffer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, lanes, vectors = self.config, self.config.lanes, self.vectors
-        banks, groups = lanes // vectors, self.span // lanes
+        banks, groups = lanes // vectors, self.groups
         tag = self.run.tag
         mine = Signal()
         m.d.comb += [mine.eq(self.write & (tag.target == self.target)),
@@ -76,26 +77,25 @@ class OperandBuffer(wiring.Component):
         chosen = Signal(range(max(banks, 2)), reset_less=True)
         with m.If(self.advance):
             m.d.sync += chosen.eq(within)
+        read_at = _address(self.slot, read_group, self.chunk, groups, self.chunks)
         one_lane = Cat(mine & (lane == k) for k in range(lanes))
         found = []
         for number_of_bank in range(banks):
             mine_here = mine & (bank == number_of_bank)
             words = []
             for v in range(vectors):
-                store = memory.Memory(shape=4 * lanes, depth=SLOTS * groups * self.chunks, init=[])
-                m.submodules[f"bank_{number_of_bank}_vector_{v}"] = store
-                write = store.write_port(granularity=4)
-                read = store.read_port()
+                store = place(m, platform, f"bank_{number_of_bank}_vector_{v}",
+                                 self.memory(config))
                 code = run.word_select(number_of_bank * vectors + v, 4)  # of a turned run
                 m.d.comb += [
-                    write.addr.eq(at),
-                    write.en.eq(Mux(tag.turned, one_lane,
-                                    (mine_here & (vector == v)).replicate(lanes))),
-                    write.data.eq(Mux(tag.turned, code.replicate(lanes), run)),
-                    read.addr.eq(_address(self.slot, read_group, self.chunk, groups, self.chunks)),
-                    read.en.eq(self.advance),
+                    store.write_addr.eq(at),
+                    store.write_en.eq(Mux(tag.turned, one_lane, (
+                        mine_here & (vector == v)).replicate(lanes))),
+                    store.write_data.eq(Mux(tag.turned, code.replicate(lanes), run)),
+                    store.read_addr.eq(read_at),
+                    store.read_en.eq(self.advance),
                 ]
-                words.append(read.data)
+                words.append(store.read_data)
             found.append(Cat(words))
         # Cycle 1: the banks' words.
         beat = Signal(4 * lanes * vectors, reset_less=True)
@@ -129,16 +129,16 @@ def _address(slot, group, chunk, groups: int, chunks: int):
 class BufferA(OperandBuffer):
     """Of operand a: a slot has the rows of one group."""
 
-    target = Target.A
+    target, memory = Target.A, OperandMemoryA
 
     def __init__(self, config: Config):
-        super().__init__(config, config.rows, GroupPanels.rows_of(config))
+        super().__init__(config, config.rows)
 
 
 class BufferB(OperandBuffer):
     """Of operand b: a slot has the columns of one strip."""
 
-    target = Target.B
+    target, memory = Target.B, OperandMemoryB
 
     def __init__(self, config: Config):
-        super().__init__(config, config.cols, config.strip)
+        super().__init__(config, config.cols)
