@@ -20,7 +20,7 @@ from hdl.tile.mac_cell import MacCell
 from hdl.tile.mac_tile import MacTile
 from hdl.tile.multiplier import Multiplier
 from synth.cells.designs import baselines, component
-from synth.fpga.fpga import ECP5, ICE40, Device, Mapping
+from synth.fpga.fpga import ECP5, ICE40, SMALL_ECP5, Device, Mapping
 
 BLOCKS = (Multiplier, DotProduct, MacCell, MacTile, RescaleUnit, StatisticsUnit, ScaleSolver,
           AdaptUnit, Engine, Core)
@@ -65,6 +65,7 @@ def fpga_designs() -> list[FpgaDesign]:
     found = [core(block, name, ECP5, dsp) for name in ("tiny", "small") for block in BLOCKS
              for dsp in ((True, False) if block in WITHOUT_DSP else (True,))]
     found += [core(block, "tiny", ICE40) for block in ON_ICE40]
+    found.append(core(Core, "tiny", SMALL_ECP5, False))
     for other in baselines("base"):
         if other.depth == BASELINE_DEPTH or (other.depth < BASELINE_DEPTH and _deepest(other)):
             found.append(FpgaDesign(other.block, "one MAC", ECP5, True, False, other.build, 1))

@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from statistics import median
@@ -86,6 +86,8 @@ ECP5 = Device(
     ("--85k", "--package", "CABGA756", "--speed", "8", "--lpf-allow-unconstrained"), 100.0, 3600,
     {"luts": "TRELLIS_COMB", "flip_flops": "TRELLIS_FF", "brams": "DP16KD", "dsps": "MULT18X18D"},
     {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4})
+SMALL_ECP5 = replace(ECP5, name="LFE5U-25F-8", arguments=(
+    "--25k", "--package", "CABGA381", "--speed", "8", "--lpf-allow-unconstrained"), target=60.0)
 ICE40 = Device(
     "iCE40 HX8K", "nextpnr-ice40", "synth_ice40",
     # the default router may go round in circles on a device that is nearly full
