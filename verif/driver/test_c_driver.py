@@ -106,7 +106,13 @@ int main(void)
     fails = 1;
     CHECK(tetra_open(&core, &bus, BASE, 6000, 2, 99) == TETRA_BUS);
     fails = 0;
+    changed_address = 0x18;
+    changed_value = 34; /* the highest address has 35 bits */
+    CHECK(tetra_open(&core, &bus, BASE, 6000, 2, 99) == TETRA_ARGUMENT);
+    changed_value = 35;
+    CHECK(tetra_open(&core, &bus, BASE, 6000, 2, 99) == TETRA_OK);
     changed_address = 0;
+    changed_value = 0;
     CHECK(tetra_open(&core, &bus, BASE, 6000, 2, 99) == TETRA_NO_CORE);
     changed_address = 4, changed_value = 0x00630000;
     CHECK(tetra_open(&core, &bus, BASE, 6000, 2, 99) == TETRA_NO_CORE);
