@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
 from hdl.core.layouts import Target, run_bits, run_layout
-from hdl.core.operand_memory import SLOTS, OperandMemoryA, OperandMemoryB
+from hdl.core.operand_memory import SLOTS, OperandMemory, OperandMemoryA, OperandMemoryB
 from hdl.layouts import codes_layout
 from hdl.library import place
 
@@ -33,7 +33,7 @@ class OperandBuffer(wiring.Component):
 
     LATENCY = 2
     target: Target
-    memory: type[OperandMemoryA | OperandMemoryB]
+    memory: type[OperandMemory]
 
     def __init__(self, config: Config, vectors: int):
         self.config, self.vectors, span = config, vectors, self.memory.span(config)

@@ -27,9 +27,14 @@ class OperandMemory(wiring.Component):
     Latency: 1 cycle.
     """
 
-    def __init__(self, config: Config, span: int):
+    @staticmethod
+    def span(config: Config) -> int:
+        """Vectors of `depth` codes in a slot."""
+        raise NotImplementedError
+
+    def __init__(self, config: Config):
         self.config = config
-        self.words = SLOTS * (span // config.lanes) * (config.depth // config.lanes)
+        self.words = SLOTS * (self.span(config) // config.lanes) * (config.depth // config.lanes)
         address = range(max(self.words, 2))
         super().__init__({
             "write_addr": In(address),
@@ -60,12 +65,7 @@ class OperandMemoryA(OperandMemory):
     Latency: 1 cycle.
     """
 
-    def __init__(self, config: Config):
-        super().__init__(config, self.span(config))
-
-    @staticmethod
-    def span(config: Config) -> int:
-        return GroupPanels.rows_of(config)
+    span = staticmethod(GroupPanels.rows_of)
 
 
 class OperandMemoryB(OperandMemory):
@@ -73,9 +73,6 @@ class OperandMemoryB(OperandMemory):
 
     Latency: 1 cycle.
     """
-
-    def __init__(self, config: Config):
-        super().__init__(config, self.span(config))
 
     @staticmethod
     def span(config: Config) -> int:
