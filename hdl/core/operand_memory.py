@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a buffer of an operand is made of: memories that an ASIC or an FPGA has ready-made."""
 
+from collections.abc import Callable
+
 from amaranth.hdl import Module
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
@@ -27,10 +29,7 @@ class OperandMemory(wiring.Component):
     Latency: 1 cycle.
     """
 
-    @staticmethod
-    def span(config: Config) -> int:
-        """Vectors of `depth` codes in a slot."""
-        raise NotImplementedError
+    span: Callable[[Config], int]  # vectors of `depth` codes in a slot; an operand's class says it
 
     def __init__(self, config: Config):
         self.config = config

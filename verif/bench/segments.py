@@ -27,5 +27,5 @@ def misaligned_segments(config: Config, short: int) -> list[tuple[int, int]]:
     width, space = config.bus_width // 8, 1 << config.address_width
     sizes = sorted({size for size in (1, 2, short - 1, short, short + 1, 2 * short + 1, width - 1,
                                       width, width + 1, 2 * width + 3) if size > 0})
-    return [(0x34567890000 % space + 0x1000 * i + place, size)
+    return [(0x1234567890000 % space + 0x1000 * i + place, size)
             for i, size in enumerate(sizes) for place in range(width)]

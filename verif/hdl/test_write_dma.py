@@ -180,7 +180,7 @@ async def errors_of_every_burst(dut):
                 for segment in SEGMENTS:
                     bench.put(*segment)
                 await bench.settle()
-                bench.expect_fault(code, address % bench.space)
+                bench.expect_fault(code, address)
                 bench.check_memory()
                 bench.check_lengths()
                 await bench.restart()
