@@ -28,7 +28,7 @@ def render(summary: dict) -> str:
     return page(
         "Tetra: synthesis" + (f" of {SUBSET}" if quick else ""),
         "What Tetra costs in silicon" + (f": {SUBSET}" if quick else ""),
-        [paragraph(f"{summary['title']}. Cells only, before placement and routing. Timing: "
+        [paragraph(f"{summary['title']}. Before placement and routing. Timing: "
                    f"{summary['timing']}.", "lead"),
          *([paragraph(f"This run mapped few designs by few recipes: {BOUNDS}. make synth, "
                       "without QUICK, makes the full sweep.", "subset")] if quick else []),

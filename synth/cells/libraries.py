@@ -87,6 +87,13 @@ class CellLibrary:
         return _file_digest(self.path)
 
     @property
+    def wire_load(self) -> str:
+        """The liberty file's own estimate of wires by fanout, which OpenSTA adds to every net; ""
+        where it has none."""
+        found = re.search(r'^\s*default_wire_load\s*:\s*"?(\w+)', self.path.read_text(), re.M)
+        return found[1] if found else ""
+
+    @property
     def areas(self) -> dict[str, float]:
         """Square micrometres of every cell."""
         return _areas(self.path)

@@ -90,7 +90,6 @@ def summarise(outcomes: dict[str, Outcome], energies, quick: bool) -> dict:
     return {
         "version": VERSION, "quick": quick, "preset": PRESET,
         "tools": {"pyosys": importlib.metadata.version("pyosys"), "opensta": _sta()},
-        "timing": sta.ASSUMPTIONS,
         "density_ratio": {m: headline and headline[m] for m in MEASURES},
         "energy_ratio": energy_ratio(energies.designs, headline, found["ratios"]["against"],
                                      energies.missing),
@@ -138,7 +137,7 @@ def _library(name: str, outcome: Outcome) -> dict:
     for point in outcome.points:
         by_design[point.design].append(point)
     return {
-        "library": library.name, "title": library.title,
+        "library": library.name, "title": library.title, "timing": _assumptions(library),
         "ratios": ratios(outcome.points, library),
         "designs": [_design(design, points, library) for design, points in by_design.items()],
     }
@@ -161,6 +160,13 @@ def _point(point: Point, library: CellLibrary) -> dict:
     return {"recipes": point.recipes, "area_um2": point.area, "fmax_mhz": point.fmax,
             "gate_equivalents": point.area / library.areas[library.gate],
             "density": densities(point, library)}
+
+
+def _assumptions(library: CellLibrary) -> str:
+    try:
+        return sta.assumptions(library)
+    except MissingError:
+        return "none"
 
 
 def _sta() -> str | None:
