@@ -88,6 +88,16 @@ def shift_right(m: Module, value: Value, amount: Value, below: int) -> tuple[Val
     return value, sticky
 
 
+def shift_down(m: Module, value: Value, amount: Value) -> Value:
+    """value shifted right by an unsigned amount; what falls out is lost."""
+    steps = (len(value) - 1).bit_length()
+    for k, bit in enumerate(amount[:steps]):
+        value = named(m, Mux(bit, value >> (1 << k), value))
+    if len(amount) > steps:
+        value = named(m, value & ~amount[steps:].any().replicate(len(value)))
+    return value
+
+
 def normalise(m: Module, value: Value, sticky: Value, keep: int, limit: Value | None, cut):
     """value shifted left by its leading zeros, at most by `limit`.
 

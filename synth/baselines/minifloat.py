@@ -99,6 +99,8 @@ class MiniFloat:
 
 
 BINARY16 = MiniFloat("binary16", 5, 10, 15, ieee=True)
+BFLOAT16 = MiniFloat("bfloat16", 8, 7, 127, ieee=False)
+SINGLE = MiniFloat("1-8-23", 8, 23, 127, ieee=False)
 DLFLOAT16 = MiniFloat("1-6-9", 6, 9, 31, ieee=False)
 FP8_143 = MiniFloat("1-4-3", 4, 3, 4, ieee=False)
 FP8_152 = MiniFloat("1-5-2", 5, 2, 15, ieee=False)

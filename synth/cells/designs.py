@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is synthesised: every block of the core for every preset, and what it is compared with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,8 +17,20 @@ from hdl.scales.statistics import StatisticsUnit
 from hdl.tile.dot_product import DotProduct
 from hdl.tile.mac_tile import MacCell, MacTile
 from hdl.tile.multiplier import Multiplier
+from synth.baselines.dot_products import (
+    Bf16Dot,
+    Dlfloat16Dot,
+    Dot,
+    DotParameters,
+    FloatDot,
+    Fp8Dot,
+    Fp16Dot,
+    MxFp4Dot,
+    NvFp4Dot,
+)
 from synth.baselines.float_mac import Dlfloat16Mac, Fp8Mac, Fp16Mac
 from synth.baselines.int8_mac import Int8Mac
+from synth.baselines.minifloat import DLFLOAT16, SINGLE
 from synth.baselines.pipeline import MacParameters
 from synth.cells.asic import Netlist
 
@@ -29,6 +41,10 @@ BOUNDARIES = frozenset({
     "tetra_rescale_unit", "tetra_statistics_unit", "tetra_scale_solver", "tetra_adapt_unit",
     "tetra_row_source"})
 BASELINES = (Fp16Mac, Dlfloat16Mac, Fp8Mac, Int8Mac)
+# by name: what accumulates once for several products
+DOTS: dict[str, type[Dot]] = {module_name(kind): kind for kind in (
+    Dlfloat16Dot, Fp16Dot, Bf16Dot, Fp8Dot, MxFp4Dot, NvFp4Dot)}
+LANES = (4, 8, 16, 32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +155,37 @@ def baselines(name: str, every: int = 1) -> list[Design]:
             found.append(Design(module_name(kind), name, depth, False, build,
                                 dict.fromkeys(GEMMS, 1), bits))
     return found
+
+
+def dots(name: str, kinds: Iterable[type[Dot]] = DOTS.values(), every: int = 1,
+         ) -> list[Design]:
+    """Dot products, in a grid as fast as a preset, which shares operand registers as its tile does;
+    every so many depths, the deepest always."""
+    found = []
+    for kind in kinds:
+        for parameters in dot_parameters(kind):
+            units = PRESETS[name].macs_per_cycle // parameters.lanes
+            bits = units.bit_length() - 1
+            rows, cols = 1 << bits - bits // 2, 1 << bits // 2
+            depths = range(len(kind.cuts))
+            for depth in sorted({*depths[::-every], depths[-1]}):
+                build = partial(kind, replace(parameters, stages=depth))
+                unit = _look(build())
+                shared = len(unit.a) * (1 - 1 / cols) + len(unit.b) * (1 - 1 / rows)
+                found.append(Design(
+                    module_name(kind),
+                    f"{name}, {parameters.lanes} into {parameters.format.name}", depth, False,
+                    build, dict.fromkeys(GEMMS, parameters.lanes), shared))
+    return found
+
+
+def dot_parameters(kind: type[Dot]) -> list[DotParameters]:
+    """What a kind is measured with: floats in every number of lanes, into 1-6-9 and into binary32's
+    range; blocks as long as their formats have them, into binary32's range."""
+    if issubclass(kind, FloatDot):
+        return [DotParameters(lanes=lanes, format=fmt) for lanes in LANES
+                for fmt in (DLFLOAT16, SINGLE)]
+    return [DotParameters(lanes=32 if kind is MxFp4Dot else 16, format=SINGLE)]
 
 
 def component(design: Design) -> wiring.Component:

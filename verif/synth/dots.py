@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verilated dot products against their models: `python -m verif.synth.dots --vectors N`."""
+
+import sys
+from dataclasses import dataclass, replace
+
+import numpy as np
+from amaranth.back import rtlil
+from amaranth.hdl import Cat, Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.emit.verilog import write_verilog
+from hdl.library import module_name
+from synth.baselines import dot_model
+from synth.baselines.dot_products import BlockDot, Dot, FloatDot, MxFp4Dot
+from synth.cells.designs import DOTS, dot_parameters
+from tools.arguments import Parser, integer, one_of, seed
+from verif.synth.baselines import draw, simulate
+
+WORD = 32
+
+
+@dataclass(frozen=True)
+class DotOperations:
+    """What each sum is to do: `a`, `b` (step, sum, lane) and their scales (step, sum), which only
+    blocks have; `enable`, `first` (step, sum)."""
+
+    a: np.ndarray
+    b: np.ndarray
+    scale_a: np.ndarray
+    scale_b: np.ndarray
+    enable: np.ndarray
+    first: np.ndarray
+
+
+class Dots(wiring.Component):
+    """Dot products side by side, all bits of a kind in one port, in words.
+
+    Members: operands : In, of each a and above it b, from a whole word on. control : In, of each
+    enable and first, in a word. acc : Out, a word each. All three have as many words as the longest
+    needs.
+    """
+
+    def __init__(self, dots: list[Dot]):
+        self.dots = dots
+        self.words = max(sum(map(words, dots)), len(dots), 3)  # three, or it is no array of words
+        super().__init__({"operands": In(WORD * self.words), "control": In(WORD * self.words),
+                          "acc": Out(WORD * self.words)})
+
+    def elaborate(self, platform):
+        m = Module()
+        at = 0
+        for i, dot in enumerate(self.dots):
+            m.submodules[f"dot_{i}"] = dot
+            a_bits, b_bits = len(dot.a), len(dot.b)
+            operands = self.operands[WORD * at:]
+            m.d.comb += [
+                dot.a.eq(operands[:a_bits]), dot.b.eq(operands[a_bits:a_bits + b_bits]),
+                Cat(dot.enable, dot.first).eq(self.control.word_select(i, WORD)),
+                self.acc.word_select(i, WORD).eq(dot.acc),
+            ]
+            at += words(dot)
+        return m
+
+
+def words(dot: Dot) -> int:
+    return -(-(len(dot.a) + len(dot.b)) // WORD)
+
+
+def term(dot: Dot, a: list[int], b: list[int], scale_a: int, scale_b: int) -> dot_model.Term:
+    """The golden model's dot product."""
+    if isinstance(dot, FloatDot):
+        return dot_model.aligned(dot.a_format, dot.b_format, dot.kept, a, b)
+    of = dot_model.mxfp4 if isinstance(dot, MxFp4Dot) else dot_model.nvfp4
+    return of(a, b, scale_a, scale_b)
+
+
+def model(dot: Dot, ops: DotOperations) -> np.ndarray:
+    """The sums after every operation."""
+    found = np.zeros(ops.enable.shape, np.int64)
+    for step, lane in np.ndindex(*found.shape):
+        before = int(found[step - 1, lane]) if step and not ops.first[step, lane] else 0
+        found[step, lane] = before if not ops.enable[step, lane] else dot_model.accumulate(
+            dot.config.format, dot.frame, term(dot, *(part[step, lane].tolist() for part in (
+                ops.a, ops.b, ops.scale_a, ops.scale_b))), before)
+    return found
+
+
+def packed(dot: Dot, ops: DotOperations) -> np.ndarray:
+    """The operands of each operation, (operation, word)."""
+    size = 4 if isinstance(dot, BlockDot) else 0
+    found = []
+    for a, b, scale_a, scale_b in zip(
+            ops.a.reshape(-1, ops.a.shape[2]).tolist(), ops.b.reshape(-1, ops.a.shape[2]).tolist(),
+            ops.scale_a.ravel().tolist(), ops.scale_b.ravel().tolist(), strict=True):
+        whole, at = 0, 0
+        for codes, scale, fmt, bits in (
+                (a, scale_a, getattr(dot, "a_format", None), len(dot.a)),
+                (b, scale_b, getattr(dot, "b_format", None), len(dot.b))):
+            width = size or fmt.width
+            for lane, code in enumerate(codes):
+                whole |= code << at + width * lane
+            if size:
+                whole |= scale << at + width * len(codes)
+            at += bits
+        found.append(np.frombuffer(whole.to_bytes(4 * words(dot), "little"), np.uint32))
+    return np.array(found)
+
+
+def differences(dots: list[Dot], count: int, seed: int) -> list[str | None]:
+    """For each, the first difference between RTL and model in at least `count` operations."""
+    todo = [operations(dot, count, seed) for dot in dots]
+    cycles = max(ops.enable.size + dot.latency for dot, ops in zip(dots, todo, strict=True))
+    bench = Dots(dots)
+    operands, control = np.zeros((2, cycles, bench.words), np.uint32)
+    at = 0
+    for i, (dot, ops) in enumerate(zip(dots, todo, strict=True)):
+        operands[:ops.enable.size, at:at + words(dot)] = packed(dot, ops)
+        control[:ops.enable.size, i] = (ops.enable | ops.first << 1).ravel()
+        at += words(dot)
+    text = write_verilog(rtlil.convert(bench, name="tetra_macs"), ["tetra_macs"])["tetra_macs"]
+    acc = simulate(text, operands, control)
+    return [_difference(dot, ops, acc[dot.latency - 1:, i])
+            for i, (dot, ops) in enumerate(zip(dots, todo, strict=True))]
+
+
+def _difference(dot: Dot, ops: DotOperations, acc: np.ndarray) -> str | None:
+    expected = model(dot, ops)
+    found = acc[:expected.size].reshape(expected.shape)
+    wrong = np.argwhere(found != expected)
+    if not len(wrong):
+        return None
+    at = tuple(wrong[0])
+    before = hex(expected[at[0] - 1, at[1]]) if at[0] else "nothing"
+    what = term(dot, *(part[at].tolist() for part in (ops.a, ops.b, ops.scale_a, ops.scale_b)))
+    return (f"{described(dot)}: {len(wrong)} of {expected.size} sums differ, first in step {at[0]} "
+            f"of sum {at[1]}: {what} + {before} (enable {ops.enable[at]}, first {ops.first[at]}) "
+            f"gave {found[at]:#x}, expected {expected[at]:#x}")
+
+
+def described(dot: Dot) -> str:
+    of = dot.config
+    return (f"{module_name(type(dot))} of {of.lanes} into {of.format.name}, stages = {of.stages}")
+
+
+def check(dots: list[Dot], count: int, seed: int) -> None:
+    """AssertionError with the first difference of each that has one."""
+    if found := [text for text in differences(dots, count, seed) if text]:
+        raise AssertionError("\n".join([
+            *found, f"repeat with: python -m verif.synth.dots --vectors {count} --seed {seed}"]))
+
+
+def operations(dot: Dot, count: int, seed: int) -> DotOperations:
+    """Episodes of three: a sum is set, met by what is near it or by its negative with few lanes
+    changed, and added to.
+
+    Floating-point codes of a product lie near each other, so that all of them count, or anywhere.
+    """
+    rng = np.random.default_rng(seed)
+    sums, lanes = dot.interleave, dot.config.lanes
+    shape = (-(-count // (3 * sums)), sums)
+    steps = [_operands(dot, shape, lanes, rng) for _ in range(3)]
+    a, b, scale_a, scale_b = (list(part) for part in zip(*steps, strict=True))
+    top = 1 << (4 if isinstance(dot, BlockDot) else dot.a_format.width) - 1
+    again = rng.random(shape) < 0.6  # the same once more, negative, but for a lane or two
+    changed = rng.random((*shape, lanes)) < 1.5 / lanes
+    keep = again[..., None] & ~changed
+    a[1] = np.where(keep, a[0] ^ top, a[1])
+    b[1] = np.where(keep, b[0], b[1])
+    near = rng.integers(-2, 3, size=shape) * (rng.random(shape) < 0.3)
+    for scale in (scale_a, scale_b):
+        scale[1] = np.where(again, np.clip(scale[0] + near, 0, 255), scale[1])
+    enable = [rng.random(shape) < chance for chance in (0.98, 0.95, 0.8)]
+    first = [np.ones(shape), np.zeros(shape), rng.random(shape) < 0.05]
+    parts = [np.stack(part, axis=1).astype(np.int64) for part in (
+        a, b, scale_a, scale_b, enable, first)]
+    found = DotOperations(*(part.reshape(-1, sums, *part.shape[3:]) for part in parts))
+    found.first[0] = 1
+    return found
+
+
+def _operands(dot: Dot, shape, lanes: int, rng):
+    """a, b, and scales, mostly such that sums stay in range."""
+    sparse = rng.random((*shape, 1)) < 0.2  # products that cancel, or that are few
+    if isinstance(dot, BlockDot):
+        a, b = (rng.integers(16, size=(*shape, lanes)) for _ in range(2))
+        a = np.where(sparse & (rng.random(a.shape) < 0.9), 0, a)
+        middle, spread = (127, 40) if isinstance(dot, MxFp4Dot) else (56, 40)
+        scales = [np.where(rng.random(shape) < 0.9,
+                           np.clip(rng.normal(middle, spread / 2, shape), 0, 255).astype(int),
+                           rng.integers(256, size=shape)) for _ in range(2)]
+        if not isinstance(dot, MxFp4Dot):
+            scales = [scale & 127 for scale in scales]
+        return a, b, *scales
+    spread = rng.choice([1, 4, 100], size=(*shape, 1))
+    codes = []
+    for fmt in (dot.a_format, dot.b_format):
+        middle = rng.normal(fmt.bias, fmt.top / 8, (*shape, 1))
+        exponent = np.rint(middle + spread * rng.normal(0, 1, (*shape, lanes))).astype(int)
+        plain = draw(fmt, (*shape, lanes), rng, np.clip(exponent, 0, fmt.top - 1))
+        codes.append(np.where(rng.random((*shape, 1)) < 0.9, plain,
+                              draw(fmt, (*shape, lanes), rng)))
+    codes[0] = np.where(sparse & (rng.random(codes[0].shape) < 0.9), 0, codes[0])
+    none = np.zeros(shape, int)
+    return *codes, none, none
+
+
+def variants(name: str, lanes: int | None = None) -> list[Dot]:
+    """A kind of dot product in every parameter set of the sweep, at every depth."""
+    kind = DOTS[name]
+    return [kind(replace(parameters, stages=stages)) for parameters in dot_parameters(kind)
+            if lanes in (None, parameters.lanes) for stages in range(len(kind.cuts))]
+
+
+def main() -> int:
+    parser = Parser("python -m verif.synth.dots", __doc__)
+    parser.add_argument("--block", default="", type=one_of(["", *DOTS]))
+    parser.add_argument("--vectors", type=integer(1, 10**9), default=10_000)
+    parser.add_argument("--seed", type=seed, default=1)
+    o = parser.parse_args()
+    for name in [o.block] if o.block else DOTS:
+        dots = variants(name)
+        check(dots, o.vectors, o.seed)
+        print(f"{name}: {len(dots)} variants, {o.vectors:,} operations each, agree", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
