@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from synth.cells.designs import designs, quick_designs, second_library_designs
+from synth.cells.designs import designs, dots, quick_designs, second_library_designs
 from synth.cells.libraries import NANGATE45, OSU180
 from synth.cells.recipes import QUICK, SWEEP
 from synth.cells.summary import (
@@ -71,17 +71,20 @@ def main() -> int:
 
 def run(quick: bool, pool: Pool, console: Console) -> tuple[dict[str, Outcome], Energies]:
     """The sweep of each library, then energy in the first, with a bar for each step."""
-    plan = [(NANGATE45, quick_designs() if quick else designs(), QUICK if quick else SWEEP)]
+    # a dot product of 32 lanes has as many cells as a hundred multiply-accumulators
+    plan = [(NANGATE45, "", quick_designs() if quick else designs(), QUICK if quick else SWEEP)]
     if not quick:
-        plan.append((OSU180, second_library_designs(), QUICK))
+        plan += [(NANGATE45, ", dot products", dots("base", every=3), QUICK),
+                 (OSU180, "", second_library_designs(), QUICK)]
     outcomes, energies = {}, []
     with _bars(console) as bars:
-        for library, chosen, recipes in plan:
-            progress = _progress(bars, console, library.name)
-            outcomes[library.name] = sweep(chosen, recipes, library, pool, progress)
+        for library, part, chosen, recipes in plan:
+            progress = _progress(bars, console, library.name + part)
+            found = sweep(chosen, recipes, library, pool, progress)
+            outcomes.setdefault(library.name, Outcome()).add(found)
             if not energies:
-                energies.append(measure(outcomes[library.name].points, recipes, library, quick,
-                                        pool, partial(progress, "energy")))
+                energies.append(measure(found.points, recipes, library, quick, pool,
+                                        partial(progress, "energy")))
     return outcomes, energies[0]
 
 
@@ -155,7 +158,8 @@ def show(summary: dict, console: Console) -> None:
     for design in summary["designs"]:
         best = design["best"]
         density = f"{best['density']['training'] * 1000:,.0f}" if design["macs_per_cycle"] else ""
-        table.add_row(f"{design['block']}, {design['preset']}", str(design["depth"]),
+        table.add_row(", ".join(filter(None, (design["block"], design["preset"],
+                                              design["variant"]))), str(design["depth"]),
                       f"{best['area_um2']:,.0f}", f"{best['fmax_mhz']:,.0f}", density,
                       "; ".join(dict.fromkeys(best["recipes"].values())))
     console.print(table)
@@ -166,6 +170,11 @@ def show(summary: dict, console: Console) -> None:
                 console.print(
                     f"{found['library']}: {level} {ratio['design']}: {ratio['training']:.2f} times "
                     f"the density of {found['ratios']['against']} in training", highlight=False)
+        for kind, rival in found["rivals"].items():
+            levels = ", ".join(f"{x} {rival[x]:.2f}" for x in HEADLINE if x in rival)
+            if levels:
+                console.print(f"{found['library']}: times the density of the toughest {kind}, "
+                              f"{rival['against']}: {levels}", highlight=False)
     if summary["energy_ratio"]["training"]:
         console.print("energy: the baseline needs {training:.2f} times as much per MAC in training "
                       "(fprop {fprop:.2f}, dgrad {dgrad:.2f}, wgrad {wgrad:.2f})".format(

@@ -9,6 +9,8 @@ from synth.cells.summary import HEADLINE, MEASURES, PUBLISHED
 from synth.fpga import report as fpga_report
 from tools.page import page, paragraph, picture, section, table
 
+RIVAL_NAMES = {"fma16": "16-bit fused multiply-add", "dot16": "16-bit dot product",
+               "fp8": "FP8", "fp4": "FP4 in blocks (MXFP4, NVFP4)"}
 SUBSET = "a subset of designs and recipes (QUICK=1)"
 BOUNDS = (
     "a design's density and clock are lower bounds of what the full sweep finds, and a ratio, of "
@@ -42,6 +44,7 @@ def render(summary: dict) -> str:
 
 def _sections(summary: dict) -> list[str]:
     found = [section("Density against the toughest baseline", *_ratios(summary)),
+             section("Against the toughest of each kind", *_rivals(summary)),
              section("Beside published figures", _published(summary))]
     if plots.compared(summary):
         found += _compared(summary)
@@ -98,6 +101,18 @@ def _ratios(summary: dict) -> list[str]:
                   f"harmonic mean over the three GEMMs. Energy: {energy}.")]
 
 
+def _rivals(summary: dict) -> list[str]:
+    rows = [[RIVAL_NAMES[kind], rival["against"], f"{rival['density'] * 1000:,.0f}",
+             *(f"{rival[level]:.2f}" if level in rival else "" for level in HEADLINE)]
+            for kind, rival in summary["rivals"].items()]
+    head = ["kind", "densest", "its GMAC/s per mm²", *(f"{level} over it" for level in HEADLINE)]
+    return [
+        table(rows, head, about="Density in training over that of rivals", words=(0, 1)),
+        paragraph("Dot products share an accumulator among their lanes, as the tile does, and "
+                  "operand registers in a grid of as many MACs. Registers to drain their sums, and "
+                  "control, are not counted, to their advantage.")]
+
+
 def _energy(summary: dict) -> list[str]:
     rows = [[design["name"], f"{design['clock_mhz']:,.0f}",
              *(f"{design['pj_per_mac'][m]:.3f}" for m in MEASURES),
@@ -133,8 +148,8 @@ def _designs(summary: dict) -> str:
     for design in summary["designs"]:
         best = design["best"]
         rows.append([
-            f"{design['block']}, {design['preset']}", str(design["depth"]),
-            f"{best['area_um2']:,.0f}", f"{best['gate_equivalents']:,.0f}",
+            ", ".join(filter(None, (design["block"], design["preset"], design["variant"]))),
+            str(design["depth"]), f"{best['area_um2']:,.0f}", f"{best['gate_equivalents']:,.0f}",
             f"{best['fmax_mhz']:,.0f}", f"{design['fastest_mhz']:,.0f}",
             f"{best['density']['training'] * 1000:,.0f}" if design["macs_per_cycle"] else "",
             "; ".join(dict.fromkeys(best["recipes"].values()))])

@@ -44,7 +44,6 @@ BASELINES = (Fp16Mac, Dlfloat16Mac, Fp8Mac, Int8Mac)
 # by name: what accumulates once for several products
 DOTS: dict[str, type[Dot]] = {module_name(kind): kind for kind in (
     Dlfloat16Dot, Fp16Dot, Bf16Dot, Fp8Dot, MxFp4Dot, NvFp4Dot)}
-LANES = (4, 8, 16, 32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +52,9 @@ class Design:
 
     Members
     -------
-    block, preset : what it is; baselines have the preset that their grid is as fast as. depth :
-        pipeline stages. ours : whether it belongs to the core.
+    block, preset : what it is; baselines have the preset that their grid is as fast as. variant :
+        of a block that has several, in words. depth : pipeline stages. ours : whether it belongs to
+        the core.
     build : makes the component. macs : multiply-accumulates per cycle of each GEMM, empty where
         that means nothing.
     shared : per-MAC share of operand registers that a grid saves, in flip-flops: a baseline's own
@@ -68,9 +68,11 @@ class Design:
     build: Callable[[], wiring.Component]
     macs: dict[str, int]
     shared: float = 0.0
+    variant: str = ""
 
     def __str__(self):
-        return f"{self.block}/{self.preset}/{self.depth}"
+        variant = f", {self.variant}" if self.variant else ""
+        return f"{self.block}/{self.preset}{variant}/{self.depth}"
 
     def netlist(self) -> Netlist:
         made = component(self)
@@ -81,7 +83,8 @@ class Design:
 
 def designs() -> list[Design]:
     """Every design of the full sweep."""
-    return [*(d for name in PRESETS for d in core(name)), *radix_4("base"), *baselines("base")]
+    return [*(d for name in PRESETS for d in core(name)), *alone("base", 4), *alone("base", 2),
+            *baselines("base")]
 
 
 def quick_designs() -> list[Design]:
@@ -89,7 +92,7 @@ def quick_designs() -> list[Design]:
     depth = PRESETS["base"].pipeline  # a tile takes long to time
     ours = [d for d in core("base") if d.block == "tetra_mac_cell"
             or (d.block == "tetra_mac_tile" and d.depth == depth)]
-    return [*ours, *baselines("base", every=2)]
+    return [*ours, *baselines("base", every=2), *dots("base", [MxFp4Dot], every=3)]
 
 
 def second_library_designs() -> list[Design]:
@@ -108,9 +111,9 @@ def core(name: str) -> list[Design]:
     return found
 
 
-def radix_4(name: str) -> list[Design]:
-    """The tile of a preset, and what is in it, without radix 2: the formats that the paper has."""
-    return _blocks(f"{name}, radix 4 alone", replace(PRESETS[name], radices=(4,)), False)
+def alone(name: str, radix: int) -> list[Design]:
+    """The tile of a preset, and what is in it, for one radix of gradients: 4 is the paper's."""
+    return _blocks(f"{name}, radix {radix} alone", replace(PRESETS[name], radices=(radix,)), False)
 
 
 def _blocks(preset: str, config: Config, whole: bool) -> list[Design]:
@@ -173,18 +176,18 @@ def dots(name: str, kinds: Iterable[type[Dot]] = DOTS.values(), every: int = 1,
                 unit = _look(build())
                 shared = len(unit.a) * (1 - 1 / cols) + len(unit.b) * (1 - 1 / rows)
                 found.append(Design(
-                    module_name(kind),
-                    f"{name}, {parameters.lanes} into {parameters.format.name}", depth, False,
-                    build, dict.fromkeys(GEMMS, parameters.lanes), shared))
+                    module_name(kind), name, depth, False, build,
+                    dict.fromkeys(GEMMS, parameters.lanes), shared,
+                    f"{parameters.lanes} into {parameters.format.name}"))
     return found
 
 
 def dot_parameters(kind: type[Dot]) -> list[DotParameters]:
-    """What a kind is measured with: floats in every number of lanes, into 1-6-9 and into binary32's
-    range; blocks as long as their formats have them, into binary32's range."""
+    """What a kind is measured with: floats in few lanes and in many, and those into binary32's
+    range too; blocks as long as their formats have them, into that range."""
     if issubclass(kind, FloatDot):
-        return [DotParameters(lanes=lanes, format=fmt) for lanes in LANES
-                for fmt in (DLFLOAT16, SINGLE)]
+        return [DotParameters(lanes=lanes, format=fmt) for lanes, fmt in (
+            (8, DLFLOAT16), (32, DLFLOAT16), (32, SINGLE))]
     return [DotParameters(lanes=32 if kind is MxFp4Dot else 16, format=SINGLE)]
 
 

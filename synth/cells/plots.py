@@ -28,7 +28,8 @@ from tools.figures import narrow as is_narrow
 # Cold colours are the core's, warm ones the baselines'; a mark of its own tells each block apart
 # where colours do not.
 CORE = ((BLUE, "o"), (SKY, "s"), (GREEN, "^"), (BLACK, "D"), (MUTED, "v"))
-OTHERS = ((VERMILION, "X"), (PURPLE, "P"), (ORANGE, "*"), (WINE, "p"))
+OTHERS = ((VERMILION, "X"), (PURPLE, "P"), (ORANGE, "*"), (WINE, "p"), (VERMILION, "<"),
+          (PURPLE, ">"), (ORANGE, "h"), (WINE, "d"), (VERMILION, "."), (PURPLE, "8"))
 STACKED = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW, MUTED)
 HATCHES = ("", "///", "...")  # the second time through the colours, and the third
 
@@ -79,7 +80,8 @@ def depth(summary: dict, width: float) -> Figure:
     lines: dict[str, dict[int, float]] = defaultdict(dict)
     for design in summary["designs"]:
         if design["block"] in compared(summary) and design["preset"] == summary["preset"]:
-            lines[design["block"]][design["depth"]] = design["fastest_mhz"]
+            of = lines[design["block"]]
+            of[design["depth"]] = max(of.get(design["depth"], 0), design["fastest_mhz"])
     for block, (colour, marker) in _styles(summary).items():
         stages = sorted(lines[block])
         axes.plot(stages, [lines[block][s] for s in stages], marker=marker, ms=5, color=colour,

@@ -18,6 +18,12 @@ from synth.cells.sweep import Outcome, Point
 
 MEASURES = (*GEMMS, "training")
 TOUGHEST = ("tetra_fp16_mac", "tetra_dlfloat16_mac")  # the headline's baseline is one of these
+RIVALS = {  # of each kind the densest counts
+    "fma16": TOUGHEST,
+    "dot16": ("tetra_dlfloat16_dot", "tetra_fp16_dot", "tetra_bf16_dot"),
+    "fp8": ("tetra_fp8_mac", "tetra_fp8_dot"),
+    "fp4": ("tetra_mx_fp4_dot", "tetra_nv_fp4_dot"),
+}
 HEADLINE = {"tile": "tetra_mac_tile", "engine": "tetra_engine"}
 PRESET = "base"  # of the headline
 TOLERANCE = 0.03
@@ -49,16 +55,32 @@ def best(points: list[Point], library: CellLibrary) -> Point:
     return max(points, key=lambda point: densities(point, library)["training"])
 
 
+def densest(points: list[Point], library: CellLibrary, *blocks: str) -> Point | None:
+    """The best point of these blocks as the headline has them, None without one."""
+    found = [p for p in points if p.design.block in blocks and p.design.preset == PRESET]
+    return best(found, library) if found else None
+
+
+def rivals(points: list[Point], library: CellLibrary) -> dict:
+    """Of each kind of `RIVALS` that there is: the densest, its density, and how many times as dense
+    our tile and engine are in training, with its operand registers shared by a grid."""
+    result: dict = {}
+    ours = {level: densest(points, library, block) for level, block in HEADLINE.items()}
+    for kind, blocks in RIVALS.items():
+        if rival := densest(points, library, *blocks):
+            density = densities(rival, library)["training"]
+            result[kind] = {"against": str(rival.design), "density": density} | {
+                level: densities(point, library)["training"] / density
+                for level, point in ours.items() if point}
+    return result
+
+
 def ratios(points: list[Point], library: CellLibrary) -> dict:
     """Density over that of the toughest baseline, of tile and engine; None where either lacks."""
-    def densest(*blocks: str) -> Point | None:
-        found = [p for p in points if p.design.block in blocks and p.design.preset == PRESET]
-        return best(found, library) if found else None
-
-    against = densest(*TOUGHEST)
+    against = densest(points, library, *TOUGHEST)
     result: dict = {"against": str(against.design) if against else None}
     for level, block in HEADLINE.items():
-        ours = densest(block)
+        ours = densest(points, library, block)
         result[level] = None
         if ours and against:
             one, other = densities(ours, library), densities(against, library)
@@ -139,6 +161,7 @@ def _library(name: str, outcome: Outcome) -> dict:
     return {
         "library": library.name, "title": library.title, "timing": _assumptions(library),
         "ratios": ratios(outcome.points, library),
+        "rivals": rivals(outcome.points, library),
         "designs": [_design(design, points, library) for design, points in by_design.items()],
     }
 
@@ -147,7 +170,8 @@ def _design(design: Design, points: list[Point], library: CellLibrary) -> dict:
     chosen = best(points, library)
     return {
         "name": str(design), "block": design.block, "preset": design.preset,
-        "depth": design.depth, "ours": design.ours, "macs_per_cycle": design.macs,
+        "variant": design.variant, "depth": design.depth, "ours": design.ours,
+        "macs_per_cycle": design.macs,
         "flip_flops_shared": design.shared,
         "best": _point(chosen, library) | {"blocks": chosen.blocks},
         "fastest_mhz": max(point.fmax for point in points),

@@ -65,6 +65,12 @@ class Outcome:
     failures: list[Failure] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
+    def add(self, other: "Outcome") -> None:
+        """What another sweep in the same library found."""
+        self.points += other.points
+        self.failures += other.failures
+        self.missing += other.missing
+
 
 def sweep(chosen: list[Design], recipes: list[Recipe], library: CellLibrary, pool: Pool,
           progress: Callable[[str, int, int], None]) -> Outcome:

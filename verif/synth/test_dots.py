@@ -31,7 +31,10 @@ from synth.baselines.minifloat import (
     SINGLE,
     MiniFloat,
 )
-from synth.cells.designs import DOTS, dot_parameters, dots
+from synth.cells.designs import DOTS, GEMMS, Design, dot_parameters, dots
+from synth.cells.libraries import NANGATE45
+from synth.cells.summary import RIVALS, rivals
+from synth.cells.sweep import Outcome, Point
 from verif.synth.dots import check, differences, operations, term
 from verif.synth.float_oracle import value
 
@@ -261,3 +264,26 @@ def test_designs_share_registers_as_the_tile_does():
     """32 units of 32 lanes in a grid of 8 x 4: rows of a in four of them, of b in eight."""
     unit = next(d for d in dots("base", [MxFp4Dot]) if d.depth == 0)
     assert unit.macs["fprop"] == 32 and unit.shared == 136 * 3 / 4 + 136 * 7 / 8
+
+
+def point(block: str, area: float, macs: int, **changes) -> Point:
+    """At one gigahertz."""
+    design = Design(block, "base", 0, False, Dlfloat16Dot, dict.fromkeys(GEMMS, macs), **changes)
+    return Point(design, "nangate45", {}, area, 1.0, {})
+
+
+def test_the_densest_of_a_kind_is_its_rival():
+    found = Outcome([point("tetra_mac_tile", 640.0, 64), point("tetra_mx_fp4_dot", 640.0, 32)])
+    found.add(Outcome([point("tetra_nv_fp4_dot", 200.0, 16, variant="16 into 1-8-23"),
+                       point("tetra_bf16_dot", 900.0, 9)]))
+    told = rivals(found.points, NANGATE45)
+    assert list(told) == ["dot16", "fp4"]  # of the others there is none
+    assert told["fp4"]["against"] == "tetra_nv_fp4_dot/base, 16 into 1-8-23/0"
+    assert told["fp4"]["density"] == pytest.approx(0.08 * 1000)
+    assert told["fp4"]["tile"] == pytest.approx(0.1 / 0.08)
+    assert told["dot16"]["tile"] == pytest.approx(10) and "engine" not in told["dot16"]
+
+
+def test_every_rival_is_a_design():
+    names = {module for kind in RIVALS.values() for module in kind}
+    assert names == {*DOTS, "tetra_fp16_mac", "tetra_dlfloat16_mac", "tetra_fp8_mac"}

@@ -17,7 +17,7 @@ from hdl.library import Library, place
 from synth import __main__ as program
 from synth.cells import asic, sta, sweep
 from synth.cells.asic import MappedBlock, Netlist, mappings, timing
-from synth.cells.designs import BOUNDARIES, GEMMS, Design, designs, quick_designs
+from synth.cells.designs import BOUNDARIES, GEMMS, Design, designs, dots, quick_designs
 from synth.cells.fanout import ALONE, LIMIT, buffered
 from synth.cells.libraries import LIBRARIES, NANGATE45, MissingError
 from synth.cells.recipes import (
@@ -100,7 +100,7 @@ def netlist(build, boundaries=frozenset()) -> Netlist:
 def test_every_design_elaborates_once_named():
     found = [str(d) for d in designs()]
     assert len(found) == len(set(found))
-    assert {str(d) for d in quick_designs()} < set(found)
+    assert {str(d) for d in quick_designs()} < {*found, *map(str, dots("base", every=3))}
     plain, bare = (next(d.netlist().text for d in designs() if str(d) == f"tetra_mac_cell/{name}/3")
                    for name in ("base", "base, radix 4 alone"))
     assert len(bare) < len(plain)
@@ -245,7 +245,9 @@ def outcome() -> Outcome:
         point(12800.0, 2.0, block="tetra_mac_tile", macs=dict.fromkeys(GEMMS, 64), depth=1),
         point(6400.0, 1.0, block="tetra_engine", macs=macs),
         point(1000.0, 1.0, block="tetra_fp16_mac", ours=False),
-        point(4000.0, 0.5, block="tetra_dlfloat16_mac", ours=False)])
+        point(4000.0, 0.5, block="tetra_dlfloat16_mac", ours=False),
+        point(800.0, 1.0, block="tetra_mx_fp4_dot", ours=False, variant="32 into 1-8-23",
+              macs=dict.fromkeys(GEMMS, 4))])
 
 
 @pytest.fixture
