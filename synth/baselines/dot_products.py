@@ -67,7 +67,7 @@ class Dot(Mac):
 
     entry = "distance"
     front: tuple[str, ...]
-    loop = ("distance", "align", "sum", "normalise")
+    loop = ("distance", "align", "sum", "normalise", "pack")
     config: DotParameters
     width: int
     scale: int
@@ -138,6 +138,8 @@ class Dot(Mac):
             return values
 
         kept, _, amount = normalise(m, named(m, size), Const(0, 1), p, None, cut)
+        kept, leading, amount, sign, symbol = self.cut(
+            m, "pack", kept, leading, amount, sign, symbol)
         exponent = named(m, leading + 1 - amount)
         normal = named(m, kept[-1] & (exponent > 0))
         field = exponent[:fmt.exponent]
@@ -197,10 +199,11 @@ class MxFp4Dot(BlockDot):
         ("magnitude",),
         ("tree", "sum"),
         ("tree", "magnitude", "sum"),
-        ("tree", "magnitude", "align", "sum"),
-        ("product", "tree", "magnitude", "align", "sum"),
-        ("product", "tree", "magnitude", "distance", "align", "sum"),
-        ("product", "tree", "magnitude", "distance", "align", "sum", "normalise"),
+        ("tree", "magnitude", "sum", "pack"),
+        ("tree", "magnitude", "align", "sum", "pack"),
+        ("product", "tree", "magnitude", "align", "sum", "pack"),
+        ("product", "tree", "magnitude", "distance", "align", "sum", "pack"),
+        ("product", "tree", "magnitude", "distance", "align", "sum", "normalise", "pack"),
     )
     scale = 2 * E8M0_BIAS + HALVES
 
@@ -227,10 +230,10 @@ class NvFp4Dot(BlockDot):
         ("magnitude", "sum"),
         ("tree", "scaled", "sum"),
         ("tree", "magnitude", "scaled", "sum"),
-        ("tree", "magnitude", "scaled", "align", "sum"),
-        ("product", "tree", "magnitude", "scaled", "align", "sum"),
-        ("product", "tree", "magnitude", "scaled", "distance", "align", "sum"),
-        ("product", "tree", "magnitude", "scaled", "distance", "align", "sum", "normalise"),
+        ("tree", "magnitude", "scaled", "sum", "pack"),
+        ("tree", "magnitude", "scaled", "align", "sum", "pack"),
+        ("product", "tree", "magnitude", "scaled", "align", "sum", "pack"),
+        ("product", "tree", "magnitude", "scaled", "distance", "align", "sum", "pack"),
     )
     scale = 2 * (E4M3_BIAS + E4M3_FRACTION) + HALVES
 
@@ -276,11 +279,10 @@ class FloatDot(Dot):
         ("product", "tree", "sum"),
         ("product", "shift", "magnitude", "sum"),
         ("product", "largest", "tree", "magnitude", "sum"),
-        ("product", "largest", "tree", "magnitude", "align", "sum"),
-        ("product", "largest", "shift", "tree", "magnitude", "align", "sum"),
-        ("product", "largest", "shift", "tree", "magnitude", "distance", "align", "sum"),
-        ("product", "largest", "shift", "tree", "magnitude", "distance", "align", "sum",
-         "normalise"),
+        ("product", "largest", "tree", "magnitude", "sum", "pack"),
+        ("product", "largest", "shift", "tree", "magnitude", "sum", "pack"),
+        ("product", "largest", "shift", "tree", "magnitude", "align", "sum", "pack"),
+        ("product", "largest", "shift", "tree", "magnitude", "distance", "align", "sum", "pack"),
     )
 
     def __init__(self, config: DotParameters):
