@@ -74,7 +74,7 @@ def run(quick: bool, pool: Pool, console: Console) -> tuple[dict[str, Outcome], 
     # a dot product of 32 lanes has as many cells as a hundred multiply-accumulators
     plan = [(NANGATE45, "", quick_designs() if quick else designs(), QUICK if quick else SWEEP)]
     if not quick:
-        plan += [(NANGATE45, ", dot products", dots("base", every=3), QUICK),
+        plan += [(NANGATE45, ", dot products", dots("base"), QUICK),
                  (OSU180, "", second_library_designs(), QUICK)]
     outcomes, energies = {}, []
     with _bars(console) as bars:

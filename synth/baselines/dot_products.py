@@ -60,7 +60,8 @@ class Dot(Mac):
     """acc <- acc + the dot product of a and b; see `Mac`, whose `enable` and `first` it has.
 
     Operands hold `lanes` codes, the first one lowest, and above them what the codes share.
-    Subclasses give `width` (bits of the dot product's magnitude), `scale` (the value of a magnitude
+    Subclasses give `swept` (the depths that a sweep measures), `width` (bits of the dot product's
+    magnitude), `scale` (the value of a magnitude
     is m 2^(exponent - scale)) and `term`, which makes of operands, enable and first: sign,
     magnitude, exponent, whether an operand is no number, and enable and first behind the same cuts.
     """
@@ -69,6 +70,7 @@ class Dot(Mac):
     front: tuple[str, ...]
     loop = ("distance", "align", "sum", "normalise", "pack")
     config: DotParameters
+    swept: tuple[int, ...]
     width: int
     scale: int
     term: Callable[..., tuple[Value, ...]]
@@ -171,6 +173,8 @@ class Dot(Mac):
 class BlockDot(Dot):
     """Of E2M1 codes, and a scale for all of an operand's; see `Dot`."""
 
+    swept = (4, 5, 6, 7, 8)
+
     scale_bits = 8
 
     def __init__(self, config: DotParameters):
@@ -271,6 +275,7 @@ class FloatDot(Dot):
     a_format: MiniFloat
     b_format: MiniFloat
 
+    swept = (7, 8)  # the densest with 8 and with 32 lanes
     front = ("product", "largest", "shift", "tree", "magnitude")
     cuts = (
         (),

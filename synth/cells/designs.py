@@ -92,7 +92,7 @@ def quick_designs() -> list[Design]:
     depth = PRESETS["base"].pipeline  # a tile takes long to time
     ours = [d for d in core("base") if d.block == "tetra_mac_cell"
             or (d.block == "tetra_mac_tile" and d.depth == depth)]
-    return [*ours, *baselines("base", every=2), *dots("base", [MxFp4Dot], every=3)]
+    return [*ours, *baselines("base", every=2), *dots("base", [MxFp4Dot], [6])]
 
 
 def second_library_designs() -> list[Design]:
@@ -160,18 +160,17 @@ def baselines(name: str, every: int = 1) -> list[Design]:
     return found
 
 
-def dots(name: str, kinds: Iterable[type[Dot]] = DOTS.values(), every: int = 1,
+def dots(name: str, kinds: Iterable[type[Dot]] = DOTS.values(), depths: Iterable[int] = (),
          ) -> list[Design]:
     """Dot products, in a grid as fast as a preset, which shares operand registers as its tile does;
-    every so many depths, the deepest always."""
+    in the depths that their kind is swept in, unless others are given."""
     found = []
     for kind in kinds:
         for parameters in dot_parameters(kind):
             units = PRESETS[name].macs_per_cycle // parameters.lanes
             bits = units.bit_length() - 1
             rows, cols = 1 << bits - bits // 2, 1 << bits // 2
-            depths = range(len(kind.cuts))
-            for depth in sorted({*depths[::-every], depths[-1]}):
+            for depth in depths or kind.swept:
                 build = partial(kind, replace(parameters, stages=depth))
                 unit = _look(build())
                 shared = len(unit.a) * (1 - 1 / cols) + len(unit.b) * (1 - 1 / rows)

@@ -249,6 +249,7 @@ def test_cuts_are_as_many_as_stages(kind):
     for parameters in dot_parameters(kind):
         made = kind(parameters)
         made._MustUse__used = True
+        assert set(kind.swept) <= set(range(len(kind.cuts)))
         for stages, cuts in enumerate(kind.cuts):
             assert len(cuts) == stages and list(cuts) == [p for p in made.places if p in cuts]
 
@@ -262,7 +263,7 @@ def test_parameters_are_checked(change, wrong):
 
 def test_designs_share_registers_as_the_tile_does():
     """32 units of 32 lanes in a grid of 8 x 4: rows of a in four of them, of b in eight."""
-    unit = next(d for d in dots("base", [MxFp4Dot]) if d.depth == 0)
+    unit, = dots("base", [MxFp4Dot], [0])
     assert unit.macs["fprop"] == 32 and unit.shared == 136 * 3 / 4 + 136 * 7 / 8
 
 
