@@ -275,7 +275,7 @@ class FloatDot(Dot):
     a_format: MiniFloat
     b_format: MiniFloat
 
-    swept = (7, 8)  # the densest with 8 and with 32 lanes
+    swept = (8,)  # one less is slower, one more no denser
     front = ("product", "largest", "shift", "tree", "magnitude")
     cuts = (
         (),
@@ -325,17 +325,21 @@ class FloatDot(Dot):
             products.append((x.sign ^ y.sign, size))
             exponents.append(named(m, exponent & live.replicate(len(exponent))))
             symbol = symbol | x.nan | x.inf | y.nan | y.inf
+
+        # The largest exponent: half of its comparisons beside the products.
+        largest, half = list(exponents), len(exponents) >> (self.config.lanes.bit_length() - 1) // 2
+        while len(largest) > half:
+            largest = _larger(m, largest)
         products, (*exponents, symbol, enable, first) = _cut(
-            self, m, products, (*exponents, named(m, symbol), enable, first))
+            self, m, products, (*exponents, *largest, named(m, symbol), enable, first))
+        exponents, largest = exponents[:len(products)], exponents[len(products):]
+        while len(largest) > 1:
+            largest = _larger(m, largest)
+        products, (*exponents, exponent, symbol, enable, first) = _cut(
+            self, m, products, (*exponents, *largest, symbol, enable, first), "largest")
 
         # What is not the largest is shifted by what it lacks.
-        largest = list(exponents)
-        while len(largest) > 1:
-            largest = [named(m, Mux(x > y, x, y))
-                       for x, y in zip(largest[::2], largest[1::2], strict=True)]
-        amounts = [named(m, (largest[0] - x)[:len(x)]) for x in exponents]
-        products, (*amounts, exponent, symbol, enable, first) = _cut(
-            self, m, products, (*amounts, largest[0], symbol, enable, first), "largest")
+        amounts = [named(m, (exponent - x)[:len(x)]) for x in exponents]
         aligned = []
         for (sign, size), amount in zip(products, amounts, strict=True):
             size = size[self.lost:] if self.lost > 0 else Cat(Const(0, -self.lost), size)
@@ -375,6 +379,12 @@ def _e2m1(m: Module, code: Value) -> tuple[Value, Value]:
     """Significand and shift of a code: its magnitude is significand 2^shift halves."""
     hidden = named(m, code[1:3].any())
     return Cat(code[0], hidden), named(m, (code[1:3] - hidden * E2M1_BIAS)[:2])
+
+
+def _larger(m: Module, values: list[Value]) -> list[Value]:
+    """Of each pair the larger."""
+    return [named(m, Mux(x > y, x, y))
+            for x, y in zip(values[::2], values[1::2], strict=True)]
 
 
 def _cut(dot: Dot, m: Module, products: list[tuple[Value, Value]], beside: tuple[Value, ...],

@@ -182,11 +182,11 @@ def dots(name: str, kinds: Iterable[type[Dot]] = DOTS.values(), depths: Iterable
 
 
 def dot_parameters(kind: type[Dot]) -> list[DotParameters]:
-    """What a kind is measured with: floats in few lanes and in many, and those into binary32's
-    range too; blocks as long as their formats have them, into that range."""
+    """What a kind is measured with: floats in every number of lanes into 1-6-9, eight into
+    binary32's range too; blocks as long as their formats have them, into that range."""
     if issubclass(kind, FloatDot):
         return [DotParameters(lanes=lanes, format=fmt) for lanes, fmt in (
-            (8, DLFLOAT16), (32, DLFLOAT16), (32, SINGLE))]
+            (4, DLFLOAT16), (8, DLFLOAT16), (16, DLFLOAT16), (32, DLFLOAT16), (8, SINGLE))]
     return [DotParameters(lanes=32 if kind is MxFp4Dot else 16, format=SINGLE)]
 
 
