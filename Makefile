@@ -7,6 +7,7 @@ PY := .venv/bin/python
 export PYTHONPYCACHEPREFIX ?= $(CURDIR)/build/pycache
 unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH PYTHONHOME # others' modules would come before the pinned ones
+unexport PYTHONSAFEPATH # this folder's modules would not be found
 
 RUN := $(PY) -m tools.start
 # one word for the shell, whatever is in it

@@ -42,9 +42,11 @@ def missing() -> list[str]:
         if not shutil.which(command):
             way_out = f"apt install {package}" if command == package else "install it, or unset CXX"
             found.append(f"{command}: {way_out}")
-    for name, path in (("the clone", str(ROOT)), ("TMPDIR", os.environ.get("TMPDIR", ""))):
+    # those that Python's tempfile looks at
+    temporary = [(name, os.environ.get(name, "")) for name in ("TMPDIR", "TEMP", "TMP")]
+    for name, path in (("the clone", str(ROOT)), *temporary):
         if found_in := [letter for letter in path if letter.isspace() or letter in STRANGE]:
-            way_out = "export TMPDIR=/tmp" if name == "TMPDIR" else "move it"
+            way_out = "move it" if name == "the clone" else f"export {name}=/tmp"
             what = "a space" if found_in[0].isspace() else f"a {found_in[0]}"
             found.append(f"a path that make and Yosys can name: {name} = {path!r} has {what}: "
                          f"{way_out}")

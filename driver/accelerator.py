@@ -104,7 +104,11 @@ class Accelerator:
         self.transport.write_memory(tensor.address, tensor.encode(values))
 
     def empty(self, rows: int, cols: int, fmt: Format | None, batch: int = 1) -> Tensor:
-        """A tensor that holds whatever was there."""
+        """A tensor that holds whatever was there; ValueError for what is no shape or format."""
+        rows, cols, batch = (checks.as_integer(name, value, 1) for name, value in (
+            ("rows", rows), ("cols", cols), ("batch", batch)))
+        if fmt is not None:
+            formats.as_format("fmt", fmt)
         return self._take(Tensor(0, rows, cols, fmt, batch))
 
     def download(self, tensor: Tensor) -> np.ndarray:
@@ -115,9 +119,10 @@ class Accelerator:
 
     def report(self, result: Result) -> list[Report]:
         """What an adapting job tells, per batch element, when all jobs have ended."""
-        if result.report is None:
+        report = checks.as_instance("result", result, Result).report
+        if report is None:
             raise ValueError("no report: the job did not adapt (adapt was None)")
-        words = self.download(result.report).reshape(-1, REPORT_WORDS).astype("<i4")
+        words = self.download(report).reshape(-1, REPORT_WORDS).astype("<i4")
         return [unpack_report(int.from_bytes(row.tobytes(), "little")) for row in words]
 
     def free(self, *tensors: Tensor | Result | None) -> None:
@@ -126,6 +131,10 @@ class Accelerator:
             if isinstance(each, Result):
                 self.free(*each)
             elif each is not None:
+                checks.as_instance("what is freed", each, Tensor)
+                if each.address in (other.address for other in self._freed):
+                    raise ValueError(f"the tensor at {each.address:#x} is freed twice")
+                self.memory.check_taken(each.address)
                 self._freed.append(each)
         if self.queue.ended == self.queue.queued:
             self._release()
@@ -142,6 +151,8 @@ class Accelerator:
             has as many, or 1 and serves all. accumulate : C = C + sums, with `out`.
         options : as of `quantise`.
         """
+        for name, each in (("a", a), ("b", b)):
+            checks.as_instance(name, each, Tensor)
         m, k = _turned(a, transpose_a)
         n, other = _turned(b, transpose_b)
         if k != other:
@@ -170,7 +181,7 @@ class Accelerator:
             earlier job of the same shape, to be overwritten. barrier : False lets the job start
             before what earlier ones write is in memory. interrupt : on completion.
         """
-        _check_format("x", x, (INT32,))
+        _check_format("x", checks.as_instance("x", x, Tensor), (INT32,))
         job = Descriptor(op=CoreOp.QUANTISE, m=x.rows, n=x.cols)
         return self._queue_data(job, {"x": x}, then, **options)
 
@@ -232,6 +243,8 @@ class Accelerator:
                     out: Result | None = None, barrier: bool = True,
                     interrupt: bool = False) -> Result:
         checks.as_instance("then", then, Rescale)
+        if out is not None:
+            checks.as_instance("out", out, Result)
         if clip_mask and not has_mask(then.fmt):
             raise ValueError(f"clip_mask with {then.fmt.name}: only results of 4-bit integer "
                              "formats have one")

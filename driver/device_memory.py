@@ -9,7 +9,6 @@ from golden import checks
 from golden.formats import CODE_FORMATS, INT32, Format, as_format, check_codes, pack, unpack
 
 ALIGN = 64  # bytes: a beat of the widest bus
-MAX_STRIDE = 2**32 - 1
 
 
 class DeviceMemory:
@@ -40,10 +39,13 @@ class DeviceMemory:
         self._taken = dict(sorted([*self._taken.items(), (at, size)]))
         return at
 
-    def release(self, address: int) -> None:
+    def check_taken(self, address: int) -> None:
         if address not in self._taken:
             raise ValueError(f"address {address:#x} is not that of a tensor on the device: freed "
                              "twice, or of another device?")
+
+    def release(self, address: int) -> None:
+        self.check_taken(address)
         del self._taken[address]
 
     @staticmethod

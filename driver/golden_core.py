@@ -3,6 +3,7 @@
 
 import numpy as np
 
+from driver.transport import as_bytes
 from golden import checks
 from golden.config import Config
 from golden.core import GoldenCore
@@ -64,6 +65,7 @@ class GoldenTransport:
     def write32(self, address: int, value: int) -> None:
         """Write a register, and do what it asks for; OSError where there is none."""
         name = self._name(address)
+        checks.as_integer("value of a register", value, 0, 2**32 - 1)
         if name == "counter_control":
             if value & self._field(name, "clear"):
                 self.core.macs = self.core.saturated = self.core.underflowed = 0
@@ -92,7 +94,7 @@ class GoldenTransport:
 
     def write_memory(self, address: int, data: np.ndarray) -> None:
         """Change bytes of the memory; OSError where there is none."""
-        self._bytes(address, data.size)[...] = data
+        self._bytes(address, as_bytes(data).size)[...] = data
 
     def _bytes(self, address: int, size: int) -> np.ndarray:
         at = address - self.base

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """How software reaches a core: its registers and its memory."""
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+
+from golden import checks
 
 
 class Transport(Protocol):
@@ -34,3 +36,11 @@ class Waiting(Protocol):
     def wait(self) -> bool:
         """Return when the interrupt is up, or after a while that is short for a human: whether it
         is up."""
+
+
+def as_bytes(data: Any) -> np.ndarray:
+    """`data` if it is an array of bytes along one axis; other integers would wrap silently."""
+    if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 1:
+        raise ValueError(f"data of memory = {checks.shown(data)}: expected an array of uint8 with "
+                         "one axis")
+    return data

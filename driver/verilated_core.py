@@ -3,12 +3,15 @@
 
 import ctypes
 import os
+import threading
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from golden.checks import as_flag, as_instance, as_integer
+from driver.transport import as_bytes
+from golden.checks import as_flag, as_instance, as_integer, shown
 from golden.config import Config
 from golden.memory import END
 from hdl.emit.verilog import verilog_file
@@ -79,12 +82,18 @@ class VerilatedCore:
     Members
     -------
     cycles : simulated so far, those of register accesses too.
+
+    Threads: calls of several threads go one after the other, and `close` waits for the one that
+    runs. A core cannot be copied or pickled.
     """
+
+    _core: ctypes.c_void_p | None = None
 
     def __init__(self, config: Config, *, memory: tuple[int, int] | None = None,
                  trace: str | Path | None = None, quick: bool = False, latency: int = 50,
                  stall: int = 0, spacing: int = 1, seed: int = 1):
         self._core = None
+        self._lock = threading.RLock()
         library = ctypes.CDLL(str(build(config, trace=trace is not None, quick=quick)))
         library.core_new.restype = ctypes.c_void_p
         for name in ("core_cycles", "core_strays"):
@@ -106,18 +115,28 @@ class VerilatedCore:
                          as_integer("stall", stall, 0, 255),
                          as_integer("spacing", spacing, 1, 1000),
                          as_integer("seed", seed, 0, 2**31 - 1))
-        self._library.core_timing(self._handle, ctypes.byref(timing))
+        self._call("core_timing", ctypes.byref(timing))
 
     def attach(self, regions: dict[int, np.ndarray], failing=()) -> None:
         """Let the core see these bytes, uint8 arrays by address, instead of any before; to the
         addresses (first, last) of `failing` the memory answers SLVERR."""
-        self._library.core_forget(self._handle)
-        self._regions = dict(regions)
         for base, data in regions.items():
-            self._library.core_region(self._handle, ctypes.c_uint64(base),
-                                      ctypes.c_void_p(data.ctypes.data), ctypes.c_uint64(data.size))
-        for first, last in failing:
-            self._library.core_failing(self._handle, ctypes.c_uint64(first), ctypes.c_uint64(last))
+            as_integer("address of memory", base, 0, END - 1)
+            if not (isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.ndim == 1
+                    and data.flags.c_contiguous and data.flags.writeable
+                    and 0 < data.size <= END - base):
+                raise ValueError(f"memory at {base:#x}: expected a contiguous writeable array of "
+                                 f"uint8, one axis, that ends below 2^64, got {shown(data)}")
+        failing = [(as_integer("first address", first, 0, END - 1),
+                    as_integer("last address", last, 0, END - 1)) for first, last in failing]
+        with self._lock:
+            self._call("core_forget")
+            self._regions = dict(regions)
+            for base, data in regions.items():
+                self._call("core_region", ctypes.c_uint64(base),
+                           ctypes.c_void_p(data.ctypes.data), ctypes.c_uint64(data.size))
+            for first, last in failing:
+                self._call("core_failing", ctypes.c_uint64(first), ctypes.c_uint64(last))
 
     def read32(self, address: int) -> int:
         """A register; OSError where the bus answers with an error."""
@@ -128,9 +147,10 @@ class VerilatedCore:
         self._access(address, value, write=True)
 
     def _access(self, address: int, value: int, *, write: bool) -> int:
-        word = ctypes.c_uint32(value)
-        answer = self._library.core_access(self._handle, ctypes.c_uint32(address),
-                                           ctypes.byref(word), ctypes.c_uint32(write))
+        word = ctypes.c_uint32(as_integer("value of a register", value, 0, 2**32 - 1))
+        as_integer("address of a register", address, 0, 2**32 - 1)
+        answer = self._call("core_access", ctypes.c_uint32(address), ctypes.byref(word),
+                            ctypes.c_uint32(write))
         if answer:
             what = "no answer" if answer == NO_ANSWER else f"response {answer}"
             raise OSError(f"{what} from register {address:#x}")
@@ -142,7 +162,7 @@ class VerilatedCore:
 
     def write_memory(self, address: int, data: np.ndarray) -> None:
         """Change bytes of the memory; OSError where there is none."""
-        self._bytes(address, data.size)[...] = data
+        self._bytes(address, as_bytes(data).size)[...] = data
 
     def _bytes(self, address: int, size: int) -> np.ndarray:
         """A view of them."""
@@ -157,37 +177,48 @@ class VerilatedCore:
 
     def run(self, most: int) -> bool:
         """Simulate until the interrupt, at most so many cycles; whether it came."""
-        self._library.core_run(self._handle, ctypes.c_uint64(most))
-        return bool(self._library.core_irq(self._handle))
+        most = as_integer("most", most, 0, 2**63)
+        with self._lock:
+            self._call("core_run", ctypes.c_uint64(most))
+            return bool(self._call("core_irq"))
 
     def dump(self, on: bool) -> None:
         """Record the cycles to come in the waveform, if there is one, or do not."""
-        self._library.core_dump(self._handle, ctypes.c_uint32(as_flag("on", on)))
+        self._call("core_dump", ctypes.c_uint32(as_flag("on", on)))
 
     @property
     def cycles(self) -> int:
-        return self._library.core_cycles(self._core) if self._core else self._cycles
+        with self._lock:
+            return self._library.core_cycles(self._core) if self._core else self._cycles
 
     @property
     def strays(self) -> int:
         """Bursts that broke a rule of the bus."""
-        return self._library.core_strays(self._handle)
+        return self._call("core_strays")
 
     def reset(self) -> None:
-        self._library.core_reset(self._handle)
+        self._call("core_reset")
 
     def close(self) -> None:
         """End the simulation and complete the waveform, if any."""
-        if self._core:
-            self._cycles = self.cycles
-            self._library.core_delete(self._core)
-            self._core = None
+        if self._core is None:  # not even made, maybe
+            return
+        with self._lock:
+            if self._core is not None:
+                self._cycles = self.cycles
+                self._library.core_delete(self._core)
+                self._core = None
 
-    @property
-    def _handle(self) -> ctypes.c_void_p:
-        if self._core is None:
-            raise ValueError("the core is closed: make another one")
-        return self._core
+    def _call(self, name: str, *arguments: Any) -> int:
+        """A function of the library on this core, one at a time."""
+        with self._lock:
+            if self._core is None:
+                raise ValueError("the core is closed: make another one")
+            return getattr(self._library, name)(self._core, *arguments)
+
+    def __reduce_ex__(self, protocol):  # what copy, deepcopy and pickle ask
+        raise TypeError("a VerilatedCore cannot be copied or pickled: it owns a simulation in this "
+                        "process; make another one with VerilatedCore(config)")
 
     def __enter__(self) -> "VerilatedCore":
         return self

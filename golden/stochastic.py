@@ -4,6 +4,7 @@
 import numpy as np
 
 from golden import checks
+from golden.flushing import check_kept
 
 MAX_BITS = 32
 
@@ -30,6 +31,8 @@ def round_up(above, gap, words, bits: int) -> np.ndarray:
     bits = checks.as_integer("bits", bits, 1, MAX_BITS)
     words = checks.as_integers("random words", words, 0, 2**bits - 1)
     above, gap = _floats("above", above), _floats("gap", gap)
+    check_kept("above", above)
+    check_kept("gap", gap)
     if words.shape != above.shape:
         raise ValueError(
             f"random words have shape {words.shape}: expected one word per value, {above.shape}"

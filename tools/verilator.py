@@ -96,9 +96,10 @@ def model_key(verilog: Path, *parts: str | bytes) -> str:
 
 
 def _own_root() -> dict[str, str]:
-    """The user's environment without another installation's folder: each Verilator knows its own.
-    """
-    return {name: value for name, value in os.environ.items() if name != "VERILATOR_ROOT"}
+    """The user's environment without another installation's folder and program: each Verilator
+    knows its own."""
+    return {name: value for name, value in os.environ.items()
+            if name not in ("VERILATOR_ROOT", "VERILATOR_BIN")}
 
 
 def _output(command: list[str]) -> str:

@@ -129,7 +129,8 @@ def build(settings: Settings, *, trace: bool = False, verilog: Path | None = Non
         ports.write_text(visible)
         saved = dict(os.environ)
         # the runner hands these on to Verilator and make
-        os.environ.pop("VERILATOR_ROOT", None)
+        for name in ("VERILATOR_ROOT", "VERILATOR_BIN"):
+            os.environ.pop(name, None)
         os.environ.update(environment(), MAKEFLAGS=f" -- {make_flags()} {SPEED}")
         try:
             get_runner("verilator").build(

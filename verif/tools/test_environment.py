@@ -121,7 +121,8 @@ def read_only(*_, **__):
     raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
 
-@pytest.mark.parametrize("name, way_out", [("TMPDIR", "export TMPDIR=/tmp"), ("ROOT", "move it")])
+@pytest.mark.parametrize("name, way_out", [
+    *((name, f"export {name}=/tmp") for name in ("TMPDIR", "TEMP", "TMP")), ("ROOT", "move it")])
 def test_paths_with_a_space(nothing_installed, monkeypatch, capsys, tmp_path, name, way_out):
     folder = tmp_path / "a b"
     if name == "ROOT":
