@@ -46,6 +46,7 @@ def corners(config: Config) -> Iterator[Case]:
         yield from beyond_any_zero_point(fmt)
     for fmt in config.log_formats:
         yield from single_bits_above_ties(fmt, ties(fmt))
+        yield around_the_powers(fmt, None)
 
 
 def random_corners(config: Config, draw: Callable[[int], np.ndarray]) -> Iterator[Case]:
@@ -55,6 +56,8 @@ def random_corners(config: Config, draw: Callable[[int], np.ndarray]) -> Iterato
     lies beside them.
     """
     if config.stochastic:
+        for fmt in config.log_formats:
+            yield around_the_powers(fmt, 5)
         for fmt in (INT4, INT4_SYM, UINT4, *config.log_formats):
             yield from beside_the_word(fmt, draw)
             yield from above_the_word(fmt, draw)
@@ -145,6 +148,13 @@ def single_bits_beyond_the_top(fmt: LogFormat) -> Iterator[Case]:
     top = int(fmt.TOP)
     yield (Rescale(fmt, Dyadic(UNIT, ONE + 24), seed=1),
            _either_sign([top << 24, *((top << 24) + (1 << bit) for bit in range(24))]))
+
+
+def around_the_powers(fmt: LogFormat, seed: int | None) -> Case:
+    """Integers in every binade, up to far beyond the top: ends, their neighbours, middles."""
+    found = {(1 << k) + off for k in range(16) for off in (-1, 0, 1, 1 << k >> 1)}
+    return (Rescale(fmt, Dyadic(UNIT, ONE), seed=seed),
+            [x for value in sorted(found) for x in (value, -value)])
 
 
 def beside_the_word(fmt: IntFormat | LogFormat, draw) -> Iterator[Case]:
