@@ -63,7 +63,7 @@ def tool_versions() -> tuple[str, ...]:
 def environment() -> dict[str, str]:
     """The environment in which Verilator runs: it is first on PATH, and objects of its library are
     shared between models (unless the user has an OBJCACHE, or a folder whose name has a space)."""
-    found = _own_root()
+    found = _own_environment()
     found["PATH"] = f"{verilator_bin()}{os.pathsep}{os.environ.get('PATH', '')}"
     folder = build_cache.CACHE / f"objects-{digest(str(verilator_bin()), *tool_versions())}"
     if " " not in f"{OBJCACHE}{folder}" and not os.environ.get("OBJCACHE"):
@@ -95,7 +95,7 @@ def model_key(verilog: Path, *parts: str | bytes) -> str:
     return digest(verilog.read_bytes(), CONTROL.read_bytes(), *OPTIONS, *tool_versions(), *parts)
 
 
-def _own_root() -> dict[str, str]:
+def _own_environment() -> dict[str, str]:
     """The user's environment without another installation's folder and program: each Verilator
     knows its own."""
     return {name: value for name, value in os.environ.items()
@@ -105,6 +105,6 @@ def _own_root() -> dict[str, str]:
 def _output(command: list[str]) -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True, check=False,
-                              env=_own_root()).stdout
+                              env=_own_environment()).stdout
     except OSError:
         return ""

@@ -65,7 +65,7 @@ class Bursts(wiring.Component):
         above = self.config.address_width - BYTES_WIDTH  # bits that a length does not add to
         ends = page - beat  # bits of the number of a beat in its page
         segment = self.command.p.shape()
-        valid = Signal(5)  # of the stages, from 1 on
+        valid_1, valid_2, valid_3, valid_4 = (Signal(name=f"valid_{n}") for n in range(1, 5))
         command_1 = Signal(segment, reset_less=True)
         command_2 = Signal(segment, reset_less=True)
         command_3 = Signal(segment, reset_less=True)
@@ -76,7 +76,7 @@ class Bursts(wiring.Component):
         final = Signal(reset_less=True)  # which is the last of its segment
         moves = self.burst.ready & busy
         # A segment that is outside stays where it is.
-        refused = valid[4] & ~within_4
+        refused = valid_4 & ~within_4
         advance = Signal()
         m.d.comb += [
             advance.eq(~refused & (~busy | (moves & final))),
@@ -85,16 +85,12 @@ class Bursts(wiring.Component):
             self.where.eq(command_4.address),
             self.about.eq(command_4.about),
             self.wraps.eq(wraps_4),
-            self.empty.eq(~(valid.any() | busy)),
+            self.empty.eq(~(valid_1 | valid_2 | valid_3 | valid_4 | busy)),
         ]
-        with m.If(self.halt):
-            m.d.sync += valid.eq(0)
-        with m.Elif(advance):
-            m.d.sync += valid.eq(Cat(0, self.command.valid, valid[1:4]))
 
         # Cycle 0: the command.
         with m.If(advance):
-            m.d.sync += command_1.eq(self.command.p)
+            m.d.sync += [valid_1.eq(self.command.valid), command_1.eq(self.command.p)]
 
         # Cycle 1: the lower bits of the last byte's address, and the window's start.
         length = command_1.about.bytes
@@ -102,6 +98,7 @@ class Bursts(wiring.Component):
         above_2 = Signal(reset_less=True)
         with m.If(advance):
             m.d.sync += [
+                valid_2.eq(valid_1),
                 command_2.eq(command_1),
                 low_2.eq(command_1.address[:BYTES_WIDTH] + Cat(length, length == 0) - 1),
                 above_2.eq(command_1.address >= self.window_base),
@@ -114,6 +111,7 @@ class Bursts(wiring.Component):
         above_3 = Signal(reset_less=True)
         with m.If(advance):
             m.d.sync += [
+                valid_3.eq(valid_2),
                 command_3.eq(command_2),
                 low_3.eq(low_2[:BYTES_WIDTH]),
                 high_3.eq(command_2.address[BYTES_WIDTH:] + low_2[BYTES_WIDTH]),
@@ -130,6 +128,7 @@ class Bursts(wiring.Component):
         end = Mux(more_3 == 0, low_3[beat:page], 2**ends - 1)
         with m.If(advance):
             m.d.sync += [
+                valid_4.eq(valid_3),
                 command_4.eq(command_3),
                 within_4.eq(above_3 & ~wraps
                             & (Cat(low_3, high_3[:above]) <= self.window_limit)),
@@ -153,7 +152,7 @@ class Bursts(wiring.Component):
                 more.eq(more_4),
                 last.eq(end_4),
                 final.eq(only_4),
-                busy.eq(valid[4]),
+                busy.eq(valid_4),
             ]
         with m.Elif(moves):
             m.d.sync += [
@@ -165,6 +164,6 @@ class Bursts(wiring.Component):
                 busy.eq(~final),
             ]
         with m.If(self.halt):
-            m.d.sync += busy.eq(0)
+            m.d.sync += [each.eq(0) for each in (valid_1, valid_2, valid_3, valid_4, busy)]
         m.d.comb += self.burst.valid.eq(busy)
         return m

@@ -73,6 +73,7 @@ class RescaleUnit(wiring.Component):
         taken = Signal()
         m.d.comb += taken.eq(self.i.valid & self.i.ready)
         valid = Signal(RescaleLane.latency)  # valid[n]: a row is in cycle n + 1
+        valid_1 = valid[0]
         room = ~self.o.valid | self.o.ready
         with m.If(advance):
             m.d.sync += valid.eq(Cat(taken, valid))
@@ -114,7 +115,7 @@ class RescaleUnit(wiring.Component):
             params_4 = held(4, "params", data.StructLayout(UNTIL_4), params_3)
         tag_2 = tagged(2, tag_1)
         fresh = Signal()  # a row that counts has come to cycle 2, where it may wait
-        m.d.sync += fresh.eq(advance & valid[0] & tag_1.measure)
+        m.d.sync += fresh.eq(advance & valid_1 & tag_1.measure)
         tag_3 = tagged(3, tag_2)
         tag_4 = tagged(4, tag_3)
         # what all lanes read is decoded in the cycle before
@@ -179,7 +180,7 @@ class RescaleUnit(wiring.Component):
         for cycle in range(2, RescaleLane.latency + 1):
             lost = held(cycle, "lost", 1, lost)
         m.d.comb += self.lost.eq(lost)
-        with m.If(advance & valid[0] & Cat(saturated).any()):
+        with m.If(advance & valid_1 & Cat(saturated).any()):
             m.d.sync += self.saturated.eq(1)
         with m.Elif(self.clear):
             m.d.sync += self.saturated.eq(0)

@@ -70,6 +70,22 @@ def add(m: Module, x: Value, y: Value) -> Value:
     return Cat(half[0], *(h ^ g for h, g in zip(half[1:], generate, strict=False)))
 
 
+def magnitude(m: Module, x: Value, y: Value, subtract: Value, sticky: Value,
+              ) -> tuple[Value, Value, Value]:
+    """|x + y|, where y is inverted to be subtracted; `sticky` : y has more below it.
+
+    Returns that, whether a difference changed its sign, and whether it is one of equals. The carry
+    out of x - y says that y is the smaller, and completes its two's complement; without it the
+    one's complement is right. One adder is enough so.
+    """
+    half, generate, propagate = prefix(m, x, y)
+    carry = named(m, generate[-1] & subtract & ~sticky)
+    invert = named(m, subtract & ~generate[-1])
+    carries = [carry, *(a | (b & carry) for a, b in zip(generate, propagate, strict=True))]
+    return (Cat(h ^ a ^ invert for h, a in zip(half, carries, strict=False)), invert,
+            propagate[-1])
+
+
 def shift_right(m: Module, value: Value, amount: Value, below: int) -> tuple[Value, Value]:
     """value, with `below` places behind it, shifted right; and whether a one fell out of those.
 

@@ -16,9 +16,9 @@ from synth.baselines.arithmetic import (
     add,
     and_array,
     compress,
+    magnitude,
     named,
     normalise,
-    prefix,
     shift_down,
 )
 from synth.baselines.dot_model import (
@@ -36,6 +36,7 @@ from synth.baselines.minifloat import (
     DLFLOAT16,
     FP8_143,
     FP8_152,
+    SINGLE,
     MiniFloat,
 )
 from synth.baselines.pipeline import Mac, MacParameters, register
@@ -47,12 +48,12 @@ class DotParameters(MacParameters):
 
     Members
     -------
-    stages : as of `MacParameters`. lanes : products per cycle, a power of two.
-    format : of the sum. guard : bits of the frame below the sum's, or the dot product's.
+    stages : as of `MacParameters`. lanes : products per cycle, 4, 8, 16 or 32. format : of the sum,
+        lean. guard : bits of the frame below the sum's, or the dot product's; 1 or more.
     """
 
     lanes: int = 32
-    format: MiniFloat | None = None
+    format: MiniFloat = SINGLE
     guard: int = 2
 
 
@@ -61,9 +62,9 @@ class Dot(Mac):
 
     Operands hold `lanes` codes, the first one lowest, and above them what the codes share.
     Subclasses give `swept` (the depths that a sweep measures), `width` (bits of the dot product's
-    magnitude), `scale` (the value of a magnitude
-    is m 2^(exponent - scale)) and `term`, which makes of operands, enable and first: sign,
-    magnitude, exponent, whether an operand is no number, and enable and first behind the same cuts.
+    magnitude), `scale` (the value of a magnitude is m 2^(exponent - scale)) and `term`, which makes
+    of operands, enable and first: sign, magnitude, exponent, whether an operand is no number, and
+    enable and first behind the same cuts.
     """
 
     entry = "distance"
@@ -73,13 +74,18 @@ class Dot(Mac):
     swept: tuple[int, ...]
     width: int
     scale: int
-    term: Callable[..., tuple[Value, ...]]
+    term: Callable[..., list[Value]]
 
     def __init__(self, config: DotParameters, a_bits: int, b_bits: int):
         self.places = (*self.front, *self.loop)
-        if config.lanes not in (4, 8, 16, 32):
-            self._MustUse__used = True
-            raise ValueError(f"lanes = {config.lanes!r} is out of range: expected 4, 8, 16 or 32")
+        for name, right, expected in (
+                ("lanes", config.lanes in (4, 8, 16, 32), "4, 8, 16 or 32"),
+                ("format", not config.format.ieee, "a lean format"),
+                ("guard", config.guard >= 1, "1 or more")):
+            if not right:
+                self._MustUse__used = True  # refused, not forgotten
+                raise ValueError(f"{name} = {getattr(config, name)!r} is out of range: expected "
+                                 f"{expected}")
         super().__init__(config, a_bits, b_bits, config.format.width)
 
     @property
@@ -89,15 +95,15 @@ class Dot(Mac):
     def elaborate(self, platform):
         m = Module()
         a, b, enable, first = register(m, "operand", self.a, self.b, self.enable, self.first)
-        sign, magnitude, exponent, symbol, enable, first = self.term(m, a, b, enable, first)
+        sign, term, exponent, symbol, enable, first = self.term(m, a, b, enable, first)
         fmt, frame, p = self.config.format, self.frame, self.config.format.precision
 
         # Distance of the places of the leading ones, the sum's on top of it if it is negative.
         total = Signal(fmt.width, reset_less=True)
         m.d.comb += self.acc.eq(total)
         c = Operand(m, fmt, named(m, Mux(first, 0, total)), written=True)
-        live = named(m, enable & magnitude.any())
-        magnitude = magnitude & enable.replicate(len(magnitude))
+        live = named(m, enable & term.any())
+        term = term & enable.replicate(len(term))
         beyond = self.width - 1 - self.scale + fmt.bias  # of the exponent in the sum's format
         top = named(m, Cat(exponent, 0).as_signed() + beyond)
         distance = named(m, top - c.exponent)
@@ -108,7 +114,7 @@ class Dot(Mac):
         # -d = ~d + 1: one place is shifted at once
         amount = named(m, (distance.as_unsigned() ^ distance[-1].replicate(len(distance)))[:-1])
         upper = Cat(Const(0, frame - p), c.significand)
-        lower = Cat(Const(0, frame - self.width), magnitude)
+        lower = Cat(Const(0, frame - self.width), term)
         large = named(m, Mux(far, upper, lower))
         small = named(m, Mux(far, Mux(distance[-1], lower >> 1, lower), upper))
         subtract = named(m, sign ^ sign_c)
@@ -121,12 +127,10 @@ class Dot(Mac):
         large, aligned, leading, subtract, sign, symbol = self.cut(
             m, "align", large, aligned, leading, subtract, sign, symbol)
 
-        # Sum and its magnitude, as of `FloatMac`.
-        half, generate, propagate = prefix(
-            m, Cat(large, 0), Cat(aligned, 0) ^ subtract.replicate(frame + 1))
-        carry, invert = named(m, generate[-1] & subtract), named(m, subtract & ~generate[-1])
-        carries = [carry, *(x | (y & carry) for x, y in zip(generate, propagate, strict=True))]
-        size = Cat(h ^ x ^ invert for h, x in zip(half, carries, strict=False))
+        # Sum and its magnitude.
+        size, invert, _ = magnitude(
+            m, Cat(large, 0), Cat(aligned, 0) ^ subtract.replicate(frame + 1), subtract,
+            Const(0, 1))
         size, leading, sign, symbol = self.cut(
             m, "sum", size, leading, named(m, sign ^ (invert & ~symbol)), symbol)
 
@@ -174,7 +178,6 @@ class BlockDot(Dot):
     """Of E2M1 codes, and a scale for all of an operand's; see `Dot`."""
 
     swept = (4, 5, 6, 7, 8)
-
     scale_bits = 8
 
     def __init__(self, config: DotParameters):
@@ -220,8 +223,7 @@ class MxFp4Dot(BlockDot):
         products, beside = _cut(self, m, self.products(m, a, b), (
             named(m, scales[0] + scales[1]), named(m, scales[0].all() | scales[1].all()),
             enable, first))
-        sign, size, exponent, symbol, enable, first = self.summed(m, products, *beside)
-        return sign, size, exponent, symbol, enable, first
+        return self.summed(m, products, *beside)
 
 
 class NvFp4Dot(BlockDot):
@@ -260,8 +262,7 @@ class NvFp4Dot(BlockDot):
             enable, first))
         sign, size, factor, *beside = self.summed(m, products, *beside)
         size = named(m, add(m, *compress(m, and_array(size, factor))))
-        sign, size, exponent, symbol, enable, first = self.cut(m, "scaled", sign, size, *beside)
-        return sign, size, exponent, symbol, enable, first
+        return self.cut(m, "scaled", sign, size, *beside)
 
 
 class FloatDot(Dot):
@@ -346,9 +347,7 @@ class FloatDot(Dot):
             aligned.append((sign, shift_down(m, size, amount)))
         products, (exponent, symbol, enable, first) = _cut(
             self, m, aligned, (exponent, symbol, enable, first), "shift")
-        sign, size, exponent, symbol, enable, first = self.summed(
-            m, products, exponent, symbol, enable, first)
-        return sign, size, exponent, symbol, enable, first
+        return self.summed(m, products, exponent, symbol, enable, first)
 
 
 class Dlfloat16Dot(FloatDot):

@@ -13,7 +13,14 @@ contributes is below a quarter of the sum's last place, and only that it is not 
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from synth.baselines.arithmetic import and_array, compress, named, normalise, prefix, shift_right
+from synth.baselines.arithmetic import (
+    and_array,
+    compress,
+    magnitude,
+    named,
+    normalise,
+    shift_right,
+)
 from synth.baselines.minifloat import BINARY16, DLFLOAT16, FP8_143, FP8_152, MiniFloat
 from synth.baselines.pipeline import Mac, MacParameters, register
 
@@ -146,16 +153,11 @@ class FloatMac(Mac):
         *rows, sticky, leading, subtract, sign, special, nan = self.cut(
             m, "align", *compress(m, columns), sticky, leading, subtract, sign, special, nan)
 
-        # Sum and its magnitude: the carry out of product - addend says that the addend is the
-        # smaller, and completes its two's complement; without it the one's complement is right.
-        half, generate, propagate = prefix(m, *rows)
-        carry = named(m, generate[-1] & subtract & ~sticky)
-        invert = named(m, subtract & ~generate[-1])
-        carries = [carry, *(x | (y & carry) for x, y in zip(generate, propagate, strict=True))]
-        magnitude = Cat(h ^ x ^ invert for h, x in zip(half, carries, strict=False))
-        sign = (sign ^ invert) & ~propagate[-1]  # of a difference of equals +
-        magnitude, sticky, leading, sign, special, nan = self.cut(
-            m, "sum", magnitude, sticky, leading, sign, special, nan)
+        # Sum and its magnitude.
+        size, invert, equal = magnitude(m, *rows, subtract, sticky)
+        sign = (sign ^ invert) & ~equal  # of a difference of equals +
+        size, sticky, leading, sign, special, nan = self.cut(
+            m, "sum", size, sticky, leading, sign, special, nan)
 
         # Normalise: a subnormal result stops at the least exponent.
         def cut(n, *values):
@@ -167,7 +169,7 @@ class FloatMac(Mac):
             return values
 
         kept, sticky, amount = normalise(
-            m, named(m, magnitude), sticky, p + 1, leading if fmt.ieee else None, cut)
+            m, named(m, size), sticky, p + 1, leading if fmt.ieee else None, cut)
         exponent = named(m, leading - amount)
         kept, sticky, exponent, sign, special, nan = self.cut(
             m, "round", kept, sticky, exponent, sign, special, nan)
@@ -185,9 +187,9 @@ class FloatMac(Mac):
         else:
             normal = named(m, kept[p] & ~exponent[-1])
             symbol = named(m, nan | (normal & over[:-1].any()))
-            magnitude = (rounded[:fmt.width - 1] & normal.replicate(fmt.width - 1)
+            finite = (rounded[:fmt.width - 1] & normal.replicate(fmt.width - 1)
                          | symbol.replicate(fmt.width - 1))
-            code = Cat(magnitude, sign & (normal | nan))
+            code = Cat(finite, sign & (normal | nan))
         m.d.sync += total.eq(code)
         return m
 

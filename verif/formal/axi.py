@@ -53,7 +53,7 @@ def addresses(channel: str) -> Harness:
 
     bursts = h.inner("bursts.", BLOCKS[channel](NARROW))
     segment = bursts.command.p.shape()
-    valid = h.net("bursts.valid", 5)
+    valid = {n: h.net(f"bursts.valid_{n}", 1) for n in (2, 3, 4)}
     command = [None, *(h.net(f"bursts.command_{i}", segment) for i in range(1, 5))]
     ends = [None, *(last_byte(each) for each in command[1:])]
 

@@ -3,6 +3,7 @@
 
 import ctypes
 import sys
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -214,17 +215,28 @@ def operations(mac: Mac, count: int, seed: int) -> Operations:
     return found
 
 
-def main() -> int:
-    parser = Parser("python -m verif.synth.baselines", __doc__)
-    parser.add_argument("--block", default="", type=one_of(["", *BASELINES]))
-    parser.add_argument("--vectors", type=integer(1, 10**9), default=1_000_000)
+def long_run(module: str, doc: str, blocks: Collection[str], vectors: int,
+             run: Callable[[str, int, int], Iterable[str]]) -> int:
+    """The program of a long run: `run(block, vectors, seed)` says what has been found equal."""
+    parser = Parser(f"python -m {module}", doc)
+    parser.add_argument("--block", default="", type=one_of(["", *blocks]))
+    parser.add_argument("--vectors", type=integer(1, 10**9), default=vectors)
     parser.add_argument("--seed", type=seed, default=1)
     o = parser.parse_args()
-    for name in [o.block] if o.block else BASELINES:
-        macs = variants(name)
-        check(macs, o.vectors, o.seed)
-        print(f"{name}: {len(macs)} depths, {o.vectors:,} operations each, agree", flush=True)
+    for name in [o.block] if o.block else blocks:
+        for what in run(name, o.vectors, o.seed):
+            print(f"{what}, {o.vectors:,} operations each, agree", flush=True)
     return 0
+
+
+def run_variants(name: str, vectors: int, seed: int) -> Iterable[str]:
+    macs = variants(name)
+    check(macs, vectors, seed)
+    yield f"{name}: {len(macs)} depths"
+
+
+def main() -> int:
+    return long_run("verif.synth.baselines", __doc__, BASELINES, 1_000_000, run_variants)
 
 
 if __name__ == "__main__":

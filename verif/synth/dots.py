@@ -2,6 +2,7 @@
 """Verilated dot products against their models: `python -m verif.synth.dots --vectors N`."""
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,8 +16,7 @@ from hdl.library import module_name
 from synth.baselines import dot_model
 from synth.baselines.dot_products import BlockDot, Dot, FloatDot, MxFp4Dot
 from synth.cells.designs import DOTS, dot_parameters
-from tools.arguments import Parser, integer, one_of, seed
-from verif.synth.baselines import draw, simulate
+from verif.synth.baselines import draw, long_run, simulate
 
 WORD = 32
 
@@ -206,24 +206,19 @@ def _operands(dot: Dot, shape, lanes: int, rng):
     return *codes, none, none
 
 
-def variants(name: str, lanes: int | None = None) -> list[Dot]:
-    """A kind of dot product in every parameter set of the sweep, at every depth."""
+def run_variants(name: str, vectors: int, seed: int) -> Iterable[str]:
+    """Every parameter set of the sweep at every depth, each in a model of its own: several units of
+    32 lanes in one take a compiler longer than one after the other."""
     kind = DOTS[name]
-    return [kind(replace(parameters, stages=stages)) for parameters in dot_parameters(kind)
-            if lanes in (None, parameters.lanes) for stages in range(len(kind.cuts))]
+    for parameters in dot_parameters(kind):
+        for stages in range(len(kind.cuts)):
+            dot = kind(replace(parameters, stages=stages))
+            check([dot], vectors, seed)
+            yield described(dot)
 
 
 def main() -> int:
-    parser = Parser("python -m verif.synth.dots", __doc__)
-    parser.add_argument("--block", default="", type=one_of(["", *DOTS]))
-    parser.add_argument("--vectors", type=integer(1, 10**9), default=10_000)
-    parser.add_argument("--seed", type=seed, default=1)
-    o = parser.parse_args()
-    for name in [o.block] if o.block else DOTS:
-        dots = variants(name)
-        check(dots, o.vectors, o.seed)
-        print(f"{name}: {len(dots)} variants, {o.vectors:,} operations each, agree", flush=True)
-    return 0
+    return long_run("verif.synth.dots", __doc__, DOTS, 1_000, run_variants)
 
 
 if __name__ == "__main__":

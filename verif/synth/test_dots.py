@@ -216,9 +216,10 @@ FAULTS = {  # what is wrong: a function of the datapath, and what it becomes
     "nothing is aligned": ("shift_down", lambda real: lambda m, value, amount: value),
     "subnormal codes count double": (
         "_e2m1", lambda real: lambda m, code: (real(m, code)[0], code[1:3])),
-    "a sum has no carry around": (
-        "prefix", lambda real: lambda *args: (*(found := real(*args))[:2],
-                                              [Const(0, 1)] * len(found[2]))),
+    "a difference keeps its sign": (
+        "magnitude", lambda real: lambda *args: (real(*args)[0], Const(0, 1), None)),
+    "what is subtracted has more below": (
+        "magnitude", lambda real: lambda *args: real(*args[:-1], Const(1, 1))),
     "leading zeros are not counted": (
         "normalise", lambda real: lambda *args: (*(found := real(*args))[:2], found[2] & ~1)),
 }
@@ -255,7 +256,8 @@ def test_cuts_are_as_many_as_stages(kind):
 
 
 @pytest.mark.parametrize("change, wrong", [({"stages": 99}, "stages = 99"), ({"lanes": 5},
-                                           "lanes = 5"), ({"lanes": 64}, "lanes = 64")])
+                                           "lanes = 5"), ({"lanes": 64}, "lanes = 64"),
+    ({"guard": 0}, "guard = 0"), ({"format": BINARY16}, "format = MiniFloat.*")])
 def test_parameters_are_checked(change, wrong):
     with pytest.raises(ValueError, match=f"{wrong} is out of range: expected"):
         MxFp4Dot(DotParameters(**{"format": SINGLE} | change))
