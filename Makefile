@@ -48,11 +48,11 @@ LENGTH ?=
 BLOCK ?=
 #: CASE=0..: one of the block's configurations alone, as failures name it (regress, wave)
 CASE ?=
-#: JOBS=1..1024: processes at once (regress, study, synth, synth-check, synth-verify, fpga)
+#: JOBS=1..1024: processes at once (regress, study, synth, synth-check, synth-verify, layout, fpga)
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
-#: SCHEDULER=tcp://host:port: a Dask scheduler whose workers do it (regress, study, synth, synth-check, synth-verify, fpga)
+#: SCHEDULER=tcp://host:port: a Dask scheduler whose workers do it (regress, study, synth, synth-check, synth-verify, layout, fpga)
 SCHEDULER ?=
-#: QUICK=1: a subset (study, synth, fpga, random-check)
+#: QUICK=1: a subset (study, synth, layout, fpga, random-check)
 QUICK ?=
 #: KNOWN=1: go on from the committed results of others' machines (study)
 KNOWN ?=
@@ -62,7 +62,7 @@ WORKERS ?= $(JOBS)
 #: PYTHON=command: the Python that makes .venv (setup, lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test regress formal random-check wave replay lint verilog area synth synth-check synth-verify fpga study study-check bench lock clean
+.PHONY: help setup run test regress formal random-check wave replay lint verilog area synth synth-check synth-verify layout fpga study study-check bench lock clean
 
 help: ## list every target and setting
 	@echo "Tetra: an open 4-bit training core. Targets:"
@@ -124,6 +124,10 @@ synth-check: setup ## make synth QUICK=1, and fail if a density fell by more tha
 synth-verify: setup ## prove mapped blocks equal to their RTL, run benches on gates: BLOCK=
 	@$(RUN) verif.gates --block=$(call quoted,$(BLOCK)) --jobs=$(call quoted,$(JOBS)) \
 	  --scheduler=$(call quoted,$(SCHEDULER))
+
+layout: setup ## place and route a cell of the tile and its rivals, time them with their wires (QUICK=1)
+	@$(RUN) synth.layout --jobs=$(call quoted,$(JOBS)) --scheduler=$(call quoted,$(SCHEDULER)) \
+	  --quick=$(call quoted,$(QUICK))
 
 fpga: setup ## the FPGA part of make synth alone: map, place and route, five seeds each (QUICK=1)
 	@$(RUN) synth --fpga --jobs=$(call quoted,$(JOBS)) --scheduler=$(call quoted,$(SCHEDULER)) \

@@ -126,3 +126,10 @@ def data_uri(figure: Figure) -> str:
     with matplotlib.rc_context({"svg.hashsalt": "tetra"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG, for what is no page."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
+    return buffer.getvalue()

@@ -22,4 +22,5 @@ def _has_fst() -> bool:
 needs_icarus = pytest.mark.skipif(not shutil.which("iverilog"), reason="apt install iverilog")
 needs_c = pytest.mark.skipif(not shutil.which(c_compiler()), reason="apt install gcc")
 needs_sta = pytest.mark.skipif(not shutil.which("sta"), reason="OpenSTA: apt install opensta")
+needs_router = pytest.mark.skipif(not shutil.which("qrouter"), reason="apt install qrouter")
 needs_fst = pytest.mark.skipif(not _has_fst(), reason="apt install liblz4-dev zlib1g-dev")

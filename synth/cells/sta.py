@@ -66,8 +66,10 @@ def depends_on(library: CellLibrary) -> tuple[str, ...]:
 
 
 def shortest_period(netlists: list[Path], top: str, library: CellLibrary, clocked: bool,
-                    work: Path) -> float:
+                    work: Path, wires: Path | None = None) -> float:
     """Nanoseconds from clock edge to clock edge that the slowest path of `top` needs.
+
+    `wires` : a SPEF file whose nets have the wires that it says, and no wire load.
 
     The script and the report of that path are left in `work` as sta.tcl and sta.log. Without a
     clock the longest path from an input to an output counts. RuntimeError with the tool's words if
@@ -77,6 +79,8 @@ def shortest_period(netlists: list[Path], top: str, library: CellLibrary, clocke
         liberty=library.path, read="\n".join(f"read_verilog {path}" for path in netlists), top=top,
         period=PERIOD, pins=" [get_ports clk]" if clocked else "", driver=library.driver,
         load=f"{library.load / library.load_unit:g}")
+    if wires:
+        script = script.replace("create_clock", f"read_spef {wires}\ncreate_clock", 1)
     (work / "sta.tcl").write_text(script)
     done = subprocess.run([tool(), "-no_init", "-exit", str(work / "sta.tcl")], text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from synth.cells import sta
@@ -61,6 +61,16 @@ class Flat:
     inputs: list[str]
     outputs: list[str]
     cells: dict[str, tuple[str, dict[str, str]]]
+
+    @cached_property
+    def nets(self) -> dict[str, list[tuple[str, str]]]:
+        """What is connected: net -> (instance, pin), constants apart."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for name, (_, pins) in self.cells.items():
+            for pin, net in pins.items():
+                if not net.startswith("1'"):
+                    found.setdefault(net, []).append((name, pin))
+        return found
 
 
 def flatten(netlists: list[Path], top: str, library: CellLibrary, folder: Path) -> Flat:

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`report.html` of layouts: one self-contained page."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from synth.cells.designs import Design
+from synth.layout import pictures
+from synth.layout.layout import Result
+from synth.layout.summary import TIMINGS
+from tools.page import page, paragraph, picture, section, table
+
+
+def render(found: Mapping[Design, Result], summary: dict) -> str:
+    """The page as a string."""
+    parts = [
+        paragraph(f"{summary['library']}; every design at {summary['utilisation']:.0%} of its "
+                  "rows: placed by Coloquinte, routed by qrouter in six layers, extracted and "
+                  "compared with its netlist by KLayout, timed by OpenSTA. Routed, "
+                  f"connectivity-checked; not a sign-off: without {summary['without']}.", "lead"),
+        *(paragraph(f"Absent: {text}", "absent") for text in summary["missing"]),
+        *(paragraph(f"Failed: {each['design']}: {each['message']}; log {each['log']}", "absent")
+          for each in summary["failures"])]
+    if both := pair(found, summary):
+        parts.append(section("A cell and a multiply-add", picture(
+            partial(pictures.layouts, *both),
+            f"Two layouts to one scale: {'; '.join(both[1])}.",
+            "Both to one scale. Cells are coloured by what they are, wires by their layer.")))
+    head = ["design", "cells", "core um²", "wire um", *TIMINGS, "opens", "shorts", "too close"]
+    parts.append(section("Layouts", table(rows(summary), head, about="Layouts", words=(0,)),
+                         paragraph("Periods in ns; " + "; ".join(
+                             f"{name}: {text}" for name, text in TIMINGS.items()) + ". Markers of "
+                             "what is too close are KLayout's by the kit's least distances.")))
+    parts.append(section("Density, ours over the rival", table(
+        [[ratio["ours"], ratio["rival"],
+          *(f"{ratio[t]:.2f}" if t in ratio else "" for t in TIMINGS)]
+         for ratio in summary["ratios"]],
+        ["ours", "rival", *TIMINGS], about="Ratios of density", words=(0, 1)),
+        paragraph("MACs per second and area of cells, operand registers of rivals shared by a grid "
+                  "as in synthesis.")))
+    return page("Tetra: layouts", "What Tetra costs with its wires", parts,
+                f"Tetra {summary['version']}, {summary['router'] or 'no router'}.")
+
+
+def rows(summary: dict) -> list[list[str]]:
+    """A row of the table per design."""
+    found = []
+    for design in summary["designs"]:
+        wire = (f"{sum(design['wire_um'].values()):,.0f}" if "wire_um" in design else
+                f"({design['half_perimeter_um']:,.0f})")
+        found.append([
+            design["name"], f"{design['cells']:,}", f"{design['core_area_um2']:,.0f}", wire,
+            *(f"{design['period_ns'][t]:.4f}" if t in design["period_ns"] else ""
+              for t in TIMINGS),
+            *(str(len(design[name])) if name in design else "" for name in ("opens", "shorts")),
+            str(design["markers"]) if "close" in design else ""])
+    return found
+
+
+def pair(found: Mapping[Design, Result], summary: dict,
+         ) -> tuple[Sequence[Result], Sequence[str]] | None:
+    """The cell and the multiply-add that counts, if both were routed; with their titles."""
+    both = [(design, result) for design, result in found.items() if "opens" in result.figures
+            and (design.ours or str(design) == summary["against"])]
+    if len(both) < 2:
+        return None
+    titles = [f"{design.block}: {design.macs['fprop']} MAC{'s' * (design.macs['fprop'] > 1)} per "
+              f"cycle, {1 / result.figures['period_ns'].get('routed', float('inf')):.2f} GHz"
+              for design, result in both]
+    return [result for _, result in both], titles

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Layouts: the kit's cells, placement, routing, extraction, wires; and faults in each of them."""
+
+import json
+import re
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from golden.config import PRESETS
+from synth.cells import sta
+from synth.cells.asic import mappings
+from synth.cells.designs import baselines, core
+from synth.cells.libraries import NANGATE45, MissingError
+from synth.cells.recipes import Recipe
+from synth.energy import gates
+from synth.layout import __main__ as program
+from synth.layout import kit, place, route
+from synth.layout.check import check
+from synth.layout.layout import Layout, Result
+from synth.layout.pieces import Routed, Via, Wire
+from synth.layout.trace import groups, touch, trace
+from synth.layout.wires import no_wires, promised_wires, routed_wires
+from tools import cache as kept
+from verif.here import Here
+from verif.needs import needs_router, needs_sta
+
+RECIPE = Recipe(600, "keep")
+
+
+@cache
+def _netlist(block: str) -> tuple[str, str]:
+    """A small design's top and its mapped netlist."""
+    design = next(d for d in (*core("tiny"), *baselines("base")) if d.block == block)
+    (name, tried), = mappings(design.netlist(), [RECIPE], NANGATE45).items()
+    return name, tried[0].run().verilog
+
+
+@pytest.fixture(scope="module")
+def placed(tmp_path_factory) -> place.Placed:
+    folder = tmp_path_factory.mktemp("flat")
+    top, netlist = _netlist("tetra_dot_product")
+    (folder / "block.v").write_text(netlist)
+    return place.place(gates.flatten([folder / "block.v"], top, NANGATE45, folder))
+
+
+@pytest.fixture(scope="module")
+def routed(placed, tmp_path_factory) -> Routed:
+    return route.route(placed, tmp_path_factory.mktemp("routed"))
+
+
+def test_cells_are_as_large_in_both_files_of_the_kit():
+    """LEF has outlines, liberty areas: two sources."""
+    assert len(kit.macros()) > 100
+    for name, macro in kit.macros().items():
+        if name in NANGATE45.areas:
+            assert macro.width * kit.ROW / kit.DBU ** 2 == pytest.approx(
+                NANGATE45.area(name), abs=1e-3), name
+            assert macro.width % kit.SITE == 0
+            assert set(macro.pins) >= set(NANGATE45.capacitances[name]), name
+            assert set(macro.supplies) <= {"VDD", "VSS"}
+
+
+def test_the_router_is_offered_one_via_per_cut():
+    vias = kit.via_boxes()
+    assert list(vias) == list(kit.VIAS)
+    assert [list(boxes) for boxes in vias.values()] == [
+        [f"via{i}", f"metal{i}", f"metal{i + 1}"] for i in range(1, 6)]
+    assert "VIARULE" not in kit.technology()
+    assert {name: kit.spacings()[name] for name in ("metal1", "metal2", "metal4", "via1")} == {
+        "metal1": 130, "metal2": 140, "metal4": 280, "via1": 160}
+
+
+def test_every_cell_has_a_place_of_its_own_and_every_port_one_on_the_edge(placed):
+    taken = set()
+    for name, (x, y, turned) in placed.at.items():
+        width = kit.macros()[placed.flat.cells[name][0]].width
+        sites = {(site, y) for site in range(x, x + width, kit.SITE)}
+        assert not sites & taken and x >= 0 and x + width <= placed.width
+        assert turned == ("FS" if y // kit.ROW % 2 else "N")
+        taken |= sites
+    area = sum(NANGATE45.area(kind) for kind, _ in placed.flat.cells.values())
+    assert 0.85 < area / placed.area <= place.UTILISATION + 0.01
+    assert set(placed.ports) == {"clk", *placed.flat.inputs, *placed.flat.outputs} & set(
+        placed.flat.nets)
+    assert len(set(placed.ports.values())) == len(placed.ports)
+    for x, y in placed.ports.values():
+        for at, (offset, pitch) in ((x, kit.TRACKS_X), (y, kit.TRACKS_Y)):
+            assert (at - offset) % pitch == 0
+        near = min(x, y, placed.width - x, placed.height - y)
+        assert 0 < near <= kit.TRACKS_X[1]
+
+
+def test_a_placement_with_cells_over_each_other_is_refused(placed):
+    sizes = {name: kit.macros()[kind].width for name, (kind, _) in placed.flat.cells.items()}
+    one, other = list(placed.at)[:2]
+    wrong = placed.at | {one: placed.at[other]}
+    with pytest.raises(RuntimeError, match="lie over each other"):
+        place.accept(wrong, sizes, placed.width, placed.height)
+    x, y, turned = placed.at[one]
+    other = "N" if turned == "FS" else "FS"
+    for off in ((x + 1, y, turned), (x, y, other), (-kit.SITE, y, turned)):
+        with pytest.raises(RuntimeError, match=f"{one} is off the rows"):
+            place.accept(placed.at | {one: off}, sizes, placed.width, placed.height)
+
+
+@needs_router
+def test_a_routed_layout_is_its_netlist(placed, routed):
+    found = check(placed, routed)
+    mended = route.mended(routed, found.opens)
+    found = check(placed, mended)
+    assert not routed.failed and not found.opens and not found.shorts
+    assert routed.length > 0.9 * sum(placed.half_perimeters().values()) / kit.DBU
+    # what traces resistors agrees with KLayout: every net is one
+    for net, pins in placed.flat.nets.items():
+        shapes, ports = route.ends(placed, net)
+        if len(pins) + len(ports) > 1:
+            assert len(groups(trace(mended.nets[net], shapes, ports), [*shapes, *ports])) == 1, net
+
+
+@needs_router
+def test_faults_in_a_layout_are_found(placed, routed):
+    routed = route.mended(routed, check(placed, routed).opens)
+    before = check(placed, routed)
+    nets = [net for net in sorted(placed.flat.nets) if routed.nets.get(net) and net != "clk"]
+
+    # a net without one of its vias onto a pin
+    net = next(net for net in nets if len(placed.flat.nets[net]) == 2 and net not in placed.ports)
+    cut = [[piece for piece in path if not isinstance(piece, Via)] for path in routed.paths[net]]
+    broken = check(placed, replace(routed, paths=routed.paths | {net: cut}))
+    assert broken.opens == [net]
+
+    # a wire from one net's to another's
+    one, other = nets[:2]
+    starts = [next(p for p in routed.nets[n] if isinstance(p, Via) and "metal2" in p.layers).at
+              for n in (one, other)]
+    bridge = [Wire("metal2", starts[0], (starts[0][0], starts[1][1])),
+              Wire("metal2", (starts[0][0], starts[1][1]), starts[1])]
+    shorted = check(placed, replace(routed, paths=routed.paths | {
+        one: [*routed.paths[one], bridge]}))
+    assert any({one, other} <= set(group) for group in shorted.shorts)
+
+    # two wires of metal 6, where there is hardly another, nearer than they may be
+    apart = kit.spacings()["metal6"] - 10 + 2 * kit.LAYERS["metal6"].half
+    pair = [Wire("metal6", (2000, y), (9000, y)) for y in (-9000, -9000 + apart)]
+    near = check(placed, replace(routed, paths=routed.paths | {one: [*routed.paths[one], pair]}))
+    assert near.close.get("metal6", 0) == before.close.get("metal6", 0) + 1
+
+
+def test_what_the_router_forgets_is_put_back():
+    """Two places as qrouter 1.4.71 wrote them: a via that is not there, one beside its wire."""
+    lacks = [[Wire("metal3", (500, 100), (200, 100))], [Wire("metal2", (200, 100), (200, 400))]]
+    beside = [[Wire("metal1", (300, 0), (300, 280)), Via("via1_4", (300, 280))],
+              [Wire("metal2", (80, 280), (80, 900))]]
+    routed = route.mended(Routed({"a": lacks, "b": beside, "c": lacks}, []), ["a", "b"])
+    assert Via("via2_5", (200, 100)) in routed.nets["a"]
+    assert routed.nets["b"] == [Wire("metal1", (300, 0), (300, 280)),
+                                Wire("metal1", (300, 280), (80, 280)), Via("via1_4", (80, 280)),
+                                Wire("metal2", (80, 280), (80, 900))]
+    assert routed.paths["c"] is lacks  # of a net that is not open nothing changes
+    pins = {"u:Z": [[(400, 0), (600, 0), (600, 200), (400, 200)]]}
+    for net, whole in (("a", 1), ("c", 2)):
+        edges = trace([*routed.nets[net], Via("via1_4", (500, 100)), Via("via2_5", (500, 100))],
+                      pins, {"port": ("metal2", 200, 400)})
+        assert len(groups(edges, ["u:Z", "port"])) == whole
+
+
+def test_resistances_of_a_hand_made_net():
+    """Two micrometres of metal 2, a cut, one of metal 3 of which half lies twice."""
+    pieces = [Via("via1_4", (0, 0)), Wire("metal2", (0, 0), (0, 4000)), Via("via2_5", (0, 4000)),
+              Wire("metal3", (0, 4000), (2000, 4000)), Wire("metal3", (1000, 4000), (2000, 4000))]
+    square = [(-100, -100), (100, -100), (100, 100), (-100, 100)]
+    edges = trace(pieces, {"u:Z": [square]}, {"y": ("metal3", 2000, 4000)})
+    assert len(groups(edges, ["u:Z", "y"])) == 1
+    wires = sum(edge.ohms for edge in edges if edge.layer)
+    assert wires == pytest.approx(3.5714 * 2 + 3.5714 * 1)
+    assert sum(edge.ohms for edge in edges if not edge.layer) == pytest.approx(10, abs=0.1)
+    assert touch(square, (-1, -1, 1, 1)) and touch(square, (-900, -900, 900, 900))
+    assert not touch(square, (101, -900, 900, 900))
+
+
+@needs_sta
+@needs_router
+def test_wires_slow_a_design_as_a_load_does(placed, routed, tmp_path):
+    """OpenSTA reads the same of a wire's capacitance and of a load of as many femtofarads."""
+    routed = route.mended(routed, check(placed, routed).opens)
+    netlist, top = [placed.flat.path], placed.flat.top
+
+    def period(text: str, library=NANGATE45) -> float:
+        (tmp_path / "wires.spef").write_text(text)
+        return sta.shortest_period(netlist, top, library, True, tmp_path, tmp_path / "wires.spef")
+
+    none, promised, laid = (period(text) for text in (
+        no_wires(placed), promised_wires(placed), routed_wires(placed, routed)))
+    assert none < promised and none < laid
+    assert laid == pytest.approx(promised, rel=0.05)
+    # of routed wires, by layer
+    text = routed_wires(placed, routed)
+    total = sum(float(found) for found in re.findall(r"^\*D_NET \S+ (\S+)$", text, re.M))
+    lengths = sum(piece.length / kit.DBU * kit.LAYERS[piece.layer].femtofarads
+                  for pieces in routed.nets.values() for piece in pieces if isinstance(piece, Wire))
+    assert 0.9 * lengths < total <= lengths * 1.001
+    # at outputs: a wire of 20 fF, and a load that is 20 fF larger
+    ports = set(placed.flat.outputs)
+    lumped = re.sub(r"(?m)^(\*D_NET (\S+)) 0\n(.*?)\*CAP\n", lambda net: (
+        f"{net[1]} 20\n{net[3]}*CAP\n1 {net[2]} 20\n" if net[2] in ports else net[0]),
+        no_wires(placed), flags=re.S)
+    assert lumped != no_wires(placed)
+    larger = replace(NANGATE45, load=NANGATE45.load + 20)
+    assert period(lumped) == pytest.approx(period(no_wires(placed), larger), abs=2e-4)
+    assert period(lumped) > none
+
+
+@needs_sta
+@needs_router
+def test_a_router_that_does_not_finish_is_a_failure_with_its_log(monkeypatch, tmp_path, placed):
+    monkeypatch.setattr(route, "LIMIT", 0.5)
+    with pytest.raises(RuntimeError, match=r"no layout within 0.5 s, (\d+|all) nets are open"):
+        route.route(placed, tmp_path)
+
+
+@needs_sta
+@needs_router
+def test_the_program_lays_out_compares_and_says_what_is_missing(monkeypatch, tmp_path, capsys):
+    """On two small designs in place of its own."""
+    ours = next(d for d in core("tiny") if d.block == "tetra_dot_product"
+                and d.depth == PRESETS["tiny"].pipeline)
+    mac = next(d for d in baselines("base") if d.block == "tetra_int8_mac" and d.depth == 0)
+    monkeypatch.setattr(program, "chosen", lambda quick: [ours, mac])
+    monkeypatch.setattr(program, "QUICK", [RECIPE])
+    monkeypatch.setattr(program, "TOUGHEST", ("tetra_int8_mac",))
+    monkeypatch.setattr(program, "FOLDER", tmp_path)
+    monkeypatch.setattr(program, "open_pool", lambda *_: Here())
+    monkeypatch.setattr(program, "ROOT", tmp_path)
+    monkeypatch.setattr("sys.argv", ["layout"])
+    assert program.main() == 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    first, second = summary["designs"]
+    assert first["ours"] and not second["ours"] and first["clean"] and second["clean"]
+    ratio, = summary["ratios"]
+    assert ratio["rival"] == summary["against"] == str(mac)
+    for timing in ("wires by fanout", "routed"):
+        saved = mac.shared * NANGATE45.area(NANGATE45.flip_flop)
+        assert ratio[timing] == pytest.approx(
+            ours.macs["fprop"] / first["cell_area_um2"] / first["period_ns"][timing]
+            * (second["cell_area_um2"] - saved) * second["period_ns"][timing])
+    page = (tmp_path / "report.html").read_text()
+    assert "connectivity-checked" in page and "clock tree" in page and page.count("<img") == 1
+    assert (tmp_path / "tetra_int8_mac-base-0" / "routed.def").read_text().count("ROUTED") > 100
+
+    def gone():
+        raise MissingError("qrouter: not installed; apt install qrouter")
+
+    monkeypatch.setattr(route, "tool", gone)
+    capsys.readouterr()
+    assert program.main() == 0  # placed at least
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["missing"] == ["qrouter: not installed; apt install qrouter"]
+    assert all("placed" in d["period_ns"] and "routed" not in d["period_ns"] and not d["clean"]
+               for d in summary["designs"])
+    assert "absent: qrouter" in capsys.readouterr().out
+
+
+@needs_sta
+def test_a_layout_is_made_once(monkeypatch, tmp_path):
+    monkeypatch.setattr(kept, "CACHE", tmp_path)
+    top, netlist = _netlist("tetra_dot_product")
+    layout = Layout(top, (netlist,), False)
+    first = layout.run()
+    assert isinstance(first, Result) and not first.clean
+    stamp = (first.folder / "layout.json").stat().st_mtime_ns
+    again = Layout(top, (netlist,), False).run()
+    assert again.figures == first.figures
+    assert (again.folder / "layout.json").stat().st_mtime_ns == stamp
+    assert Layout(top, (netlist + "\n",), False).key != layout.key
