@@ -32,6 +32,7 @@ from tools.tasks import run_all
 
 FOLDER = ROOT / "build" / "layout"
 PICTURE = ROOT / "docs" / "layout.png"
+FILES = ("layout.gds", "routed.def", "flat.v", "wires.spef", "route.log")
 STEPS = {"map": "mapping", "time": "timing", "layout": "placing and routing"}
 CELL, TILE = "tetra_mac_cell", "tetra_mac_tile"
 RIVALS = ((Bf16Dot, "8 into 1-6-9"), (Fp8Dot, "8 into 1-6-9"), (MxFp4Dot, ""), (NvFp4Dot, ""))
@@ -125,12 +126,13 @@ def _tasks(points: list[Point], routed: bool, pool: Pool) -> dict[Design, Layout
 
 
 def write(found: dict[Design, Result], summary: dict) -> None:
-    """summary.json, report.html, and of every design its DEF, netlist and SPEF."""
+    """summary.json, report.html, and of every design `FILES`."""
     for design, result in found.items():
         folder = FOLDER / str(design).replace("/", "-").replace(", ", "-").replace(" ", "-")
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("routed.def", "flat.v", "wires.spef", "route.log"):
-            shutil.copyfile(result.folder / name, folder / name)
+        for name in FILES:
+            if (result.folder / name).stat().st_size:  # of a design that is only placed some are
+                shutil.copyfile(result.folder / name, folder / name)
     write_atomically(FOLDER / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
     write_atomically(FOLDER / "report.html", report.render(found, summary).encode())
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from synth.cells.libraries import NANGATE45, MissingError
 
-TECHNOLOGY, CELLS = "rtk-tech.lef", "stdcells.lef"  # beside the liberty file
+# beside the liberty file
+TECHNOLOGY, CELLS, CELLS_GDS = "rtk-tech.lef", "stdcells.lef", "stdcells.gds"
 DBU = 2000
 SITE, ROW = 380, 2800  # a cell's width is a multiple of the one, its height the other
 # The router's grid: tracks of metal 2 (x) and of metal 1 and 3 (y), offset and pitch.

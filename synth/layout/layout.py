@@ -13,13 +13,14 @@ from typing import ClassVar
 from synth.cells import sta
 from synth.cells.libraries import NANGATE45, MissingError
 from synth.energy import gates
-from synth.layout import check, kit, pieces, place, route, trace, wires
+from synth.layout import check, gds, kit, pieces, place, route, trace, wires
 from synth.layout.kit import DBU
 from synth.layout.pieces import Wire
 from tools.cache import digest
 from tools.tasks import Task
 
-CONTENTS = ("layout.json", "placed.json", "flat.v", "routed.def", "wires.spef", "route.log")
+CONTENTS = ("layout.json", "placed.json", "flat.v", "routed.def", "wires.spef", "route.log",
+            "layout.gds")
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,9 @@ class Layout(Task):
         return digest(
             self.top, *self.netlists, repr(self.routed), *sta.depends_on(NANGATE45),
             route.version() if self.routed else "", package("coloquinte"), package("klayout"),
-            *(kit.file(name).read_text() for name in (kit.TECHNOLOGY, kit.CELLS)),
+            *(kit.file(name).read_bytes() for name in (kit.TECHNOLOGY, kit.CELLS, kit.CELLS_GDS)),
             *(Path(module.__file__).read_bytes()
-              for module in (check, gates, kit, pieces, place, route, trace, wires)),
+              for module in (check, gates, gds, kit, pieces, place, route, trace, wires)),
             Path(__file__).read_bytes())
 
     def make(self, folder: Path) -> None:
@@ -74,7 +75,7 @@ class Layout(Task):
         if self.routed:
             found |= self._route(placed, folder, period)
         else:
-            for name in ("routed.def", "route.log"):
+            for name in ("routed.def", "route.log", "layout.gds"):
                 (folder / name).write_text("")
         (folder / "layout.json").write_text(json.dumps(found))
 
@@ -86,6 +87,7 @@ class Layout(Task):
         if as_written:
             routed = route.mended(routed, as_written)
             checked = check.check(placed, routed)
+        gds.write(placed, routed, folder / "layout.gds")
         length = Counter()
         for laid in routed.nets.values():
             for piece in laid:

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from functools import cache
 
+import klayout.db as db
 import pytest
 
 from golden.config import PRESETS
@@ -16,8 +17,8 @@ from synth.cells.libraries import NANGATE45, MissingError
 from synth.cells.recipes import Recipe
 from synth.energy import gates
 from synth.layout import __main__ as program
-from synth.layout import kit, place, route
-from synth.layout.check import check
+from synth.layout import gds, kit, place, route
+from synth.layout.check import check, shapes
 from synth.layout.layout import Layout, Result
 from synth.layout.pieces import Routed, Via, Wire
 from synth.layout.trace import groups, touch, trace
@@ -146,6 +147,32 @@ def test_faults_in_a_layout_are_found(placed, routed):
     pair = [Wire("metal6", (2000, y), (9000, y)) for y in (-9000, -9000 + apart)]
     near = check(placed, replace(routed, paths=routed.paths | {one: [*routed.paths[one], pair]}))
     assert near.close.get("metal6", 0) == before.close.get("metal6", 0) + 1
+
+
+@needs_router
+def test_masks_are_the_cells_and_the_wires(placed, routed, tmp_path):
+    gds.write(placed, routed, tmp_path / "layout.gds")
+    layout = db.Layout()
+    layout.read(str(tmp_path / "layout.gds"))
+    top, = layout.top_cells()
+    assert top.name == placed.flat.top
+    boxes = {}  # of cells, from the kit's masks: layer 235 is their outline
+    for instance in top.each_inst():
+        outline = instance.cell.bbox_per_layer(layout.layer(235, 0)).transformed(instance.trans)
+        boxes[outline.left * layout.dbu, outline.bottom * layout.dbu] = instance.cell.name
+    assert {(round(x, 3), round(y, 3)): kind for (x, y), kind in boxes.items()} == {
+        (x / kit.DBU, y / kit.DBU): placed.flat.cells[name][0]
+        for name, (x, y, _) in placed.at.items()}
+    for layer, number in (("metal2", 13), ("via2", 14), ("metal3", 15), ("metal6", 21)):
+        assert gds.NUMBERS[layer] == number
+    drawn, wires, _ = shapes(placed, routed)
+    for layer in ("metal2", "via1", "metal3"):  # cells have none of these
+        one = db.Region(top.begin_shapes_rec(layout.layer(gds.NUMBERS[layer], 0))).merged()
+        other = db.Region(drawn.top_cell().begin_shapes_rec(wires[layer])).merged()
+        assert one.area() * layout.dbu ** 2 == pytest.approx(other.area() / kit.DBU ** 2)
+    names = {shape.text.string for layer in layout.layer_indexes()
+             for shape in top.shapes(layer).each(db.Shapes.STexts)}
+    assert names == set(placed.ports)
 
 
 def test_what_the_router_forgets_is_put_back():
