@@ -87,19 +87,29 @@ class BlockWalk(wiring.Component):
         strip_ends = Signal()
         m.d.comb += [last_col.eq(block.last_col), strip_ends.eq(block.last_col & block.last_row)]
 
-        # Cycle 0: the block that follows, in either case.
+        # Cycle 0: the block that follows, in either case. Whether anything follows it is decided
+        # beside the counts, not behind them: both ways in a chain would be the engine's longest.
         first = Signal.like(block)
         after = Signal.like(block)
         following = Signal.like(block)
+        strips, blocks = self._strips(self.next_extent), self.next_extent.cols.more
         m.d.comb += [
-            first.beyond.eq(self._strips(self.next_extent)),
+            first.beyond.eq(strips),
             first.below.eq(self.next_extent.rows.more),
-            first.right.eq(self._width(self.next_extent, first.beyond)),
-            *self._size(first, self.next_extent),
+            first.right.eq(self._width(self.next_extent, strips != 0)),
+            *self._size(first, self.next_extent, strips == 0, self.next_extent.rows.more == 0,
+                        Mux(strips != 0, not self._blocks, blocks == 0)),
+        ]
+        rest = self.extent.cols.more & self._mask(self.extent)
+        no_strips = block.beyond == strip_ends
+        m.d.comb += [
             after.beyond.eq(block.beyond - strip_ends),
             after.below.eq(Mux(strip_ends, self.extent.rows.more, block.below - last_col)),
-            after.right.eq(Mux(last_col, self._width(self.extent, after.beyond), block.right - 1)),
-            *self._size(after, self.extent),
+            after.right.eq(Mux(last_col, self._width(self.extent, ~no_strips), block.right - 1)),
+            *self._size(after, self.extent, no_strips,
+                        Mux(strip_ends, self.extent.rows.more == 0, block.below == last_col),
+                        Mux(last_col, Mux(no_strips, rest == 0, not self._blocks),
+                            block.right == 1)),
             following.eq(Mux(self.starts, first, after)),
             self.next_single.eq(Mux(self.starts, first.rows == 1, after.rows == 1)),
         ]
@@ -119,19 +129,24 @@ class BlockWalk(wiring.Component):
         return Mux(extent.strips, extent.cols.more >> self._log2_strip, 0)
 
     def _width(self, extent, beyond):
-        """How many blocks follow the first one in a row of blocks, `beyond` strips from the end."""
-        blocks = (1 << self._log2_strip) - 1
-        return Mux(beyond != 0, blocks,
-                   extent.cols.more & (blocks | (~extent.strips).replicate(len(beyond))))
+        """How many blocks follow the first one in a row of blocks; `beyond` : strips follow it."""
+        return Mux(beyond, self._blocks, extent.cols.more & self._mask(extent))
+
+    def _mask(self, extent):
+        """What of the blocks of a whole row are those of its last strip."""
+        return self._blocks | (~extent.strips).replicate(len(extent.cols.more))
+
+    @property
+    def _blocks(self) -> int:
+        """Blocks that follow the first one in a row of blocks of a whole strip."""
+        return (1 << self._log2_strip) - 1
 
     @property
     def _log2_strip(self) -> int:
         return (self.config.strip // self.config.cols).bit_length() - 1
 
-    def _size(self, block, extent) -> list:
+    def _size(self, block, extent, last_strip, last_row, last_col) -> list:
         """What the place of a block says of its size, and whether it is a last one."""
-        last_row, last_col = block.below == 0, block.right == 0
-        last_strip = block.beyond == 0
         return [
             block.rows.eq(Mux(last_row, extent.rows.tail, self.config.rows)),
             block.cols.eq(Mux(last_col & last_strip, extent.cols.tail, self.config.cols)),

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Statistics of a job while its rows stream by: exact sums, extremes and counts."""
 
-from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.lib import data, wiring
 
 from golden.config import Config
 from golden.statistics import SUM_SQUARES_WIDTH
+from hdl.arithmetic.booth import DIGIT_LAYOUT
 from hdl.arithmetic.columns import Columns
-from hdl.arithmetic.squares import add_square
+from hdl.arithmetic.squares import add_square, square_digits
 from hdl.layouts import WORD
 from hdl.library import place
 from hdl.scales.extremes import Extremes
@@ -17,7 +18,7 @@ from hdl.scales.serial_statistics import SerialStatisticsUnit
 SUMS = ("count", "sum_abs", "sum_squares", "saturated", "underflowed")
 SEGMENT = 12  # bits of a sum that a carry passes in one cycle
 SEGMENTS = -(-SUM_SQUARES_WIDTH // SEGMENT)
-FIRST_LEVELS = 2  # of full adders behind the squares' digits
+FIRST_LEVELS = 3  # of full adders behind the squares' digits
 LEVELS = 5  # of full adders in one cycle
 ADDENDS = 3  # rows that are added to a sum in one cycle
 SQUARE_HEIGHT = 9  # bits of a square in its highest column, without the constant
@@ -107,23 +108,32 @@ class StatisticsUnit(wiring.Component):
     def _sum_squares(self, m: Module, platform):
         """`result.sum_squares`: of a row in cycle 0."""
         row = self.row
-        # The squares' constant is negative: only modulo the whole sum's width does it cancel.
+
+        # Cycle 0: the words and their digits, each of which drives many bits of a square. The
+        # squares' constant is negative: only modulo the whole sum's width does it cancel.
         squares, constant = Columns(SUM_SQUARES_WIDTH), 0
         for c, magnitude in enumerate(row.magnitudes):
             # 2**31 reads as -2**31, of the same square
-            constant += add_square(m, squares, magnitude.as_signed(), f"square_{c}")
+            word = Signal(signed(WORD), name=f"square_{c}_word", reset_less=True)
+            digits = Signal(data.ArrayLayout(DIGIT_LAYOUT, WORD // 2), name=f"square_{c}_digits",
+                            reset_less=True)
+            m.d.sync += word.eq(magnitude.as_signed())
+            m.d.sync += [digit.eq(value) for digit, value in zip(
+                digits, square_digits(magnitude), strict=True)]
+            constant += add_square(m, squares, word, digits, f"square_{c}")
         squares.add_constant(constant)
 
-        # Cycles 0 to `squares_cycles` - 2: some levels of full adders each. Beside the row go
+        # Cycles 1 to `squares_cycles` - 2: some levels of full adders each. Beside the row go
         # whether it counts, also inverted in a register of its own to share the load, and whether
         # it is a job's first.
         valid, none, first = row.valid, ~row.valid, row.first
-        for cycle, levels in enumerate(square_levels(self.config)[:-1]):
-            name = f"squares_{cycle}"
-            squares = squares.reduced(m, platform, ADDENDS, name, levels).registered(m, name)
-            valid_after = Signal(name=f"row_valid_{cycle + 1}")
-            none_after = Signal(name=f"none_{cycle + 1}", init=1)
-            first_after = Signal(name=f"row_first_{cycle + 1}", reset_less=True)
+        for cycle in range(1, squares_cycles(self.config)):
+            if cycle > 1:
+                name, levels = f"squares_{cycle - 1}", square_levels(self.config)[cycle - 2]
+                squares = squares.reduced(m, platform, ADDENDS, name, levels).registered(m, name)
+            valid_after = Signal(name=f"row_valid_{cycle}")
+            none_after = Signal(name=f"none_{cycle}", init=1)
+            first_after = Signal(name=f"row_first_{cycle}", reset_less=True)
             m.d.sync += [valid_after.eq(valid), none_after.eq(none), first_after.eq(first)]
             valid, none, first = valid_after, none_after, first_after
 
@@ -164,7 +174,7 @@ class StatisticsUnit(wiring.Component):
 
 
 def square_levels(config: Config) -> list[int]:
-    """Levels of full adders in each cycle that adds squares, until ADDENDS rows are left."""
+    """Levels of full adders in each cycle that adds squares' bits, until ADDENDS rows are left."""
     height, levels = config.cols * SQUARE_HEIGHT + 1, []
     while height > ADDENDS:
         levels.append(LEVELS if levels else FIRST_LEVELS)
@@ -174,5 +184,5 @@ def square_levels(config: Config) -> list[int]:
 
 
 def squares_cycles(config: Config) -> int:
-    """Cycles from a row to its few rows of squares."""
-    return len(square_levels(config))
+    """Cycles from a row to its few rows of squares: their digits, and the levels."""
+    return 1 + len(square_levels(config))

@@ -92,7 +92,9 @@ def measuring(h: Harness, path: str, ahead: list):
     entry = h.net(f"{path}entry", ENTRY_LAYOUT.size)
     moving = Cat(states[name] for name in ("IDLE", "READ", "REREAD")).any()
     h.prove(moving | (entry == table[h.net(f"{path}job", ADAPT_LAYOUT).tensor]))
-    h.prove(implies(states["CLEAR"], dataless), implies(h.net(f"{unit}row_valid_1"), expected))
+    h.prove(implies(states["CLEAR"], dataless),
+            *(implies(h.net(f"{unit}row_valid_{n}"), expected)
+              for n in range(1, squares_cycles(config))))
     settled(h, unit, ends[-stages - 1:], answering & ~dataless, ~states["IDLE"],
             states["MEASURE"] & dataless, answering & dataless)
     return states, list(zip(reversed(range(len(ends))), ends, strict=True))

@@ -12,7 +12,7 @@ from golden.formats import A_FORMATS, INT4, INT4_SYM, INT32, max_product
 from golden.statistics import MAX_ELEMENTS
 from hdl.arithmetic.addends import sum_of
 from hdl.arithmetic.columns import Columns
-from hdl.arithmetic.squares import add_step
+from hdl.arithmetic.squares import add_step, square_digits
 from hdl.layouts import WORD, BFormat, codes_layout, tag_layout
 from hdl.rescaler.rescale import RescaleUnit
 from hdl.scales.layouts import STATISTICS_LAYOUT
@@ -308,9 +308,9 @@ class SquareSteps(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        for i in range(0, WORD, 2):
+        for i, digit in zip(range(0, WORD, 2), square_digits(self.value), strict=True):
             columns = Columns(2 * WORD)
-            columns.add_constant(add_step(m, columns, self.value, i, f"step_{i}"))
+            columns.add_constant(add_step(m, columns, self.value, i, digit, f"step_{i}"))
             m.d.sync += getattr(self, f"added_{i}").eq(sum(columns.rows))
         return m
 
@@ -372,8 +372,9 @@ def statistics() -> Harness:
         else:
             for i in range(rows):
                 h.cut(f"{name}_{i}", bits)
-            for _ in range(squares_cycles(SMALL) - 1):
+            for cycle in range(1, squares_cycles(SMALL)):
                 begins = h.past(begins)
+                h.prove(begins == (h.net(f"row_valid_{cycle}") & h.net(f"row_first_{cycle}")))
         begins |= clear
         h.prove(h.net(f"{name}_cleared") == begins)
         total, carries = h.net(f"{name}_total", width), h.net(

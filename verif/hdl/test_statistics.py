@@ -21,7 +21,7 @@ from golden.statistics import (
 )
 from hdl.arithmetic.columns import Columns
 from hdl.arithmetic.serial import row_cycles
-from hdl.arithmetic.squares import add_square
+from hdl.arithmetic.squares import add_square, square_digits
 from hdl.layouts import measured_layout, outcome_layout
 from hdl.packing import Packing, packing
 from hdl.scales.layouts import STATISTICS_LAYOUT
@@ -151,7 +151,8 @@ def test_squares_of_every_word(width):
     """Two squares at once, through the carry-save tree: every word with its neighbour."""
     m, x, y = Module(), Signal(signed(width)), Signal(signed(width))
     columns, total = Columns(2 * width + 1), Signal(2 * width + 1)
-    columns.add_constant(add_square(m, columns, x, "x") + add_square(m, columns, y, "y"))
+    columns.add_constant(sum(add_square(m, columns, word, square_digits(word), name)
+                             for word, name in ((x, "x"), (y, "y"))))
     m.d.comb += total.eq(sum(columns.reduced(m, None, 2, "tree").rows))
 
     async def bench(ctx):
