@@ -24,27 +24,37 @@ def and_array(a: Value, b: Value) -> Columns:
 
 def compress(m: Module, columns: Columns) -> tuple[Value, Value]:
     """Two rows with the sum of the columns, modulo 2^len(columns): L. Dadda's tree (1965)."""
-    heights = [2]
-    while heights[-1] < max(map(len, columns)):
-        heights.append(heights[-1] * 3 // 2)
-    for height in reversed(heights[:-1] if len(heights) > 1 else heights):
-        carries: list[Value] = []
-        for weight, column in enumerate(columns):
-            bits, carries = column + carries, []
-            while len(bits) > height:
-                if len(bits) == height + 1:
-                    x, y = bits[:2]
-                    rest, total, carry = bits[2:], x ^ y, x & y
-                else:
-                    x, y, z = bits[:3]
-                    half = named(m, x ^ y)
-                    rest, total, carry = bits[3:], half ^ z, (x & y) | (half & z)
-                bits = [*rest, named(m, total)]
-                carries.append(named(m, carry))
-            columns[weight] = bits
+    for height in heights(columns):
+        lower(m, columns, height)
     rows = [[column[row] if row < len(column) else Const(0, 1) for column in columns]
             for row in range(2)]
     return Cat(rows[0]), Cat(rows[1])
+
+
+def heights(columns: Columns) -> list[int]:
+    """How high Dadda's tree leaves the columns, level by level."""
+    found = [2]
+    while found[-1] < max(map(len, columns)):
+        found.append(found[-1] * 3 // 2)
+    return found[-2::-1] or found
+
+
+def lower(m: Module, columns: Columns, height: int) -> None:
+    """One level: the same sum, modulo 2^len(columns), in columns no higher than that."""
+    carries: list[Value] = []
+    for weight, column in enumerate(columns):
+        bits, carries = column + carries, []
+        while len(bits) > height:
+            if len(bits) == height + 1:
+                x, y = bits[:2]
+                rest, total, carry = bits[2:], x ^ y, x & y
+            else:
+                x, y, z = bits[:3]
+                half = named(m, x ^ y)
+                rest, total, carry = bits[3:], half ^ z, (x & y) | (half & z)
+            bits = [*rest, named(m, total)]
+            carries.append(named(m, carry))
+        columns[weight] = bits
 
 
 def prefix(m: Module, x: Value, y: Value) -> tuple[list, list, list]:

@@ -64,6 +64,13 @@ def e2m1(code: int) -> tuple[int, int]:
     return code >> 3, fraction if exponent == 0 else (2 | fraction) << exponent - E2M1_BIAS
 
 
+def e4m3(code: int) -> tuple[int, int]:
+    """m and x of an E4M3 code's magnitude, m 2^x."""
+    exponent, fraction = code >> E4M3_FRACTION & 15, code & 7
+    return (fraction | (exponent > 0) << E4M3_FRACTION,
+            max(exponent, 1) - E4M3_BIAS - E4M3_FRACTION)
+
+
 def block_sum(a: Sequence[int], b: Sequence[int]) -> int:
     """The exact sum of products of E2M1 codes, in quarters."""
     total = 0
@@ -85,10 +92,9 @@ def nvfp4(a: Sequence[int], b: Sequence[int], scale_a: int, scale_b: int) -> Ter
     """Of NVFP4 operands: E2M1 codes and an E4M3 scale for all of them, of sign 0; 127 is no number
     (F. Abecassis et al., *Pretraining Large Language Models with NVFP4*, arXiv 2509.25149)."""
     total, m, x = block_sum(a, b), 1, -HALVES
-    for scale in (scale_a, scale_b):
-        exponent, fraction = scale >> E4M3_FRACTION & 15, scale & 7
-        m *= fraction | (exponent > 0) << E4M3_FRACTION
-        x += max(exponent, 1) - E4M3_BIAS - E4M3_FRACTION
+    for significand, place in (e4m3(scale_a), e4m3(scale_b)):
+        m *= significand
+        x += place
     return Term(int(total < 0), abs(total) * m, x, block_width(len(a)) + 2 * (E4M3_FRACTION + 1),
                 any(scale & 127 == 127 for scale in (scale_a, scale_b)))
 

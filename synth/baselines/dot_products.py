@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Dot products that share one accumulation: as matrix units are built, in 16, 8 and 4 bits.
+"""Dot products that share one accumulation, as matrix units are built, and those of floats.
 
 Products of one cycle are summed as integers; what they have in common, an exponent or a block's
 scales, goes beside the sum. One adder then joins that with a sum in a lean format
@@ -20,14 +20,6 @@ from synth.baselines.arithmetic import (
     named,
     normalise,
     shift_down,
-)
-from synth.baselines.dot_model import (
-    E2M1_BIAS,
-    E4M3_BIAS,
-    E4M3_FRACTION,
-    E8M0_BIAS,
-    HALVES,
-    block_width,
 )
 from synth.baselines.float_mac import Operand
 from synth.baselines.minifloat import (
@@ -55,6 +47,10 @@ class DotParameters(MacParameters):
     lanes: int = 32
     format: MiniFloat = SINGLE
     guard: int = 2
+
+    @property
+    def variant(self) -> str:
+        return f"{self.lanes} into {self.format.name}"
 
 
 class Dot(Mac):
@@ -87,6 +83,10 @@ class Dot(Mac):
                 raise ValueError(f"{name} = {getattr(config, name)!r} is out of range: expected "
                                  f"{expected}")
         super().__init__(config, a_bits, b_bits, config.format.width)
+
+    @property
+    def lanes(self) -> int:
+        return self.config.lanes
 
     @property
     def frame(self) -> int:
@@ -174,97 +174,6 @@ class Dot(Mac):
         return self.cut(m, "magnitude", sign, size, *beside)
 
 
-class BlockDot(Dot):
-    """Of E2M1 codes, and a scale for all of an operand's; see `Dot`."""
-
-    swept = (4, 5, 6, 7, 8)
-    scale_bits = 8
-
-    def __init__(self, config: DotParameters):
-        bits = 4 * config.lanes + self.scale_bits
-        super().__init__(config, bits, bits)
-
-    def products(self, m: Module, a: Value, b: Value) -> list[tuple[Value, Value]]:
-        """Sign and magnitude, in quarters, of each lane."""
-        found = []
-        for lane in range(self.config.lanes):
-            x, y = a.word_select(lane, 4), b.word_select(lane, 4)
-            (mx, ex), (my, ey) = _e2m1(m, x), _e2m1(m, y)
-            size = named(m, mx * my)
-            for k, bit in enumerate(named(m, ex + ey)):
-                size = named(m, Mux(bit, size << (1 << k), size))
-            found.append((x[3] ^ y[3], size[:8]))
-        return found
-
-
-class MxFp4Dot(BlockDot):
-    """MXFP4: E2M1 codes with an E8M0 scale. See `Dot` and `dot_model.mxfp4`."""
-
-    front = ("product", "tree", "magnitude")
-    cuts = (
-        (),
-        ("magnitude",),
-        ("tree", "sum"),
-        ("tree", "magnitude", "sum"),
-        ("tree", "magnitude", "sum", "pack"),
-        ("tree", "magnitude", "align", "sum", "pack"),
-        ("product", "tree", "magnitude", "align", "sum", "pack"),
-        ("product", "tree", "magnitude", "distance", "align", "sum", "pack"),
-        ("product", "tree", "magnitude", "distance", "align", "sum", "normalise", "pack"),
-    )
-    scale = 2 * E8M0_BIAS + HALVES
-
-    @property
-    def width(self) -> int:
-        return block_width(self.config.lanes)
-
-    def term(self, m, a, b, enable, first):
-        scales = [named(m, operand[4 * self.config.lanes:]) for operand in (a, b)]
-        products, beside = _cut(self, m, self.products(m, a, b), (
-            named(m, scales[0] + scales[1]), named(m, scales[0].all() | scales[1].all()),
-            enable, first))
-        return self.summed(m, products, *beside)
-
-
-class NvFp4Dot(BlockDot):
-    """NVFP4: E2M1 codes with an E4M3 scale. See `Dot` and `dot_model.nvfp4`."""
-
-    front = ("product", "tree", "magnitude", "scaled")
-    cuts = (
-        (),
-        ("magnitude",),
-        ("magnitude", "sum"),
-        ("tree", "scaled", "sum"),
-        ("tree", "magnitude", "scaled", "sum"),
-        ("tree", "magnitude", "scaled", "sum", "pack"),
-        ("tree", "magnitude", "scaled", "align", "sum", "pack"),
-        ("product", "tree", "magnitude", "scaled", "align", "sum", "pack"),
-        ("product", "tree", "magnitude", "scaled", "distance", "align", "sum", "pack"),
-    )
-    scale = 2 * (E4M3_BIAS + E4M3_FRACTION) + HALVES
-
-    @property
-    def width(self) -> int:
-        return block_width(self.config.lanes) + 2 * (E4M3_FRACTION + 1)
-
-    def term(self, m, a, b, enable, first):
-        significands, exponents, symbols = [], [], []
-        for operand in (a, b):
-            code = operand[4 * self.config.lanes:]
-            fraction, exponent = code[:E4M3_FRACTION], code[E4M3_FRACTION:-1]
-            hidden = named(m, exponent.any())
-            significands.append(Cat(fraction, hidden))
-            exponents.append(Cat(exponent[0] | ~hidden, exponent[1:]))
-            symbols.append(code[:-1].all())
-        factor = named(m, add(m, *compress(m, and_array(*significands))))
-        products, beside = _cut(self, m, self.products(m, a, b), (
-            factor, named(m, exponents[0] + exponents[1]), named(m, symbols[0] | symbols[1]),
-            enable, first))
-        sign, size, factor, *beside = self.summed(m, products, *beside)
-        size = named(m, add(m, *compress(m, and_array(size, factor))))
-        return self.cut(m, "scaled", sign, size, *beside)
-
-
 class FloatDot(Dot):
     """Of floating-point codes: products are aligned to the largest exponent. See `Dot` and
     `dot_model.aligned`. Subclasses give the formats of a and b.
@@ -331,12 +240,12 @@ class FloatDot(Dot):
         largest, half = list(exponents), len(exponents) >> (self.config.lanes.bit_length() - 1) // 2
         while len(largest) > half:
             largest = _larger(m, largest)
-        products, (*exponents, symbol, enable, first) = _cut(
+        products, (*exponents, symbol, enable, first) = cut_products(
             self, m, products, (*exponents, *largest, named(m, symbol), enable, first))
         exponents, largest = exponents[:len(products)], exponents[len(products):]
         while len(largest) > 1:
             largest = _larger(m, largest)
-        products, (*exponents, exponent, symbol, enable, first) = _cut(
+        products, (*exponents, exponent, symbol, enable, first) = cut_products(
             self, m, products, (*exponents, *largest, symbol, enable, first), "largest")
 
         # What is not the largest is shifted by what it lacks.
@@ -345,7 +254,7 @@ class FloatDot(Dot):
         for (sign, size), amount in zip(products, amounts, strict=True):
             size = size[self.lost:] if self.lost > 0 else Cat(Const(0, -self.lost), size)
             aligned.append((sign, shift_down(m, size, amount)))
-        products, (exponent, symbol, enable, first) = _cut(
+        products, (exponent, symbol, enable, first) = cut_products(
             self, m, aligned, (exponent, symbol, enable, first), "shift")
         return self.summed(m, products, exponent, symbol, enable, first)
 
@@ -374,20 +283,15 @@ class Fp8Dot(FloatDot):
     a_format, b_format = FP8_143, FP8_152
 
 
-def _e2m1(m: Module, code: Value) -> tuple[Value, Value]:
-    """Significand and shift of a code: its magnitude is significand 2^shift halves."""
-    hidden = named(m, code[1:3].any())
-    return Cat(code[0], hidden), named(m, (code[1:3] - hidden * E2M1_BIAS)[:2])
-
-
 def _larger(m: Module, values: list[Value]) -> list[Value]:
     """Of each pair the larger."""
     return [named(m, Mux(x > y, x, y))
             for x, y in zip(values[::2], values[1::2], strict=True)]
 
 
-def _cut(dot: Dot, m: Module, products: list[tuple[Value, Value]], beside: tuple[Value, ...],
-         place: str = "product") -> tuple[list[tuple[Value, Value]], list[Value]]:
+def cut_products(dot: Dot, m: Module, products: list[tuple[Value, Value]],
+                 beside: tuple[Value, ...], place: str = "product",
+                 ) -> tuple[list[tuple[Value, Value]], list[Value]]:
     """Products and what is beside them, behind a place."""
     signs, sizes = zip(*products, strict=True)
     found = dot.cut(m, place, *signs, *sizes, *beside)

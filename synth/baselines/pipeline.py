@@ -14,6 +14,11 @@ class MacParameters:
 
     stages: int = 0
 
+    @property
+    def variant(self) -> str:
+        """What else there is to choose, in words."""
+        return ""
+
 
 class Mac(wiring.Component):
     """A multiply-accumulator: acc <- a b + acc, `interleave` sums in rotation.
@@ -30,8 +35,11 @@ class Mac(wiring.Component):
     Supported parameter sets: `stages` of 0..`deepest`; ValueError otherwise.
 
     Subclasses give `places` (where cuts are possible, in order of the dataflow), `cuts` (per number
-    of stages, the places that are cut), `entry` (the first place in the loop, if one is).
+    of stages, the places that are cut), `entry` (the first place in the loop, if one is). Dot
+    products have several `lanes` in an operand, and above them `scale_bits` that these share.
     """
+
+    scale_bits = 0
 
     places: tuple[str, ...]
     cuts: tuple[tuple[str, ...], ...]
@@ -49,6 +57,10 @@ class Mac(wiring.Component):
     @property
     def deepest(self) -> int:
         return len(self.cuts) - 1
+
+    @property
+    def lanes(self) -> int:
+        return 1
 
     @property
     def latency(self) -> int:

@@ -17,21 +17,19 @@ from hdl.scales.statistics import StatisticsUnit
 from hdl.tile.dot_product import DotProduct
 from hdl.tile.mac_tile import MacCell, MacTile
 from hdl.tile.multiplier import Multiplier
+from synth.baselines.block_dots import MxFp4Dot, NvFp4Dot
 from synth.baselines.dot_products import (
     Bf16Dot,
     Dlfloat16Dot,
-    Dot,
     DotParameters,
     FloatDot,
     Fp8Dot,
     Fp16Dot,
-    MxFp4Dot,
-    NvFp4Dot,
 )
 from synth.baselines.float_mac import Dlfloat16Mac, Fp8Mac, Fp16Mac
-from synth.baselines.int8_mac import Int8Mac
+from synth.baselines.int8 import Int8Dot, Int8Mac, Int8Parameters
 from synth.baselines.minifloat import DLFLOAT16, SINGLE
-from synth.baselines.pipeline import MacParameters
+from synth.baselines.pipeline import Mac, MacParameters
 from synth.cells.asic import Netlist
 
 GEMMS = ("fprop", "dgrad", "wgrad")
@@ -42,8 +40,8 @@ BOUNDARIES = frozenset({
     "tetra_row_source"})
 BASELINES = (Fp16Mac, Dlfloat16Mac, Fp8Mac, Int8Mac)
 # by name: what accumulates once for several products
-DOTS: dict[str, type[Dot]] = {module_name(kind): kind for kind in (
-    Dlfloat16Dot, Fp16Dot, Bf16Dot, Fp8Dot, MxFp4Dot, NvFp4Dot)}
+DOTS: dict[str, type[Mac]] = {module_name(kind): kind for kind in (
+    Dlfloat16Dot, Fp16Dot, Bf16Dot, Fp8Dot, MxFp4Dot, NvFp4Dot, Int8Dot)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,25 +105,38 @@ def core(name: str) -> list[Design]:
     config = PRESETS[name]
     found = []
     for variant in pipelines(config) if name == "base" else [config]:
-        found += _blocks(name, variant, variant == config)
+        found += _tile(name, variant)
+        if variant == config:
+            found += _blocks(name, config, {
+                Engine: config.macs_per_cycle, Multiplier: 1, RescaleUnit: 0, StatisticsUnit: 0,
+                ScaleSolver: 0, AdaptUnit: 0})
     return found
 
 
 def alone(name: str, radix: int) -> list[Design]:
-    """The tile of a preset, and what is in it, for one radix of gradients: 4 is the paper's."""
-    return _blocks(f"{name}, radix {radix} alone", replace(PRESETS[name], radices=(radix,)), False)
+    """Engine and tile of a preset, and what is in that, for one radix of gradients: 4 is the
+    paper's."""
+    config, per_tile = replace(PRESETS[name], radices=(radix,)), PRESETS[name].macs_per_cycle
+    return _tile(only(name, radix), config) + _blocks(
+        only(name, radix), config, {Engine: per_tile})
 
 
-def _blocks(preset: str, config: Config, whole: bool) -> list[Design]:
-    """The tile and what is in it; `whole` : and all other blocks."""
-    per_cell = dict.fromkeys(GEMMS, config.lanes)
-    per_tile = dict.fromkeys(GEMMS, config.macs_per_cycle)
-    blocks = [(DotProduct, per_cell), (MacCell, per_cell), (MacTile, per_tile)]
-    if whole:
-        blocks += [(Engine, per_tile), (Multiplier, dict.fromkeys(GEMMS, 1)), (RescaleUnit, {}),
-                   (StatisticsUnit, {}), (ScaleSolver, {}), (AdaptUnit, {})]
-    return [Design(module_name(block), preset, config.pipeline, True, partial(block, config), macs)
-            for block, macs in blocks]
+def only(name: str, radix: int) -> str:
+    """What a preset is called that has one radix of gradients."""
+    return f"{name}, radix {radix} alone"
+
+
+def _tile(preset: str, config: Config) -> list[Design]:
+    """The tile and what is in it."""
+    return _blocks(preset, config, {DotProduct: config.lanes, MacCell: config.lanes,
+                                    MacTile: config.macs_per_cycle})
+
+
+def _blocks(preset: str, config: Config, macs: dict[type[wiring.Component], int]) -> list[Design]:
+    """Of each its MACs per cycle, 0 where that means nothing."""
+    return [Design(module_name(block), preset, config.pipeline, True, partial(block, config),
+                   dict.fromkeys(GEMMS, count) if count else {})
+            for block, count in macs.items()]
 
 
 def pipelines(config: Config) -> list[Config]:
@@ -139,51 +150,42 @@ def pipelines(config: Config) -> list[Config]:
     return [config, *(c for c in others if c != config)]
 
 
-def grid(config: Config) -> Config:
-    """The squarest grid of as many single multiply-accumulators: it shares most registers."""
-    bits = config.macs_per_cycle.bit_length() - 1
-    return replace(config, rows=1 << bits // 2, cols=1 << bits - bits // 2, lanes=1)
+def grid(config: Config, lanes: int = 1) -> Config:
+    """The squarest grid of units of so many lanes that does as many MACs: it shares most registers.
+    """
+    bits = (config.macs_per_cycle // lanes).bit_length() - 1
+    return replace(config, rows=1 << bits // 2, cols=1 << bits - bits // 2, lanes=lanes)
 
 
 def baselines(name: str, every: int = 1) -> list[Design]:
     """The baselines in a `grid` as fast as a preset; `every` so many depths, the deepest always."""
-    config = grid(PRESETS[name])
-    found = []
-    for kind in BASELINES:
-        depths = range(len(kind.cuts))
-        for depth in sorted({*depths[::every], depths[-1]}):
-            build = partial(kind, MacParameters(depth))
-            mac = _look(build())
-            bits = len(mac.a) * (1 - 1 / config.cols) + len(mac.b) * (1 - 1 / config.rows)
-            found.append(Design(module_name(kind), name, depth, False, build,
-                                dict.fromkeys(GEMMS, 1), bits))
-    return found
+    return [_baseline(kind, MacParameters(depth), name) for kind in BASELINES
+            for depth in sorted({*range(len(kind.cuts))[::every], len(kind.cuts) - 1})]
 
 
-def dots(name: str, kinds: Iterable[type[Dot]] = DOTS.values(), depths: Iterable[int] = (),
+def dots(name: str, kinds: Iterable[type[Mac]] = DOTS.values(), depths: Iterable[int] = (),
          ) -> list[Design]:
-    """Dot products, in a grid as fast as a preset, which shares operand registers as its tile does;
-    in the depths that their kind is swept in, unless others are given."""
-    found = []
-    for kind in kinds:
-        for parameters in dot_parameters(kind):
-            units = PRESETS[name].macs_per_cycle // parameters.lanes
-            bits = units.bit_length() - 1
-            rows, cols = 1 << bits - bits // 2, 1 << bits // 2
-            for depth in depths or kind.swept:
-                build = partial(kind, replace(parameters, stages=depth))
-                unit = _look(build())
-                shared = len(unit.a) * (1 - 1 / cols) + len(unit.b) * (1 - 1 / rows)
-                found.append(Design(
-                    module_name(kind), name, depth, False, build,
-                    dict.fromkeys(GEMMS, parameters.lanes), shared,
-                    f"{parameters.lanes} into {parameters.format.name}"))
-    return found
+    """Dot products, in a grid as fast as a preset; in the depths that their kind is swept in,
+    unless others are given."""
+    return [_baseline(kind, replace(parameters, stages=depth), name)
+            for kind in kinds for parameters in dot_parameters(kind)
+            for depth in depths or kind.swept]
 
 
-def dot_parameters(kind: type[Dot]) -> list[DotParameters]:
+def _baseline(kind: type[Mac], parameters: MacParameters, name: str) -> Design:
+    build = partial(kind, parameters)
+    unit = _look(build())
+    units = grid(PRESETS[name], unit.lanes)
+    shared = len(unit.a) * (1 - 1 / units.cols) + len(unit.b) * (1 - 1 / units.rows)
+    return Design(module_name(kind), name, parameters.stages, False, build,
+                  dict.fromkeys(GEMMS, unit.lanes), shared, parameters.variant)
+
+
+def dot_parameters(kind: type[Mac]) -> list[MacParameters]:
     """What a kind is measured with: floats in every number of lanes into 1-6-9, eight into
     binary32's range too; blocks as long as their formats have them, into that range."""
+    if issubclass(kind, Int8Dot):
+        return [Int8Parameters(lanes=lanes) for lanes in (4, 8, 16, 32)]
     if issubclass(kind, FloatDot):
         return [DotParameters(lanes=lanes, format=fmt) for lanes, fmt in (
             (4, DLFLOAT16), (8, DLFLOAT16), (16, DLFLOAT16), (32, DLFLOAT16), (8, SINGLE))]

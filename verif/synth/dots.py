@@ -13,8 +13,10 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.emit.verilog import write_verilog
 from hdl.library import module_name
-from synth.baselines import dot_model
-from synth.baselines.dot_products import BlockDot, Dot, FloatDot, MxFp4Dot
+from synth.baselines.block_dots import BlockDot, MxFp4Dot
+from synth.baselines.golden import step, word
+from synth.baselines.int8 import Int8Dot
+from synth.baselines.pipeline import Mac
 from synth.cells.designs import DOTS, dot_parameters
 from verif.synth.baselines import draw, long_run, simulate
 
@@ -42,7 +44,7 @@ class Dots(wiring.Component):
     needs.
     """
 
-    def __init__(self, dots: list[Dot]):
+    def __init__(self, dots: list[Mac]):
         self.dots = dots
         self.words = max(sum(map(words, dots)), len(dots), 3)  # three, or it is no array of words
         super().__init__({"operands": In(WORD * self.words), "control": In(WORD * self.words),
@@ -64,51 +66,31 @@ class Dots(wiring.Component):
         return m
 
 
-def words(dot: Dot) -> int:
+def words(dot: Mac) -> int:
     return -(-(len(dot.a) + len(dot.b)) // WORD)
 
 
-def term(dot: Dot, a: list[int], b: list[int], scale_a: int, scale_b: int) -> dot_model.Term:
-    """The golden model's dot product."""
-    if isinstance(dot, FloatDot):
-        return dot_model.aligned(dot.a_format, dot.b_format, dot.kept, a, b)
-    of = dot_model.mxfp4 if isinstance(dot, MxFp4Dot) else dot_model.nvfp4
-    return of(a, b, scale_a, scale_b)
-
-
-def model(dot: Dot, ops: DotOperations) -> np.ndarray:
+def model(dot: Mac, ops: DotOperations) -> np.ndarray:
     """The sums after every operation."""
     found = np.zeros(ops.enable.shape, np.int64)
-    for step, lane in np.ndindex(*found.shape):
-        before = int(found[step - 1, lane]) if step and not ops.first[step, lane] else 0
-        found[step, lane] = before if not ops.enable[step, lane] else dot_model.accumulate(
-            dot.config.format, dot.frame, term(dot, *(part[step, lane].tolist() for part in (
-                ops.a, ops.b, ops.scale_a, ops.scale_b))), before)
+    for at in np.ndindex(*found.shape):
+        before = int(found[at[0] - 1, at[1]]) if at[0] and not ops.first[at] else 0
+        found[at] = before if not ops.enable[at] else step(
+            dot, ops.a[at].tolist(), ops.b[at].tolist(), before, int(ops.scale_a[at]),
+            int(ops.scale_b[at]))
     return found
 
 
-def packed(dot: Dot, ops: DotOperations) -> np.ndarray:
+def packed(dot: Mac, ops: DotOperations) -> np.ndarray:
     """The operands of each operation, (operation, word)."""
-    size = 4 if isinstance(dot, BlockDot) else 0
-    found = []
-    for a, b, scale_a, scale_b in zip(
-            ops.a.reshape(-1, ops.a.shape[2]).tolist(), ops.b.reshape(-1, ops.a.shape[2]).tolist(),
-            ops.scale_a.ravel().tolist(), ops.scale_b.ravel().tolist(), strict=True):
-        whole, at = 0, 0
-        for codes, scale, fmt, bits in (
-                (a, scale_a, getattr(dot, "a_format", None), len(dot.a)),
-                (b, scale_b, getattr(dot, "b_format", None), len(dot.b))):
-            width = size or fmt.width
-            for lane, code in enumerate(codes):
-                whole |= code << at + width * lane
-            if size:
-                whole |= scale << at + width * len(codes)
-            at += bits
-        found.append(np.frombuffer(whole.to_bytes(4 * words(dot), "little"), np.uint32))
-    return np.array(found)
+    whole = [word(dot, dot.a, ops.a[at].tolist(), int(ops.scale_a[at]))
+             | word(dot, dot.b, ops.b[at].tolist(), int(ops.scale_b[at])) << len(dot.a)
+             for at in np.ndindex(*ops.enable.shape)]
+    return np.array([np.frombuffer(each.to_bytes(4 * words(dot), "little"), np.uint32)
+                     for each in whole])
 
 
-def differences(dots: list[Dot], count: int, seed: int) -> list[str | None]:
+def differences(dots: list[Mac], count: int, seed: int) -> list[str | None]:
     """For each, the first difference between RTL and model in at least `count` operations."""
     todo = [operations(dot, count, seed) for dot in dots]
     cycles = max(ops.enable.size + dot.latency for dot, ops in zip(dots, todo, strict=True))
@@ -125,7 +107,7 @@ def differences(dots: list[Dot], count: int, seed: int) -> list[str | None]:
             for i, (dot, ops) in enumerate(zip(dots, todo, strict=True))]
 
 
-def _difference(dot: Dot, ops: DotOperations, acc: np.ndarray) -> str | None:
+def _difference(dot: Mac, ops: DotOperations, acc: np.ndarray) -> str | None:
     expected = model(dot, ops)
     found = acc[:expected.size].reshape(expected.shape)
     wrong = np.argwhere(found != expected)
@@ -133,32 +115,34 @@ def _difference(dot: Dot, ops: DotOperations, acc: np.ndarray) -> str | None:
         return None
     at = tuple(wrong[0])
     before = hex(expected[at[0] - 1, at[1]]) if at[0] else "nothing"
-    what = term(dot, *(part[at].tolist() for part in (ops.a, ops.b, ops.scale_a, ops.scale_b)))
+    what = [part[at].tolist() for part in (ops.a, ops.b, ops.scale_a, ops.scale_b)]
     return (f"{described(dot)}: {len(wrong)} of {expected.size} sums differ, first in step {at[0]} "
-            f"of sum {at[1]}: {what} + {before} (enable {ops.enable[at]}, first {ops.first[at]}) "
-            f"gave {found[at]:#x}, expected {expected[at]:#x}")
+            f"of sum {at[1]}: operands and scales {what} to {before} (enable {ops.enable[at]}, "
+            f"first {ops.first[at]}) gave {found[at]:#x}, expected {expected[at]:#x}")
 
 
-def described(dot: Dot) -> str:
+def described(dot: Mac) -> str:
     of = dot.config
-    return (f"{module_name(type(dot))} of {of.lanes} into {of.format.name}, stages = {of.stages}")
+    return f"{module_name(type(dot))} of {of.variant}, stages = {of.stages}"
 
 
-def check(dots: list[Dot], count: int, seed: int) -> None:
+def check(dots: list[Mac], count: int, seed: int) -> None:
     """AssertionError with the first difference of each that has one."""
     if found := [text for text in differences(dots, count, seed) if text]:
         raise AssertionError("\n".join([
             *found, f"repeat with: python -m verif.synth.dots --vectors {count} --seed {seed}"]))
 
 
-def operations(dot: Dot, count: int, seed: int) -> DotOperations:
+def operations(dot: Mac, count: int, seed: int) -> DotOperations:
     """Episodes of three: a sum is set, met by what is near it or by its negative with few lanes
     changed, and added to.
 
     Floating-point codes of a product lie near each other, so that all of them count, or anywhere.
     """
     rng = np.random.default_rng(seed)
-    sums, lanes = dot.interleave, dot.config.lanes
+    if isinstance(dot, Int8Dot):
+        return _integers(dot, count, rng)
+    sums, lanes = dot.interleave, dot.lanes
     shape = (-(-count // (3 * sums)), sums)
     steps = [_operands(dot, shape, lanes, rng) for _ in range(3)]
     a, b, scale_a, scale_b = (list(part) for part in zip(*steps, strict=True))
@@ -169,7 +153,7 @@ def operations(dot: Dot, count: int, seed: int) -> DotOperations:
     a[1] = np.where(keep, a[0] ^ top, a[1])
     b[1] = np.where(keep, b[0], b[1])
     near = rng.integers(-2, 3, size=shape) * (rng.random(shape) < 0.3)
-    for scale in (scale_a, scale_b):
+    for scale in (scale_a, scale_b) if isinstance(dot, BlockDot) else ():
         scale[1] = np.where(again, np.clip(scale[0] + near, 0, 255), scale[1])
     enable = [rng.random(shape) < chance for chance in (0.98, 0.95, 0.8)]
     first = [np.ones(shape), np.zeros(shape), rng.random(shape) < 0.05]
@@ -180,7 +164,22 @@ def operations(dot: Dot, count: int, seed: int) -> DotOperations:
     return found
 
 
-def _operands(dot: Dot, shape, lanes: int, rng):
+def _integers(dot: Int8Dot, count: int, rng) -> DotOperations:
+    """Episodes of some steps, of codes of which many are the largest or the least; then the largest
+    products until the sum is beyond 2^31, which a few lanes would take too long for."""
+    climb = 2 ** 31 // (dot.lanes << 14) + 2 if dot.lanes == 32 else 0
+    shape = (count + climb, 1, dot.lanes)
+    corners = rng.random(shape[:2])[..., None] < 0.5
+    a, b = (np.where(corners & (rng.random(shape) < 0.7), rng.choice([-128, 127, 0, -1], shape),
+                     rng.integers(-128, 128, size=shape)) for _ in range(2))
+    enable, first = rng.random(shape[:2]) < 0.9, rng.random(shape[:2]) < 0.1
+    a[count:], b[count:], enable[count:], first[count:] = -128, -128, 1, 0
+    first[0] = 1
+    none = np.zeros(shape[:2], np.int64)
+    return DotOperations(a, b, none, none, enable.astype(np.int64), first.astype(np.int64))
+
+
+def _operands(dot: Mac, shape, lanes: int, rng):
     """a, b, and scales, mostly such that sums stay in range."""
     sparse = rng.random((*shape, 1)) < 0.2  # products that cancel, or that are few
     if isinstance(dot, BlockDot):

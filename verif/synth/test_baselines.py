@@ -9,7 +9,7 @@ from amaranth.hdl import Const
 
 from synth.baselines import float_mac
 from synth.baselines.float_mac import Dlfloat16Mac, Fp8Mac, Fp16Mac
-from synth.baselines.int8_mac import Int8Mac
+from synth.baselines.int8 import Int8Mac
 from synth.baselines.minifloat import BINARY16
 from synth.baselines.pipeline import MacParameters
 from verif.synth.baselines import BASELINES, check, differences, float_operations, model

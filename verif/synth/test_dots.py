@@ -9,19 +9,14 @@ from unittest.mock import patch
 import ml_dtypes
 import numpy as np
 import pytest
-from amaranth.hdl import Const
+from amaranth.hdl import Cat, Const
 
-from synth.baselines import dot_model, dot_products
+from synth.baselines import block_dots, dot_model, dot_products, int8
+from synth.baselines.block_dots import MxFp4Dot, NvFp4Dot
 from synth.baselines.dot_model import Term, accumulate
-from synth.baselines.dot_products import (
-    Bf16Dot,
-    Dlfloat16Dot,
-    DotParameters,
-    Fp8Dot,
-    Fp16Dot,
-    MxFp4Dot,
-    NvFp4Dot,
-)
+from synth.baselines.dot_products import Bf16Dot, Dlfloat16Dot, DotParameters, Fp8Dot, Fp16Dot
+from synth.baselines.golden import step, term
+from synth.baselines.int8 import Int8Dot, Int8Parameters
 from synth.baselines.minifloat import (
     BFLOAT16,
     BINARY16,
@@ -31,11 +26,9 @@ from synth.baselines.minifloat import (
     SINGLE,
     MiniFloat,
 )
-from synth.cells.designs import DOTS, GEMMS, Design, dot_parameters, dots
-from synth.cells.libraries import NANGATE45
-from synth.cells.summary import RIVALS, rivals
-from synth.cells.sweep import Outcome, Point
-from verif.synth.dots import check, differences, operations, term
+from synth.baselines.pipeline import Mac, MacParameters
+from synth.cells.designs import DOTS, dot_parameters, dots
+from verif.synth.dots import check, differences, operations
 from verif.synth.float_oracle import value
 
 SEED = 20261127
@@ -173,7 +166,8 @@ def some():
     return [Dlfloat16Dot(DotParameters(0, 4, DLFLOAT16)), Fp16Dot(DotParameters(4, 4, SINGLE)),
             Bf16Dot(DotParameters(9, 4, DLFLOAT16)), Fp8Dot(DotParameters(6, 8, SINGLE)),
             MxFp4Dot(DotParameters(7, 32, SINGLE)), MxFp4Dot(DotParameters(3, 4, DLFLOAT16)),
-            NvFp4Dot(DotParameters(8, 16, SINGLE)), NvFp4Dot(DotParameters(2, 4, DLFLOAT16))]
+            NvFp4Dot(DotParameters(8, 16, SINGLE)), NvFp4Dot(DotParameters(2, 4, DLFLOAT16)),
+            *(Int8Dot(Int8Parameters(*of)) for of in ((0, 4), (2, 8), (3, 16), (4, 32)))]
 
 
 def test_rtl_is_the_model():
@@ -189,12 +183,12 @@ def test_operations_reach_what_matters():
             ("cancelled", "unchanged", "replaced", "zero", "symbol", "opposite"), 0)
         for lane in range(ops.enable.shape[1]):
             before = 0
-            for step in range(len(ops.enable)):
-                if ops.first[step, lane]:
+            for number in range(len(ops.enable)):
+                if ops.first[number, lane]:
                     before = 0
-                if not ops.enable[step, lane]:
+                if not ops.enable[number, lane]:
                     continue
-                found = term(dot, *(part[step, lane].tolist() for part in (
+                found = term(dot, *(part[number, lane].tolist() for part in (
                     ops.a, ops.b, ops.scale_a, ops.scale_b)))
                 after = accumulate(fmt, dot.frame, found, before)
                 alone = accumulate(fmt, dot.frame, found, 0)
@@ -211,37 +205,62 @@ def test_operations_reach_what_matters():
 
 FAULTS = {  # what is wrong: a function of the datapath, and what it becomes
     "what is shifted far out comes back": (
-        "shift_down", lambda real: lambda m, value, amount:
+        dot_products, "shift_down", lambda real: lambda m, value, amount:
             real(m, value, amount[:(len(value) - 1).bit_length()])),
-    "nothing is aligned": ("shift_down", lambda real: lambda m, value, amount: value),
+    "nothing is aligned": (
+        dot_products, "shift_down", lambda real: lambda m, value, amount: value),
     "subnormal codes count double": (
-        "_e2m1", lambda real: lambda m, code: (real(m, code)[0], code[1:3])),
+        block_dots, "_e2m1", lambda real: lambda m, code: (real(m, code)[0], code[1:3])),
     "a difference keeps its sign": (
-        "magnitude", lambda real: lambda *args: (real(*args)[0], Const(0, 1), None)),
+        dot_products, "magnitude", lambda real: lambda *args:
+            (real(*args)[0], Const(0, 1), None)),
     "what is subtracted has more below": (
-        "magnitude", lambda real: lambda *args: real(*args[:-1], Const(1, 1))),
+        dot_products, "magnitude", lambda real: lambda *args: real(*args[:-1], Const(1, 1))),
     "leading zeros are not counted": (
-        "normalise", lambda real: lambda *args: (*(found := real(*args))[:2], found[2] & ~1)),
+        dot_products, "normalise", lambda real: lambda *args:
+            (*(found := real(*args))[:2], found[2] & ~1)),
+}
+INTEGER_FAULTS = {
+    "a carry of the tree is lost": (
+        int8, "lower", lambda real: lambda m, columns, height:
+            (real(m, columns, height), columns[9].pop())),
+    "the upper half takes no carry": (
+        int8, "add", lambda real: lambda m, x, y: Cat(real(m, x, y)[:15 + 2], Const(0, 2))),
 }
 
 
-class Faulty(MxFp4Dot):
-    def __init__(self, fault: str):
-        super().__init__(DotParameters(0, 4, DLFLOAT16))
-        self.fault = fault
+def faulty(kind: type[Mac], parameters: MacParameters, fault: tuple) -> Mac:
+    """A unit whose datapath has a function changed."""
+    class Faulty(kind):
+        def elaborate(self, platform):
+            module, name, change = fault
+            with patch.object(module, name, change(getattr(module, name))):
+                return super().elaborate(platform)
 
-    def elaborate(self, platform):
-        name, change = FAULTS[self.fault]
-        with patch.object(dot_products, name, change(getattr(dot_products, name))):
-            return super().elaborate(platform)
+    return Faulty(parameters)
 
 
-def test_faults_are_found():
-    found = differences([MxFp4Dot(DotParameters(0, 4, DLFLOAT16)), *map(Faulty, FAULTS)], 2000,
-                        SEED)
+@pytest.mark.parametrize("kind, parameters, faults", [
+    (MxFp4Dot, DotParameters(0, 4, DLFLOAT16), FAULTS),
+    (Int8Dot, Int8Parameters(3, 4), INTEGER_FAULTS)], ids=["floats", "integers"])
+def test_faults_are_found(kind, parameters, faults):
+    broken = [faulty(kind, parameters, fault) for fault in faults.values()]
+    found = differences([kind(parameters), *broken], 2000, SEED)
     assert found[0] is None
-    for fault, text in zip(FAULTS, found[1:], strict=True):
+    for fault, text in zip(faults, found[1:], strict=True):
         assert text and "sums differ" in text, f"not noticed that {fault}"
+
+
+def test_integers_are_exact_modulo_2_32():
+    made = Int8Dot(Int8Parameters(0, 32))
+    made._MustUse__used = True
+    most = [-128] * 32
+    assert step(made, most, most, 0) == 2 ** 19
+    assert step(made, most, most, 2 ** 32 - 2 ** 18) == 2 ** 18
+    assert step(made, [1] * 32, [-1] * 32, 0) == 2 ** 32 - 32
+    codes = operations(made, 100, SEED)
+    assert codes.a.min() == codes.b.min() == -128 and codes.a.max() == 127
+    assert codes.enable[100:].all() and len(codes.enable) - 100 >= 2 ** 31 / 2 ** 19
 
 
 @pytest.mark.parametrize("kind", DOTS.values(), ids=DOTS)
@@ -263,30 +282,14 @@ def test_parameters_are_checked(change, wrong):
         MxFp4Dot(DotParameters(**{"format": SINGLE} | change))
 
 
+@pytest.mark.parametrize("change, wrong", [({"stages": 5}, "stages = 5"), ({"lanes": 1},
+                                           "lanes = 1"), ({"lanes": 64}, "lanes = 64")])
+def test_parameters_of_integers_are_checked(change, wrong):
+    with pytest.raises(ValueError, match=f"{wrong} is out of range: expected"):
+        Int8Dot(Int8Parameters(**change))
+
+
 def test_designs_share_registers_as_the_tile_does():
     """32 units of 32 lanes in a grid of 8 x 4: rows of a in four of them, of b in eight."""
     unit, = dots("base", [MxFp4Dot], [0])
     assert unit.macs["fprop"] == 32 and unit.shared == 136 * 3 / 4 + 136 * 7 / 8
-
-
-def point(block: str, area: float, macs: int, **changes) -> Point:
-    """At one gigahertz."""
-    design = Design(block, "base", 0, False, Dlfloat16Dot, dict.fromkeys(GEMMS, macs), **changes)
-    return Point(design, "nangate45", {}, area, 1.0, {})
-
-
-def test_the_densest_of_a_kind_is_its_rival():
-    found = Outcome([point("tetra_mac_tile", 640.0, 64), point("tetra_mx_fp4_dot", 640.0, 32)])
-    found.add(Outcome([point("tetra_nv_fp4_dot", 200.0, 16, variant="16 into 1-8-23"),
-                       point("tetra_bf16_dot", 900.0, 9)]))
-    told = rivals(found.points, NANGATE45)
-    assert list(told) == ["dot16", "fp4"]  # of the others there is none
-    assert told["fp4"]["against"] == "tetra_nv_fp4_dot/base, 16 into 1-8-23/0"
-    assert told["fp4"]["density"] == pytest.approx(0.08 * 1000)
-    assert told["fp4"]["tile"] == pytest.approx(0.1 / 0.08)
-    assert told["dot16"]["tile"] == pytest.approx(10) and "engine" not in told["dot16"]
-
-
-def test_every_rival_is_a_design():
-    names = {module for kind in RIVALS.values() for module in kind}
-    assert names == {*DOTS, "tetra_fp16_mac", "tetra_dlfloat16_mac", "tetra_fp8_mac"}
