@@ -17,7 +17,7 @@ from synth.cells.designs import designs, dots, quick_designs, second_library_des
 from synth.cells.libraries import NANGATE45, OSU180
 from synth.cells.recipes import QUICK, SWEEP
 from synth.cells.summary import (
-    HEADLINE,
+    FORMATS,
     TOLERANCE,
     energy_figures,
     figures,
@@ -25,11 +25,11 @@ from synth.cells.summary import (
     summarise,
 )
 from synth.cells.sweep import Outcome, sweep
-from synth.energy.energy import Energies, measure
+from synth.energy.energy import Energies, chosen_points, measure
 from synth.fpga import report as fpga_report
 from synth.fpga.designs import fpga_designs, quick_fpga_designs
 from synth.fpga.sweep import fpga_sweep
-from synth.report import BOUNDS, SUBSET, render
+from synth.report import BOUNDS, RATIOS, SUBSET, ratios, render
 from tools.arguments import Parser, add_switch, add_workers
 from tools.cache import ROOT
 from tools.console import open_console
@@ -76,16 +76,17 @@ def run(quick: bool, pool: Pool, console: Console) -> tuple[dict[str, Outcome], 
     if not quick:
         plan += [(NANGATE45, ", dot products", dots("base"), QUICK),
                  (OSU180, "", second_library_designs(), QUICK)]
-    outcomes, energies = {}, []
+    outcomes: dict[str, Outcome] = {}
     with _bars(console) as bars:
         for library, part, chosen, recipes in plan:
             progress = _progress(bars, console, library.name + part)
-            found = sweep(chosen, recipes, library, pool, progress)
-            outcomes.setdefault(library.name, Outcome()).add(found)
-            if not energies:
-                energies.append(measure(found.points, recipes, library, quick, pool,
-                                        partial(progress, "energy")))
-    return outcomes, energies[0]
+            outcomes.setdefault(library.name, Outcome()).add(
+                sweep(chosen, recipes, library, pool, progress))
+        library, _, _, recipes = plan[0]
+        points = chosen_points(outcomes[library.name].points, library, quick)
+        energies = measure(points, recipes, library, quick, pool, partial(
+            _progress(bars, console, library.name), "energy"))
+    return outcomes, energies
 
 
 def run_fpga(quick: bool, pool: Pool, console: Console) -> dict:
@@ -163,22 +164,7 @@ def show(summary: dict, console: Console) -> None:
                       f"{best['area_um2']:,.0f}", f"{best['fmax_mhz']:,.0f}", density,
                       "; ".join(dict.fromkeys(best["recipes"].values())))
     console.print(table)
-    for found in (summary, *summary["second_libraries"]):
-        for level in HEADLINE:
-            ratio = found["ratios"][level]
-            if ratio:
-                console.print(
-                    f"{found['library']}: {level} {ratio['design']}: {ratio['training']:.2f} times "
-                    f"the density of {found['ratios']['against']} in training", highlight=False)
-        for kind, rival in found["rivals"].items():
-            levels = ", ".join(f"{x} {rival[x]:.2f}" for x in HEADLINE if x in rival)
-            if levels:
-                console.print(f"{found['library']}: times the density of the toughest {kind}, "
-                              f"{rival['against']}: {levels}", highlight=False)
-    if summary["energy_ratio"]["training"]:
-        console.print("energy: the baseline needs {training:.2f} times as much per MAC in training "
-                      "(fprop {fprop:.2f}, dgrad {dgrad:.2f}, wgrad {wgrad:.2f})".format(
-                          **summary["energy_ratio"]), highlight=False)
+    console.print(_ratios(summary))
     if summary["quick"]:
         console.print(f"These are figures of {SUBSET}: {BOUNDS}.", highlight=False)
     for text in summary["missing"]:
@@ -186,6 +172,16 @@ def show(summary: dict, console: Console) -> None:
     for failure in summary["failures"]:
         console.print(f"failed: {failure['design']} {failure['block']} by {failure['recipe']}: "
                       f"{failure['message']} ({failure['log']})", highlight=False)
+
+
+def _ratios(summary: dict) -> Table:
+    found = Table(title="times as dense, and as thrifty, as the densest of each kind, by radices "
+                  f"of gradients ({', '.join(FORMATS)})", title_justify="left")
+    for number, heading in enumerate(RATIOS):
+        found.add_column(heading, justify="left" if number < 3 else "right")
+    for row in ratios(summary):
+        found.add_row(*row)
+    return found
 
 
 def compare(summary: dict, mode: str, check: bool, update: bool) -> int:

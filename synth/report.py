@@ -5,12 +5,10 @@ from functools import partial
 
 from golden.config import VERSION
 from synth.cells import plots
-from synth.cells.summary import HEADLINE, MEASURES, PUBLISHED
+from synth.cells.summary import FORMATS, HEADLINE, KINDS, MEASURES, PUBLISHED
 from synth.fpga import report as fpga_report
 from tools.page import page, paragraph, picture, section, table
 
-RIVAL_NAMES = {"fma16": "16-bit fused multiply-add", "dot16": "16-bit dot product",
-               "fp8": "FP8", "fp4": "FP4 in blocks (MXFP4, NVFP4)"}
 SUBSET = "a subset of designs and recipes (QUICK=1)"
 BOUNDS = (
     "a design's density and clock are lower bounds of what the full sweep finds, and a ratio, of "
@@ -43,8 +41,7 @@ def render(summary: dict) -> str:
 
 
 def _sections(summary: dict) -> list[str]:
-    found = [section("Density against the toughest baseline", *_ratios(summary)),
-             section("Against the toughest of each kind", *_rivals(summary)),
+    found = [section("Against the densest of each kind", *_ratios(summary)),
              section("Beside published figures", _published(summary))]
     if plots.compared(summary):
         found += _compared(summary)
@@ -81,36 +78,43 @@ def _compared(summary: dict) -> list[str]:
     ]
 
 
-def _ratios(summary: dict) -> list[str]:
+RATIOS = ["against", "library", "the densest", "its GMAC/s per mm²", *HEADLINE,
+          "tile, registers not shared", "energy of the tile"]
+
+
+def ratios(summary: dict) -> list[list[str]]:
+    """How many times as dense, and as thrifty, we are as the densest of each kind, under `RATIOS`;
+    by set of `FORMATS`, one after the other."""
     rows = []
     for found in (summary, *summary["second_libraries"]):
-        for level in HEADLINE:
-            ratio = found["ratios"][level]
-            if ratio:
-                rows.append([f"{level}, {ratio['design']}", found["library"],
-                             found["ratios"]["against"], *(f"{ratio[m]:.2f}" for m in MEASURES),
-                             f"{ratio['training_without_shared_registers']:.2f}"])
-    energy = summary["energy_ratio"]
-    energy = energy["reason"] if energy["training"] is None else (
-        f"{energy['training']:.2f} times less per MAC in training than {energy['against']}")
-    return [
-        table(rows, ["level", "library", "against", *MEASURES, "registers not shared"],
-              about="Density ratios", words=(1, 2)),
-        paragraph("MACs per second and area, as a multiple of the densest binary16 or 1-6-9 "
-                  "multiply-accumulator at its own best depth and recipe. Training is the "
-                  f"harmonic mean over the three GEMMs. Energy: {energy}.")]
+        for kind, ratio in found["density_ratio"].items():
+            if ratio["against"]:
+                energy = found.get("energy_ratio", {}).get(kind, {"tile": {}})
+                alone = {formats: times and times * ratio["density"] / ratio["alone"]
+                         for formats, times in ratio["tile"].items()}
+                rows.append([KINDS[kind], found["library"], ratio["against"],
+                             f"{ratio['density'] * 1000:,.0f}", *map(_times, (
+                                 *(ratio[level] for level in HEADLINE), alone, energy["tile"]))])
+    return rows
 
 
-def _rivals(summary: dict) -> list[str]:
-    rows = [[RIVAL_NAMES[kind], rival["against"], f"{rival['density'] * 1000:,.0f}",
-             *(f"{rival[level]:.2f}" if level in rival else "" for level in HEADLINE)]
-            for kind, rival in summary["rivals"].items()]
-    head = ["kind", "densest", "its GMAC/s per mm²", *(f"{level} over it" for level in HEADLINE)]
+def _times(by_formats: dict) -> str:
+    """Nothing, where none was measured."""
+    if not any(by_formats.values()):
+        return ""
+    return ", ".join(f"{times:.2f}" if times else "-" for times in by_formats.values())
+
+
+def _ratios(summary: dict) -> list[str]:
     return [
-        table(rows, head, about="Density in training over that of rivals", words=(0, 1)),
-        paragraph("Dot products share an accumulator among their lanes, as the tile does, and "
-                  "operand registers in a grid of as many MACs. Registers to drain their sums, and "
-                  "control, are not counted, to their advantage.")]
+        table(ratios(summary), RATIOS, about="Density and energy ratios", words=(0, 1, 2)),
+        paragraph("MACs per second and area in training (the harmonic mean over the three GEMMs), "
+                  "and energy per MAC, as a multiple of the densest unit of each kind at its own "
+                  "best depth and recipe. Three figures are those of tiles for gradients of radix "
+                  f"{', '.join(FORMATS)}. Rivals stand in a grid of as many MACs, which shares "
+                  "operand registers. Dot products share an accumulator among their lanes, as the "
+                  "tile does; registers to drain their sums, and control, are not counted, to "
+                  "their advantage.")]
 
 
 def _energy(summary: dict) -> list[str]:
@@ -135,9 +139,9 @@ def _energy(summary: dict) -> list[str]:
 
 
 def _published(summary: dict) -> str:
-    tile = summary["ratios"]["tile"]
+    tile = next(iter(summary["density_ratio"]["fma16"]["tile"].values()))
     here = [["Tetra tile, measured here", summary["title"].split(" (")[0],
-             f"{tile['training']:.1f}" if tile else "absent"]]
+             f"{tile:.1f}" if tile else "absent"]]
     return table(here + [list(row) for row in PUBLISHED],
                  ["training in 4 bits", "basis", "density against 16 bits"],
                  about="Published figures", words=(1,))

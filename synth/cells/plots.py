@@ -29,7 +29,8 @@ from tools.figures import narrow as is_narrow
 # where colours do not.
 CORE = ((BLUE, "o"), (SKY, "s"), (GREEN, "^"), (BLACK, "D"), (MUTED, "v"))
 OTHERS = ((VERMILION, "X"), (PURPLE, "P"), (ORANGE, "*"), (WINE, "p"), (VERMILION, "<"),
-          (PURPLE, ">"), (ORANGE, "h"), (WINE, "d"), (VERMILION, "."), (PURPLE, "8"))
+          (PURPLE, ">"), (ORANGE, "h"), (WINE, "d"), (VERMILION, "."), (PURPLE, "8"),
+          (WINE, "H"))
 STACKED = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW, MUTED)
 HATCHES = ("", "///", "...")  # the second time through the colours, and the third
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures of a sweep: each design's best point, and the ratios to the toughest baseline.
+"""The figures of a sweep: each design's best point, and the ratios to the toughest rivals.
 
 Density is MACs per second and square micrometre. Training is three GEMMs of equal size one after
 the other, so its density is the harmonic mean of theirs. A baseline is counted in the same grid as
@@ -12,20 +12,27 @@ from collections import defaultdict
 
 from golden.config import VERSION
 from synth.cells import sta
-from synth.cells.designs import GEMMS, Design
+from synth.cells.designs import GEMMS, Design, only
 from synth.cells.libraries import LIBRARIES, CellLibrary, MissingError
 from synth.cells.sweep import Outcome, Point
 
 MEASURES = (*GEMMS, "training")
-TOUGHEST = ("tetra_fp16_mac", "tetra_dlfloat16_mac")  # the headline's baseline is one of these
-RIVALS = {  # of each kind the densest counts
-    "fma16": TOUGHEST,
-    "dot16": ("tetra_dlfloat16_dot", "tetra_fp16_dot", "tetra_bf16_dot"),
-    "fp8": ("tetra_fp8_mac", "tetra_fp8_dot"),
-    "fp4": ("tetra_mx_fp4_dot", "tetra_nv_fp4_dot"),
-}
 HEADLINE = {"tile": "tetra_mac_tile", "engine": "tetra_engine"}
 PRESET = "base"  # of the headline
+# by the radices of gradients that it multiplies
+FORMATS = {"4+2": PRESET, "4": only(PRESET, 4), "2": only(PRESET, 2)}
+TOUGHEST = ("tetra_fp16_mac", "tetra_dlfloat16_mac")
+DOT16 = ("tetra_dlfloat16_dot", "tetra_fp16_dot", "tetra_bf16_dot")
+RIVALS = {  # of each kind the densest counts
+    "fma16": TOUGHEST,
+    "dot16": (*TOUGHEST, *DOT16),
+    "fp4": ("tetra_mx_fp4_dot", "tetra_nv_fp4_dot"),
+    "fp8": ("tetra_fp8_mac", "tetra_fp8_dot"),
+    "int8": ("tetra_int8_mac", "tetra_int8_dot"),
+}
+KINDS = {  # the first three are the headlines
+    "fma16": "16-bit fused multiply-add, as published", "dot16": "16 bits, of any structure",
+    "fp4": "4 bits in blocks (MXFP4, NVFP4)", "fp8": "FP8", "int8": "INT8"}
 TOLERANCE = 0.03
 PUBLISHED = (  # what, on which basis, density against 16 bits
     ("INT4 x FP4 four-way inner product (Sun et al., NeurIPS 2020)",
@@ -35,7 +42,6 @@ PUBLISHED = (  # what, on which basis, density against 16 bits
     ("FP8 forward and backward", "estimate", "2.0"),
     ("INT4 forward, FP16 backward", "estimate", "1.4"),
 )
-NO_ENERGY = "not measured"
 
 
 def training(per_gemm: dict[str, float]) -> float:
@@ -55,50 +61,45 @@ def best(points: list[Point], library: CellLibrary) -> Point:
     return max(points, key=lambda point: densities(point, library)["training"])
 
 
-def densest(points: list[Point], library: CellLibrary, *blocks: str) -> Point | None:
-    """The best point of these blocks as the headline has them, None without one."""
-    found = [p for p in points if p.design.block in blocks and p.design.preset == PRESET]
+def densest(points: list[Point], library: CellLibrary, *blocks: str, preset: str = PRESET,
+            ) -> Point | None:
+    """The best point of these blocks in a preset, None without one."""
+    found = [p for p in points if p.design.block in blocks and p.design.preset == preset]
     return best(found, library) if found else None
 
 
-def rivals(points: list[Point], library: CellLibrary) -> dict:
-    """Of each kind of `RIVALS` that there is: the densest, its density, and how many times as dense
-    our tile and engine are in training, with its operand registers shared by a grid."""
-    result: dict = {}
-    ours = {level: densest(points, library, block) for level, block in HEADLINE.items()}
+def density_ratio(points: list[Point], library: CellLibrary) -> dict:
+    """Of each kind of `RIVALS` the densest (`against`), its density in training, `alone` that with
+    operand registers of its own, and by level and set of `FORMATS` how many times as dense we are;
+    None for what was not measured."""
+    ours = {level: {formats: densest(points, library, block, preset=preset)
+                    for formats, preset in FORMATS.items()} for level, block in HEADLINE.items()}
+    result = {}
     for kind, blocks in RIVALS.items():
-        if rival := densest(points, library, *blocks):
-            density = densities(rival, library)["training"]
-            result[kind] = {"against": str(rival.design), "density": density} | {
-                level: densities(point, library)["training"] / density
-                for level, point in ours.items() if point}
+        rival = densest(points, library, *blocks)
+        shared, alone = (rival and densities(rival, library, shared)["training"]
+                         for shared in (True, False))
+        result[kind] = {"against": rival and str(rival.design), "density": shared, "alone": alone}
+        for level, found in ours.items():
+            result[kind][level] = {
+                formats: densities(point, library)["training"] / shared if point and rival else None
+                for formats, point in found.items()}
     return result
 
 
-def ratios(points: list[Point], library: CellLibrary) -> dict:
-    """Density over that of the toughest baseline, of tile and engine; None where either lacks."""
-    against = densest(points, library, *TOUGHEST)
-    result: dict = {"against": str(against.design) if against else None}
-    for level, block in HEADLINE.items():
-        ours = densest(points, library, block)
-        result[level] = None
-        if ours and against:
-            one, other = densities(ours, library), densities(against, library)
-            alone = densities(against, library, shared=False)
-            result[level] = {m: one[m] / other[m] for m in MEASURES} | {
-                "design": str(ours.design),
-                "training_without_shared_registers": one["training"] / alone["training"]}
+def energy_ratio(designs: list[dict], density: dict) -> dict:
+    """Of each kind: energy per MAC in training of the rival of the `density_ratio`, over that of
+    our tile by set of `FORMATS`; None for what was not measured."""
+    known = {design["name"]: design["pj_per_mac"]["training"] for design in designs}
+    ours = {design["preset"]: design["pj_per_mac"]["training"] for design in designs
+            if design["block"] == HEADLINE["tile"]}
+    result = {}
+    for kind, found in density.items():
+        rival = known.get(found["against"])
+        result[kind] = {"against": found["against"], "tile": {
+            formats: rival / ours[preset] if rival and preset in ours else None
+            for formats, preset in FORMATS.items()}}
     return result
-
-
-def energy_ratio(designs: list[dict], headline: dict | None, against: str | None,
-                 missing: list[str]) -> dict:
-    """Energy per MAC of the toughest baseline over that of the tile, or why there is none."""
-    known = {design["name"]: design["pj_per_mac"] for design in designs}
-    ours, other = known.get(headline and headline["design"]), known.get(against)
-    if ours and other:
-        return {m: other[m] / ours[m] for m in MEASURES} | {"against": against}
-    return dict.fromkeys(MEASURES) | {"reason": "; ".join(missing) or NO_ENERGY}
 
 
 def summarise(outcomes: dict[str, Outcome], energies, quick: bool) -> dict:
@@ -108,15 +109,12 @@ def summarise(outcomes: dict[str, Outcome], energies, quick: bool) -> dict:
     """
     main, *others = outcomes
     found = _library(main, outcomes[main])
-    headline = found["ratios"]["tile"]
     return {
         "version": VERSION, "quick": quick, "preset": PRESET,
         "tools": {"pyosys": importlib.metadata.version("pyosys"), "opensta": _sta()},
-        "density_ratio": {m: headline and headline[m] for m in MEASURES},
-        "energy_ratio": energy_ratio(energies.designs, headline, found["ratios"]["against"],
-                                     energies.missing),
-        "energy": energies.designs,
         **found,
+        "energy_ratio": energy_ratio(energies.designs, found["density_ratio"]),
+        "energy": energies.designs,
         "second_libraries": [_library(name, outcomes[name]) for name in others],
         "missing": sorted({text for each in (*outcomes.values(), energies)
                            for text in each.missing}),
@@ -129,9 +127,10 @@ def figures(summary: dict) -> dict:
     """What a later run is compared with: the best density of every design, and the ratios."""
     found = {design["name"]: design["best"]["density"]["training"]
              for design in summary["designs"]}
-    for level in HEADLINE:
-        if summary["ratios"][level]:
-            found[f"{level} / toughest baseline"] = summary["ratios"][level]["training"]
+    for kind, ratio in summary["density_ratio"].items():
+        for level in HEADLINE:
+            if one := next(iter(ratio[level].values())):
+                found[f"{level} / {kind}"] = one
     return found
 
 
@@ -160,8 +159,7 @@ def _library(name: str, outcome: Outcome) -> dict:
         by_design[point.design].append(point)
     return {
         "library": library.name, "title": library.title, "timing": _assumptions(library),
-        "ratios": ratios(outcome.points, library),
-        "rivals": rivals(outcome.points, library),
+        "density_ratio": density_ratio(outcome.points, library),
         "designs": [_design(design, points, library) for design, points in by_design.items()],
     }
 

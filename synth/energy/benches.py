@@ -5,17 +5,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from amaranth.lib import wiring
 
 from golden.config import Config
 from golden.gemm import gemm as exact_gemm
 from hdl.layouts import BFormat, beat_layout, row_layout
 from hdl.library import Library
 from hdl.tile.mac_tile import MacTile
-from synth.baselines.minifloat import fma
+from synth.baselines.golden import finite, step, word
+from synth.baselines.pipeline import Mac
 from synth.cells.asic import Netlist
 from synth.cells.designs import BOUNDARIES
-from synth.energy.operands import Gemm, beats, float_codes, int8_codes, turns
+from synth.energy.encoding import encoded
+from synth.energy.operands import Gemm, beats, turns
 
 RESET = 2  # cycles
 WARM_UP = 32  # cycles: all registers hold known values
@@ -116,34 +117,25 @@ def tile_bench(config: Config, columns: int, gemm: Gemm, recipes: dict[str, str]
                  cut.macs_per_cycle)
 
 
-def mac_bench(mac: wiring.Component, netlist: Netlist, config: Config, gemm: Gemm,
-              recipes: dict[str, str], cycles: int) -> Bench:
+def mac_bench(mac: Mac, netlist: Netlist, config: Config, gemm: Gemm, recipes: dict[str, str],
+              cycles: int) -> Bench:
     """A baseline in the place of the first result of each block of the grid."""
-    if hasattr(mac, "format"):
-        a, b = float_codes(gemm, mac.a_format, mac.b_format)
-
-        def step(x, y, total):
-            total = fma(mac.a_format, mac.b_format, mac.format, x, y, total)
-            if mac.format.is_nan(total) or mac.format.is_inf(total):
-                raise RuntimeError(f"{mac.format.name}: a sum overflows")
-            return total
-    else:
-        a, b = int8_codes(gemm)
-
-        def step(x, y, total):
-            return total + x * y
-    width = {name: len(getattr(mac, name)) for name in ("a", "b", "acc")}
+    a, b = encoded(mac, gemm)
     order = turns(gemm, config, mac.interleave)[:WARM_UP + cycles]
     vectors, expected, totals = [], [], {}
     for m, n, k in order:
-        x, y = int(a[m, k]), int(b[n, k])
-        totals[m, n] = step(x, y, totals.get((m, n), 0))
-        vectors.append({"rst": 0, "a": x & 2 ** width["a"] - 1, "b": y & 2 ** width["b"] - 1,
-                        "enable": 1, "first": int(k == 0)})
-        expected.append(totals[m, n] & 2 ** width["acc"] - 1)
+        (x, scale_x), (y, scale_y) = (operand.of(row, k, mac.lanes)
+                                      for operand, row in ((a, m), (b, n)))
+        total = step(mac, x, y, totals.get((m, n), 0), scale_x, scale_y)
+        if not finite(mac, total):
+            raise RuntimeError(f"{netlist.top}: a sum overflows")
+        totals[m, n] = total
+        vectors.append({"rst": 0, "a": word(mac, mac.a, x, scale_x),
+                        "b": word(mac, mac.b, y, scale_y), "enable": 1, "first": int(k == 0)})
+        expected.append(total)
 
     check = MacCheck(mac.latency, expected)
-    return Bench(netlist, recipes, vectors, WARM_UP, check, 1)
+    return Bench(netlist, recipes, vectors, WARM_UP, check, mac.lanes)
 
 
 def _compare(what: str, found: list, expected: list, least: int) -> None:

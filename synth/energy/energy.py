@@ -23,7 +23,7 @@ from synth.cells.asic import Mapping, mappings
 from synth.cells.designs import GEMMS, component, grid
 from synth.cells.libraries import CellLibrary, MissingError
 from synth.cells.recipes import Recipe
-from synth.cells.summary import HEADLINE, PRESET, TOUGHEST, best
+from synth.cells.summary import DOT16, FORMATS, HEADLINE, PRESET, TOUGHEST, best
 from synth.cells.sweep import Failure, Point, failure
 from synth.energy import benches, gates
 from synth.energy import power as models
@@ -35,8 +35,8 @@ from tools.jobs import Pool
 from tools.tasks import Task, run_all
 
 COLUMNS = (1, 2)  # of the tiles that are simulated
-CYCLES = {"tile": 256, "mac": 2048}  # counted
-QUICK_CYCLES = {"tile": 64, "mac": 512}
+CYCLES = {"tile": 256, "mac": 2048, "dot": 512}  # counted
+QUICK_CYCLES = {"tile": 64, "mac": 512, "dot": 128}
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,11 @@ def simulate_all(pool: Pool, runs: list[Run], progress: Callable[[int, int], Non
     return failed | run_all(pool, todo, lambda n: progress(len(failed) + n, len(runs)))
 
 
+def quantisation(point: Point) -> str:
+    """Of the network whose codes a tile gets: by gradients in radix 4, where it multiplies them."""
+    return "luq" if point.design.preset == FORMATS["2"] else "adaptive"
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """The simulations that one design needs for one GEMM; `quiet` : the same without glitches."""
@@ -148,7 +153,7 @@ class Plan:
             watts = [getattr(measured[run].power, part) for run in runs]
             whole, macs = watts[0], runs[0].bench.macs
             if len(watts) > 1:  # tiles of COLUMNS columns
-                columns = PRESETS[design.preset].cols
+                columns = design.macs[self.gemm] // macs
                 whole += (columns - 1) * (watts[1] - watts[0])
                 macs *= columns
             return whole * first.period * 1000 / macs  # W ns in pJ
@@ -161,8 +166,7 @@ class Plan:
 def plans(point: Point, operands: dict[str, Gemm], recipes: list[Recipe], library: CellLibrary,
           quick: bool) -> list[Plan]:
     """The simulations of a tile or a baseline at its best point, for each GEMM."""
-    design, config = point.design, PRESETS[point.design.preset]
-    made = component(design)
+    design, made = point.design, component(point.design)
     used = tuple(r for r in recipes if str(r) in set(point.recipes.values()))
     cycles = QUICK_CYCLES if quick else CYCLES
     found = []
@@ -171,12 +175,26 @@ def plans(point: Point, operands: dict[str, Gemm], recipes: list[Recipe], librar
             benches = [tile_bench(made.config, columns, operands[gemm], point.recipes,
                                   cycles["tile"]) for columns in COLUMNS]
         else:
-            benches = [mac_bench(made, design.netlist(), grid(config), operands[gemm],
-                                 point.recipes, cycles["mac"])]
+            benches = [mac_bench(made, design.netlist(), grid(PRESETS[design.preset], made.lanes),
+                                 operands[gemm], point.recipes,
+                                 cycles["mac" if made.lanes == 1 else "dot"])]
         runs, quiet = ([Run(bench, used, point.period + gates.SLACK, library, glitches)
                         for bench in benches] for glitches in (True, False))
         found.append(Plan(point, gemm, runs, [] if quick else quiet))
     return found
+
+
+def chosen_points(points: list[Point], library: CellLibrary, quick: bool) -> list[Point]:
+    """The densest point of the headline's tile for each set of formats, and of every baseline; of
+    16-bit dot products that of all. Quick: of baselines only of multiply-adds of 16 bits."""
+    groups: dict[str, list[Point]] = {}
+    for point in points:
+        block, preset = point.design.block, point.design.preset
+        if block == HEADLINE["tile"] and preset in FORMATS.values():
+            groups.setdefault(f"{block}/{preset}", []).append(point)
+        elif not point.design.ours and preset == PRESET and (not quick or block in TOUGHEST):
+            groups.setdefault("dot16" if block in DOT16 else block, []).append(point)
+    return [best(found, library) for found in groups.values()]
 
 
 @dataclass
@@ -190,23 +208,19 @@ class Energies:
 
 def measure(points: list[Point], recipes: list[Recipe], library: CellLibrary, quick: bool,
             pool: Pool, progress: Callable[[int, int], None]) -> Energies:
-    """Energies of the headline's tile and of the baselines, each at its densest point.
-
-    Quick: only of the baselines that the headline may compare with, fewer cycles, and glitches not
-    on their own.
-    """
+    """Energies of these points; quick: of fewer cycles, and glitches not on their own."""
     energies = Energies()
     try:
         gates.tool(), sta.tool(), library.models
     except MissingError as error:
         energies.missing.append(str(error))
         return energies
-    chosen = _chosen(points, library, quick)
-    operands = gemms() if chosen else {}
-    todo = [plan for point in chosen for plan in plans(point, operands, recipes, library, quick)]
+    operands = {quant: gemms(quant) for quant in set(map(quantisation, points))}
+    todo = [plan for point in points for plan in plans(
+        point, operands[quantisation(point)], recipes, library, quick)]
     runs = [run for plan in todo for run in (*plan.runs, *plan.quiet)]
     measured = simulate_all(pool, runs, progress)
-    for point in chosen:
+    for point in points:
         per_gemm = {}
         for plan in (plan for plan in todo if plan.point is point):
             errors = [found for run in (*plan.runs, *plan.quiet)
@@ -219,22 +233,12 @@ def measure(points: list[Point], recipes: list[Recipe], library: CellLibrary, qu
                 per_gemm[plan.gemm] = plan.energy(measured)
         if len(per_gemm) == len(GEMMS):
             energies.designs.append({
-                "name": str(point.design), "block": point.design.block, "ours": point.design.ours,
+                "name": str(point.design), "block": point.design.block,
+                "preset": point.design.preset, "ours": point.design.ours,
                 "recipes": point.recipes, "clock_mhz": 1000 / (point.period + gates.SLACK),
-                "operands": "codes of the 4-bit network" if point.design.ours
-                else "those of its FP32 twin, rounded",
+                "operands": f"codes of the 4-bit network, {quantisation(point)}"
+                if point.design.ours else "those of its FP32 twin, rounded",
                 "pj_per_mac": {gemm: found["total"] for gemm, found in per_gemm.items()} | {
                     "training": sum(f["total"] for f in per_gemm.values()) / len(GEMMS)},
                 "parts": per_gemm})
     return energies
-
-
-def _chosen(points: list[Point], library: CellLibrary, quick: bool) -> list[Point]:
-    """The densest point of the headline's tile and of every baseline."""
-    blocks: dict[str, list[Point]] = {}
-    for point in points:
-        block, wanted = point.design.block, not point.design.ours
-        wanted = wanted and (not quick or block in TOUGHEST)
-        if point.design.preset == PRESET and (wanted or block == HEADLINE["tile"]):
-            blocks.setdefault(block, []).append(point)
-    return [best(found, library) for found in blocks.values()]

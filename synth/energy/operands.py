@@ -7,6 +7,7 @@ are all `SIZE`: so all three have equal weight, and none is ragged.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ import numpy as np
 from golden.config import Config, preset
 from golden.engine import GoldenBackend, Job
 from golden.formats import FORMATS, IntFormat, LogFormat
-from synth.baselines.minifloat import FP8_143, MiniFloat
 from synth.cells.designs import GEMMS
 from tools.cache import ROOT, cached, digest
 from train.digits.data import CLASSES, PIXELS, Digits, digits
@@ -28,11 +28,6 @@ SEED = 0
 SCHEDULE = Schedule(sizes=(PIXELS, SIZE, SIZE, CLASSES), batch=SIZE, epochs=20)
 MIDDLE = SCHEDULE.epochs // 2  # the epoch whose first step is recorded
 HIDDEN = 1  # the layer
-# The largest magnitude of a tensor, scaled by a power of two, is in [2^top, 2^(top + 1)); other
-# tensors need no scale. 1-4-3 reaches from 2^-3 to 2^11 only.
-GRADIENT_TOP = 3
-TOPS = {FP8_143: 10}
-INT8_TOP = 127
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +72,13 @@ class Observed(FloatDense):
         return super().backward(g, propagate)
 
 
-def gemms() -> dict[str, Gemm]:
-    """The recorded GEMMs, by phase."""
+def gemms(quant: str = "adaptive") -> dict[str, Gemm]:
+    """The recorded GEMMs of a quantisation, by phase."""
     sources = [path for folder in ("golden", "train", "synth/baselines")
                for path in sorted((ROOT / folder).rglob("*.py"))]
-    key = digest(*(path.read_bytes() for path in (*sources, Path(__file__))), np.__version__)
-    folder = cached("operands", key, ["operands.npz"], _make)
+    key = digest(*(path.read_bytes() for path in (*sources, Path(__file__))), np.__version__,
+                 quant)
+    folder = cached("operands", key, ["operands.npz"], partial(_make, quant))
     with np.load(folder / "operands.npz") as found:
         return {phase: Gemm(
             found[f"{phase}_a"], FORMATS[str(found[f"{phase}_a_fmt"])],
@@ -91,8 +87,8 @@ def gemms() -> dict[str, Gemm]:
             for phase in GEMMS}
 
 
-def _make(folder: Path) -> None:
-    four_bit, twin = record(SCHEDULE, MIDDLE)
+def _make(quant: str, folder: Path) -> None:
+    four_bit, twin = record(SCHEDULE, MIDDLE, quant)
     arrays = {}
     for phase in GEMMS:
         job = four_bit[phase]
@@ -102,10 +98,11 @@ def _make(folder: Path) -> None:
     np.savez_compressed(folder / "operands.npz", **arrays)
 
 
-def record(schedule: Schedule, middle: int) -> tuple[dict[str, Job], dict[str, tuple]]:
+def record(schedule: Schedule, middle: int, quant: str = "adaptive",
+           ) -> tuple[dict[str, Job], dict[str, tuple]]:
     """Train to the first step of epoch `middle`: the jobs, and the FP32 network's operands."""
     recorder = Recorder(preset("base"))
-    four_bit, fp32 = trainers(SEED, recorder, schedule, "adaptive")
+    four_bit, fp32 = trainers(SEED, recorder, schedule, quant)
     whole = _whole_batches(digits(SEED), schedule.batch)
     layers = [Observed(layer.weight, layer.bias, layer.relu) for layer in fp32.network.layers]
     twin = Network(layers, fp32.network.encode, fp32.network.encode_loss)
@@ -144,7 +141,7 @@ def beats(gemm: Gemm, config: Config) -> list[Beat]:
 
 
 def turns(gemm: Gemm, config: Config, interleave: int) -> list[tuple[int, int, int]]:
-    """The row m, column n and k of each cycle of the grid's first multiply-accumulator.
+    """The row m, column n and first k of each cycle of the grid's first unit, of so many lanes.
 
     It does the first output of every block of the grid. The sums in rotation are of neighbouring
     blocks, so that operand a stays while they take turns, which saves energy.
@@ -153,31 +150,5 @@ def turns(gemm: Gemm, config: Config, interleave: int) -> list[tuple[int, int, i
     return [(m, n, k)
             for m in range(0, gemm.a.shape[0], config.rows)
             for start in range(0, len(columns) - interleave + 1, interleave)
-            for k in range(gemm.a.shape[1])
+            for k in range(0, gemm.a.shape[1], config.lanes)
             for n in columns[start:start + interleave]]
-
-
-def float_codes(gemm: Gemm, a_fmt: MiniFloat, b_fmt: MiniFloat) -> tuple[np.ndarray, np.ndarray]:
-    """The FP32 network's operands rounded to small formats, scaled as `TOPS` says."""
-    b_top = GRADIENT_TOP if gemm.b_is_gradient else TOPS.get(b_fmt)
-    return (_encoded(_scaled(gemm.a_float, TOPS.get(a_fmt)), a_fmt),
-            _encoded(_scaled(gemm.b_float, b_top), b_fmt))
-
-
-def int8_codes(gemm: Gemm) -> tuple[np.ndarray, np.ndarray]:
-    """The FP32 network's operands as symmetric integers, the largest magnitude as 127."""
-    return tuple(np.rint(x * (INT8_TOP / np.abs(x).max())).astype(np.int64)
-                 for x in (gemm.a_float.astype(np.float64), gemm.b_float.astype(np.float64)))
-
-
-def _scaled(x: np.ndarray, top: int | None) -> np.ndarray:
-    _, exponent = np.frexp(np.abs(x).max())  # the largest magnitude is in [2^(e - 1), 2^e)
-    return x if top is None else np.ldexp(x.astype(np.float64), top + 1 - int(exponent))
-
-
-def _encoded(x: np.ndarray, fmt: MiniFloat) -> np.ndarray:
-    significand, exponent = np.frexp(x.astype(np.float64))
-    integers = np.abs(np.ldexp(significand, 53)).astype(np.int64)
-    codes = [fmt.encode(int(sign), int(m), int(e) - 53) for sign, m, e in
-             zip(np.signbit(x).flat, integers.flat, exponent.flat, strict=True)]
-    return np.array(codes, np.int64).reshape(x.shape)

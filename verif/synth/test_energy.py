@@ -10,22 +10,26 @@ import pytest
 
 from golden.config import preset
 from golden.engine import GoldenBackend
-from golden.formats import FP4_R4, INT4_SYM, UINT4
+from golden.formats import FP4_R2, FP4_R4, INT4_SYM, UINT4
 from synth import __main__ as program
-from synth.baselines.minifloat import BINARY16, DLFLOAT16, FP8_143, FP8_152
-from synth.cells.designs import GEMMS, baselines, component, grid
+from synth.baselines.block_dots import NvFp4Dot
+from synth.baselines.dot_products import Dlfloat16Dot
+from synth.cells.designs import GEMMS, baselines, component, designs, dots, grid
 from synth.cells.libraries import NANGATE45, MissingError
 from synth.cells.recipes import Recipe
-from synth.cells.summary import MEASURES, energy_ratio
-from synth.energy import gates, operands
+from synth.cells.summary import DOT16, FORMATS, MEASURES, RIVALS, TOUGHEST
+from synth.cells.sweep import Point
+from synth.energy import __main__ as program_alone
+from synth.energy import energy, gates, operands
 from synth.energy.benches import mac_bench
 from synth.energy.energy import Run, measure, simulate_all
-from synth.energy.operands import SIZE, beats, float_codes, int8_codes, turns
+from synth.energy.operands import SIZE, beats, turns
 from synth.energy.power import cells_of, power
 from synth.energy.vcd import Activity, activities
 from tools import cache
 from train.network.mlp import quantised_mlp
 from verif.here import Here
+from verif.synth import recorded
 
 CONFIG = preset("base")
 DUMP = """$timescale 10fs $end
@@ -79,17 +83,16 @@ def test_dumps_that_are_refused(text, end, message):
 
 
 @pytest.fixture(scope="module")
-def short(tmp_path_factory):
-    """Three epochs instead of twenty, of which the second is recorded."""
-    schedule = replace(operands.SCHEDULE, epochs=3)
-    jobs, twin = operands.record(schedule, 1)
-    return {phase: operands.Gemm(job.a, job.a_fmt, job.b, job.b_fmt, *twin[phase],
-                                 phase != "fprop") for phase, job in jobs.items()}
+def short():
+    return recorded.short()
 
 
 def test_operands_are_those_of_the_hidden_layer(short):
     formats = {"fprop": (UINT4, INT4_SYM), "dgrad": (INT4_SYM, FP4_R4), "wgrad": (UINT4, FP4_R4)}
     assert {phase: (gemm.a_fmt, gemm.b_fmt) for phase, gemm in short.items()} == formats
+    jobs, _ = operands.record(replace(operands.SCHEDULE, epochs=1), 0, "luq")
+    assert {phase: job.b_fmt for phase, job in jobs.items()} == {
+        "fprop": INT4_SYM, "dgrad": FP4_R2, "wgrad": FP4_R2}
     for gemm in short.values():
         for tensor in (gemm.a, gemm.b, gemm.a_float, gemm.b_float):
             assert tensor.shape == (SIZE, SIZE) and tensor.any()
@@ -134,41 +137,13 @@ def test_turns_visit_every_sum_from_first_to_last(short):
     assert len(set(order)) == len(order) == (SIZE // 32) ** 2 * SIZE
 
 
-@pytest.mark.parametrize("a_fmt, b_fmt", [
-    (BINARY16, BINARY16), (DLFLOAT16, DLFLOAT16), (FP8_143, FP8_152)])
-def test_floats_are_rounded_and_in_range(short, a_fmt, b_fmt):
-    for gemm in short.values():
-        for codes, values, fmt in zip(float_codes(gemm, a_fmt, b_fmt),
-                                      (gemm.a_float, gemm.b_float), (a_fmt, b_fmt), strict=True):
-            assert not any(fmt.is_nan(int(c)) or fmt.is_inf(int(c)) for c in codes.flat)
-            assert ((codes >> fmt.width - 1) == np.signbit(values))[values != 0].mean() > 0.3
-    if a_fmt == BINARY16:  # numpy knows it
-        gemm = short["fprop"]
-        codes, _ = float_codes(gemm, a_fmt, b_fmt)
-        assert (codes == gemm.a_float.astype(np.float16).view(np.uint16)).all()
-
-
-def test_integers_are_symmetric(short):
-    for codes in int8_codes(short["dgrad"]):
-        assert np.abs(codes).max() == 127
-
-
-def test_energy_ratio():
-    ours = dict.fromkeys((*GEMMS, "training"), 0.5)
-    other = dict.fromkeys((*GEMMS, "training"), 5.0)
-    designs = [{"name": "tile", "pj_per_mac": ours}, {"name": "mac", "pj_per_mac": other}]
-    assert energy_ratio(designs, {"design": "tile"}, "mac", [])["training"] == 10
-    absent = energy_ratio([], None, "mac", ["iverilog: apt install iverilog"])
-    assert absent["training"] is None and "apt install iverilog" in absent["reason"]
-
-
 def test_update_keeps_energies_by_sweep(monkeypatch, tmp_path):
     monkeypatch.setattr(program, "FIGURES", tmp_path / "figures.json")
     blocks = {"tile": "tetra_mac_tile", "16 bit": "tetra_fp16_mac", "8 bit": "tetra_fp8_mac"}
     measured = [{"name": name, "block": block, "pj_per_mac": dict.fromkeys(MEASURES, 0.5)}
                 for name, block in blocks.items()]
     design = {"name": "tile", "best": {"density": {"training": 1.0}}}
-    summary = {"designs": [design], "ratios": {"tile": None, "engine": None}}
+    summary = {"designs": [design], "density_ratio": {}}
     for mode, found in (("full", measured), ("quick", measured[:1]), ("quick", [])):
         program.compare(summary | {"energy": found}, mode, False, True)
     one = dict.fromkeys(GEMMS, 0.5)
@@ -221,6 +196,16 @@ def test_delays_are_the_longest_of_any_condition():
     assert gates.delays(sdf, NANGATE45, glitches=False)["x"] == {("A", "Z"): (0.0, 0.0)}
 
 
+def lacking(vectors: list[dict[str, int]], cycle: int) -> list[dict[str, int]]:
+    """The same, but that nothing is added in a cycle."""
+    return [*vectors[:cycle], vectors[cycle] | {"enable": 0}, *vectors[cycle + 1:]]
+
+
+def simulated(*runs: Run) -> list:
+    found = simulate_all(Here(), list(runs), lambda done, total: None)
+    return [found[run] for run in runs]
+
+
 @needs_library
 def test_a_simulated_multiplier(short, monkeypatch, tmp_path):
     """Its cells compute what golden does, glitches cost energy, and a wrong result is noticed."""
@@ -230,17 +215,57 @@ def test_a_simulated_multiplier(short, monkeypatch, tmp_path):
     recipe = Recipe(600, "keep")
     bench = mac_bench(component(design), design.netlist(), grid(CONFIG), short["fprop"],
                       {design.block: str(recipe)}, 32)
-
-    def simulated(*runs: Run) -> list:
-        found = simulate_all(Here(), list(runs), lambda done, total: None)
-        return [found[run] for run in runs]
-
     loud, quiet = (found.power for found in simulated(*(
         Run(bench, (recipe,), 2.0, NANGATE45, glitches) for glitches in (True, False))))
     assert loud.total > quiet.total > quiet.clocked > 0
     assert loud.total == pytest.approx(loud.internal + loud.switching + loud.leakage)
-    broken = replace(bench, vectors=[*bench.vectors[:20], bench.vectors[20] | {"enable": 0},
-                                     *bench.vectors[21:]])
+    broken = Run(replace(bench, vectors=lacking(bench.vectors, 20)), (recipe,), 2.0, NANGATE45)
     hurried = Run(bench, (recipe,), 0.3, NANGATE45)
-    for wrong in simulated(Run(broken, (recipe,), 2.0, NANGATE45), hurried):
+    for wrong in simulated(broken, hurried):
         assert isinstance(wrong, RuntimeError) and "simulated cells: sum" in str(wrong)
+
+
+@needs_library
+def test_a_simulated_dot_product(short, monkeypatch, tmp_path):
+    """Blocks with their scales, sums in rotation; a scale that is one too large is noticed."""
+    _library()
+    monkeypatch.setattr(cache, "CACHE", tmp_path)
+    design, = dots("base", [NvFp4Dot], [2])
+    unit, recipe = component(design), Recipe(600, "keep")
+    assert unit.interleave == 2
+    bench = mac_bench(unit, design.netlist(), grid(CONFIG, 16), short["dgrad"],
+                      {design.block: str(recipe)}, 16)
+    assert bench.macs == 16 and len({vector["b"] for vector in bench.vectors}) > 40
+    larger = [vector | {"a": vector["a"] + (1 << 64)} for vector in bench.vectors]
+    one, other, lost = simulated(*(
+        Run(replace(bench, vectors=vectors), (recipe,), 4.0, NANGATE45)
+        for vectors in (bench.vectors, larger, lacking(bench.vectors, 40))))
+    assert one.power.total > 0 and one.flip_flops > len(unit.a) + len(unit.b)
+    for wrong in (other, lost):
+        assert isinstance(wrong, RuntimeError) and "simulated cells: sum" in str(wrong)
+
+
+def test_a_sum_that_overflows_is_an_error(short):
+    design, = dots("base", [Dlfloat16Dot], [0])[:1]
+    large = replace(short["fprop"], a_float=short["fprop"].a_float * 1e12)
+    with pytest.raises(RuntimeError, match="tetra_dlfloat16_dot: a sum overflows"):
+        mac_bench(component(design), design.netlist(), grid(CONFIG, 4), large, {}, 32)
+
+
+def test_points_whose_energy_is_measured(monkeypatch):
+    """A tile of every set of formats, every baseline, and of 16-bit dot products the densest."""
+    chosen = [*(d for d in designs() if d.preset in FORMATS.values()), *dots("base")]
+    points = [Point(design, "nangate45", {}, 1000.0 + n, 1.0, {})
+              for n, design in enumerate(chosen) if design.macs]
+    monkeypatch.setattr(energy, "best", lambda found, library: found[-1])
+    full, quick = ([str(p.design).split("/")[0] for p in energy.chosen_points(
+        points, NANGATE45, quick)] for quick in (False, True))
+    assert full.count("tetra_mac_tile") == 3
+    others = {block for block in full if block not in DOT16} - {"tetra_mac_tile"}
+    assert len([block for block in full if block in DOT16]) == 1
+    assert others == {block for kind in RIVALS.values() for block in kind} - {*DOT16}
+    assert quick == ["tetra_mac_tile"] * 3 + [*TOUGHEST]
+
+
+def test_the_usual_designs_exist():
+    assert {*program_alone.USUAL} <= {str(d) for d in (*designs(), *dots("base"))}

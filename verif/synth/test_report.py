@@ -8,7 +8,7 @@ from rich.console import Console
 
 from synth import __main__ as program
 from synth.cells import asic, plots
-from synth.cells.designs import BOUNDARIES, designs, quick_designs
+from synth.cells.designs import BASELINES, BOUNDARIES, DOTS, designs, quick_designs
 from synth.cells.libraries import LIBRARIES
 from synth.cells.recipes import QUICK, SWEEP
 from synth.cells.summary import MEASURES, summarise
@@ -55,6 +55,10 @@ SUMMARIES = {
     "full": lambda: swept(designs(), SWEEP),
     "alike": lambda: swept([d for d in designs() if d.preset == "base"], QUICK, 1.0),
     "one": lambda: swept([d for d in quick_designs() if d.block == "tetra_mac_tile"], QUICK[:1])}
+
+
+def test_every_baseline_has_a_mark_of_its_own():
+    assert len(set(plots.OTHERS)) == len(plots.OTHERS) >= len(BASELINES) + len(DOTS)
 
 
 @pytest.mark.parametrize("which", SUMMARIES)

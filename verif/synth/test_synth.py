@@ -2,22 +2,17 @@
 """The synthesis flow: recipes, full adders, figures, and what happens where things are absent."""
 
 import collections
-import json
 import re
 from dataclasses import replace
 
 import pytest
 from amaranth.hdl import Module
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
-from golden.config import Config
 from hdl.engine.engine import Engine
 from hdl.library import Library, place
-from synth import __main__ as program
 from synth.cells import asic, sta, sweep
 from synth.cells.asic import MappedBlock, Netlist, mappings, timing
-from synth.cells.designs import BOUNDARIES, GEMMS, Design, designs, dots, quick_designs
+from synth.cells.designs import BOUNDARIES, designs, dots, quick_designs
 from synth.cells.fanout import ALONE, LIMIT, buffered
 from synth.cells.libraries import LIBRARIES, NANGATE45, MissingError
 from synth.cells.recipes import (
@@ -30,29 +25,12 @@ from synth.cells.recipes import (
     adder_cells,
     adder_rows,
 )
-from synth.cells.summary import densities, figures, ratios, regressions, summarise, training
-from synth.cells.sweep import Outcome, Point, choices, pareto
-from synth.energy.energy import Energies
-from synth.report import render
+from synth.cells.sweep import choices, pareto
 from tools import cache
 from tools.yosys import yosys
 from verif.here import Here
 from verif.needs import needs_sta
-from verif.pages import check_page
-
-
-class Counter(wiring.Component):
-    """A design small enough to map in a second: a register that adds its input."""
-
-    def __init__(self, config: Config):
-        self.config = config
-        super().__init__({"step": In(4), "enable": In(1), "total": Out(6)})
-
-    def elaborate(self, platform):
-        m = Module()
-        with m.If(self.enable):
-            m.d.sync += self.total.eq(self.total + self.step)
-        return m
+from verif.synth.designs import CONFIG, Counter, design
 
 
 class Pair(Counter):
@@ -67,7 +45,6 @@ class Pair(Counter):
         return m
 
 
-CONFIG = Config(2, 2, 4)
 ROW = f"""
 module {CARRY_SAVE}3(a, b, c, total, carry);
   input [2:0] a, b, c; output [2:0] total, carry;
@@ -82,13 +59,6 @@ module top(x, y, z, o);
   {CARRY_SAVE}3 r2(.a(x), .b(y), .c(z), .total(o[8:6]), .carry(o[11:9]));
 endmodule
 """
-
-
-def design(build=Counter, macs=1, **changes) -> Design:
-    described = {"block": "counter", "preset": "base", "depth": 0, "ours": True,
-                 "build": lambda: build(CONFIG),
-                 "macs": macs if isinstance(macs, dict) else dict.fromkeys(GEMMS, macs)}
-    return Design(**(described | changes))
 
 
 def netlist(build, boundaries=frozenset()) -> Netlist:
@@ -232,86 +202,6 @@ def test_choices():
     assert choices({"cell": 1}, {"cell": [fast, worse]}) == [{"cell": fast}, {"cell": worse}]
 
 
-def point(area, period, **changes) -> Point:
-    return Point(design(**changes), "nangate45", {"b": "r"}, area, period,
-                 {"b": {"instances": 1, "area": area, "cells": 9}})
-
-
-def outcome() -> Outcome:
-    """A tile of 64 MACs, an engine with slower gradients, two baselines."""
-    macs = {"fprop": 64, "dgrad": 32, "wgrad": 16}
-    return Outcome(points=[
-        point(6400.0, 1.0, block="tetra_mac_tile", macs=dict.fromkeys(GEMMS, 64)),
-        point(12800.0, 2.0, block="tetra_mac_tile", macs=dict.fromkeys(GEMMS, 64), depth=1),
-        point(6400.0, 1.0, block="tetra_engine", macs=macs),
-        point(1000.0, 1.0, block="tetra_fp16_mac", ours=False),
-        point(4000.0, 0.5, block="tetra_dlfloat16_mac", ours=False),
-        point(800.0, 1.0, block="tetra_mx_fp4_dot", ours=False, variant="32 into 1-8-23",
-              macs=dict.fromkeys(GEMMS, 4))])
-
-
-@pytest.fixture
-def liberty(monkeypatch):
-    """The libraries need not be installed for arithmetic about them."""
-    monkeypatch.setattr(asic.CellLibrary, "areas", {
-        library.flip_flop: 5.0 for library in LIBRARIES.values()} | {
-        library.gate: 1.0 for library in LIBRARIES.values()})
-
-
-def test_figures(liberty):
-    assert training({"fprop": 1.0, "dgrad": 0.5, "wgrad": 0.25}) == pytest.approx(3 / 7)
-    found = ratios(outcome().points, NANGATE45)
-    assert found["against"] == "tetra_fp16_mac/base/0"  # 1 per 1000 and ns, the other 0.5
-    assert found["tile"]["design"] == "tetra_mac_tile/base/0"
-    assert found["tile"]["training"] == pytest.approx(64 / 6400 * 1000)
-    engine = found["engine"]
-    assert engine["dgrad"] == pytest.approx(5) and engine["training"] == pytest.approx(30 / 7)
-    assert ratios(outcome().points[:3], NANGATE45)["tile"] is None
-
-
-def test_shared_registers(liberty):
-    """20 flip-flops of 5 um2 are saved."""
-    one = point(1000.0, 1.0, shared=20.0)
-    assert densities(one, NANGATE45)["fprop"] == pytest.approx(1000 / 900)
-    assert densities(one, NANGATE45, shared=False)["fprop"] == pytest.approx(1.0)
-
-
-def test_regressions(liberty):
-    before = figures(summarise({"nangate45": outcome()}, Energies(), True))
-    assert before["tile / toughest baseline"] == pytest.approx(10)
-    assert regressions(before, before) == []
-    for change, count in ((0.98, 0), (0.96, 1)):
-        now = before | {"tetra_mac_tile/base/0": before["tetra_mac_tile/base/0"] * change}
-        assert len(regressions(now, before)) == count
-    assert regressions({}, {"a": 1.0}) == ["a: gone (was 1)"]
-
-
-def test_check_exits(liberty, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(program, "FIGURES", tmp_path / "figures.json")
-    summary = summarise({"nangate45": outcome()}, Energies(), True)
-    assert program.compare(summary, "quick", True, False) == 2
-    assert "no quick figures in figures.json, write them with --update" in capsys.readouterr().err
-    assert program.compare(summary, "quick", True, True) == 0
-    known = json.loads((tmp_path / "figures.json").read_text())
-    known["quick"]["tetra_engine/base/0"] *= 1.05
-    (tmp_path / "figures.json").write_text(json.dumps(known))
-    assert program.compare(summary, "quick", True, False) == 1
-    assert "regression: tetra_engine/base/0: " in capsys.readouterr().err
-
-
-def test_report(liberty):
-    found = outcome()
-    found.missing.append("OpenSTA (sta): not installed; apt install opensta")
-    found.points[0].blocks["c"] = {"instances": 4, "area": 10.0, "cells": 1}
-    page = render(summarise({"nangate45": found, "osu180": Outcome()}, Energies(), True))
-    assert check_page(page).pictures == 3
-    assert "apt install opensta" in page and ">10.00</td>" in page
-    assert "Absent" in render(summarise({"nangate45": Outcome(missing=["it"])}, Energies(), False))
-    others = Outcome(points=[point(100.0, 1.0, preset="big", macs=dict.fromkeys(GEMMS, 1))])
-    page = render(summarise({"nangate45": others}, Energies(), True))
-    assert "Best point of every design" in page and "Every design and recipe" not in page
-
-
 @pytest.mark.parametrize("absent", ["library", "tool"])
 def test_what_is_missing_is_named(absent, monkeypatch):
     """With the command that installs it; the flow goes on."""
@@ -390,11 +280,3 @@ def test_only_a_constant_output_needs_no_path(installed, tmp_path):
     path.write_text(text.format(""))
     with pytest.raises(RuntimeError, match="1 unconstrained endpoint"):
         sta.shortest_period([path], "t", NANGATE45, True, tmp_path)
-
-
-def test_no_figures_never_become_the_baseline(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(program, "FIGURES", tmp_path / "figures.json")
-    nothing = {"designs": [], "missing": ["OpenSTA: apt install opensta"]}
-    assert program.compare(nothing, "quick", False, True) == 2
-    assert "no figures: OpenSTA: apt install opensta" in capsys.readouterr().err
-    assert not (tmp_path / "figures.json").exists()
