@@ -11,7 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from golden.config import PRESETS
-from synth.baselines.dot_products import Bf16Dot, Fp8Dot, MxFp4Dot, NvFp4Dot
+from synth.baselines.block_dots import MxFp4Dot, NvFp4Dot
+from synth.baselines.dot_products import Bf16Dot, Fp8Dot
 from synth.cells import sta
 from synth.cells.asic import mappings
 from synth.cells.designs import Design, baselines, core, dots
