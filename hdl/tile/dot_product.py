@@ -13,11 +13,13 @@ from hdl.tile.multiplier import (
     A_WIDTH,
     DigitMultiplier,
     OperandDecoder,
+    addends_of,
     digits_layout,
-    joined,
     offset_binary,
     operands_layout,
-    partial_width,
+    parted,
+    sums_layout,
+    weighted,
     with_signs,
 )
 
@@ -25,7 +27,7 @@ LEVELS = 3  # of full adders that one cycle has time for behind the multipliers
 
 
 def cuts(config: Config) -> tuple[int, ...]:
-    """How many addends the registers that cut the adder tree hold, cut by cut."""
+    """How many addends of each part the registers that cut the trees hold, cut by cut."""
     height = config.lanes
     if config.is_fpga:
         height //= 2  # one level of adders
@@ -35,20 +37,16 @@ def cuts(config: Config) -> tuple[int, ...]:
     return {1: (), 2: (3,), 3: (max(height, 2), 2)}[config.pipeline]
 
 
-def lane_sum_width(config: Config) -> int:
-    """Bits of the sum of all lanes' partial products."""
-    return (config.lanes * (2**partial_width(config) - 1)).bit_length()
-
-
 class LaneSum(wiring.Component):
-    """The sum of all lanes' partial products: what a cell of the tile accumulates.
+    """The sums of all lanes' partial products: what a cell of the tile accumulates.
 
     Members
     -------
     operands : In, `lanes` operands a, as `DigitMultiplier` takes them. at : In, the positions of
         `lanes` operands b.
     enable : In(latency), one per stage: its registers hold while 0.
-    sum : Out(unsigned); `hdl.tile.multiplier.joined` says what it is worth.
+    split : In(1), with what enters the last stage: it holds two digits each (INT4).
+    sums : Out(sums_layout).
 
     Latency: `latency(config)` cycles. Throughput: one per cycle.
     """
@@ -59,7 +57,8 @@ class LaneSum(wiring.Component):
             "operands": In(data.ArrayLayout(operands_layout(config), config.lanes)),
             "at": In(data.ArrayLayout(digits_layout(config)["at"].shape, config.lanes)),
             "enable": In(self.latency(config)),
-            "sum": Out(lane_sum_width(config)),
+            "split": In(1),
+            "sums": Out(sums_layout(config)),
         })
 
     @staticmethod
@@ -71,7 +70,7 @@ class LaneSum(wiring.Component):
         chains = self.config.is_fpga
 
         # Cycle 0: partial products, and fewer addends; then, cycle by cycle, fewer again.
-        addends = []
+        products = []
         for lane in range(self.config.lanes):
             multiplier = place(
                 m, platform, f"digit_multiplier_{lane}", DigitMultiplier(self.config))
@@ -79,21 +78,28 @@ class LaneSum(wiring.Component):
                 multiplier.operands.eq(self.operands[lane]),
                 multiplier.at.eq(self.at[lane]),
             ]
-            addends.append(Addend(0, multiplier.partial))
+            products.append(parted(multiplier.partial, self.config))
+        parts = dict(zip(("low", "high"), map(list, zip(*products, strict=True)), strict=True))
         for stage, height in enumerate(cuts(self.config)):
-            addends = reduce_addends(m, platform, addends, height, f"adder_{stage}", chains)
-            for i, (position, bits) in enumerate(addends):
-                register = Signal(len(bits), name=f"addend_{stage}_{i}", reset_less=True)
-                with m.If(self.enable[stage]):
-                    m.d.sync += register.eq(bits)
-                addends[i] = Addend(position, register)
+            for part, addends in parts.items():
+                name = f"{part}_{stage}"
+                parts[part] = reduce_addends(m, platform, addends, height, name, chains)
+                for i, (position, bits) in enumerate(parts[part]):
+                    register = Signal(len(bits), name=f"{name}_addend_{i}", reset_less=True)
+                    with m.If(self.enable[stage]):
+                        m.d.sync += register.eq(bits)
+                    parts[part][i] = Addend(position, register)
 
-        # Last cycle: two addends, one sum.
-        total = Signal.like(self.sum, reset_less=True)
+        # Last cycle: one sum of each part.
+        total = Signal.like(self.sums, reset_less=True)
+        low, high = (sum_of(reduce_addends(m, platform, addends, 2, part, chains))
+                     for part, addends in parts.items())
         with m.If(self.enable[-1]):
-            m.d.sync += total.eq(sum_of(
-                reduce_addends(m, platform, addends, 2, "adder", chains)))
-        m.d.comb += self.sum.eq(total)
+            m.d.sync += [
+                total.low.eq(low),
+                total.high.eq(weighted(high, self.split, self.config)),
+            ]
+        m.d.comb += self.sums.eq(total)
         return m
 
 
@@ -145,13 +151,16 @@ class DotProduct(wiring.Component):
                     Cat(*lanes.operands[lane]).eq(with_signs(
                         offset_binary(code, self.a_signed), decoder.digits, config)),
                 ]
-        split = Signal(self.latency(config), reset_less=True)
+        split = Signal(self.latency(config))  # of the operands in every stage
+        earlier = Signal(self.latency(config) - 1, reset_less=True)
         with m.If(self.enable):
-            m.d.sync += split.eq(Cat(self.b_format == BFormat.INT4, split))
+            m.d.sync += earlier.eq(split)
         m.d.comb += [
+            split.eq(Cat(self.b_format == BFormat.INT4, earlier)),
+            products.split.eq(split[-1]),
+            zeros.split.eq(split[-1]),
             products.enable.eq(self.enable.replicate(self.latency(config))),
             zeros.enable.eq(self.enable.replicate(self.latency(config))),
-            self.sum.eq(sum_of(joined(products.sum, split[-1], config))
-                        - sum_of(joined(zeros.sum, split[-1], config))),
+            self.sum.eq(sum_of(addends_of(products.sums)) - sum_of(addends_of(zeros.sums))),
         ]
         return m

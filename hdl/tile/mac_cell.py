@@ -11,8 +11,8 @@ from golden.config import Config
 from golden.formats import A_FORMATS, INT4, INT4_SYM, IntFormat, LogFormat
 from hdl.arithmetic.addends import Addend, reduce_addends, sum_of
 from hdl.library import place
-from hdl.tile.dot_product import LaneSum, lane_sum_width
-from hdl.tile.multiplier import A_WIDTH, digits_layout, joined, placed, spread, with_signs
+from hdl.tile.dot_product import LaneSum
+from hdl.tile.multiplier import A_WIDTH, addends_of, digits_layout, placed, with_signs
 
 COPIES = 4  # of a control bit: one register would be slow to drive every bit of an accumulator
 INT4_DIGITS = 10  # |first digit| + 4 * |second| at most: 6 is -2 + 4 * 2
@@ -41,7 +41,8 @@ def held_layout(config: Config) -> data.StructLayout:
 
 def total_width(config: Config) -> int:
     """Bits of any sum of a cell, however narrow its accumulator."""
-    return max(held_width(config), lane_sum_width(config) + 2) + 1
+    worth = max(map(partial_worth, (INT4, *config.log_formats)))
+    return max(held_width(config), (config.lanes * worth).bit_length()) + 1
 
 
 def control_layout(config: Config) -> data.StructLayout:
@@ -50,7 +51,7 @@ def control_layout(config: Config) -> data.StructLayout:
         "enable": LaneSum.latency(config),  # as `LaneSum`
         # with what enters the last stage of `LaneSum`:
         "first": COPIES,  # start from 0
-        "split": COPIES,  # the partial products hold two digits each (INT4)
+        "split": 1,  # the partial products hold two digits each (INT4)
         # with what leaves it:
         "accumulate": 1,  # the accumulator takes it
         "capture": 1,  # the drain register takes the accumulator
@@ -124,24 +125,23 @@ def _accumulating(cell: MacCell | ZeroCell, operands: list, platform) -> tuple[M
     m = Module()
     config, control = cell.config, cell.control
 
-    # Cycles 0 and on: the lanes' sum.
+    # Cycles 0 and on: the lanes' sums.
     lanes = place(m, platform, "lane_sum", LaneSum(config))
-    m.d.comb += lanes.enable.eq(control.enable)
+    m.d.comb += [lanes.enable.eq(control.enable), lanes.split.eq(control.split)]
     for lane, operand in enumerate(operands):
         m.d.comb += [
             Cat(*lanes.operands[lane]).eq(operand),
             lanes.at[lane].eq(cell.digits[lane].at),
         ]
     goes_on = Signal(COPIES, reset_less=True)
-    split = Signal(COPIES, name="split_here", reset_less=True)
     with m.If(control.enable[-1]):
-        m.d.sync += [goes_on.eq(~control.first), split.eq(control.split)]
+        m.d.sync += goes_on.eq(~control.first)
 
     # Next cycle: add it.
     accumulator = Signal(held_layout(config), reset_less=True)
     width = held_width(config)
-    before = accumulator.sum & spread(goes_on, width)
-    addends = [Addend(0, before), *joined(lanes.sum, split, config)]
+    before = accumulator.sum & Cat(goes_on[i * COPIES // width] for i in range(width))
+    addends = [Addend(0, before), *addends_of(lanes.sums)]
     total = Signal(total_width(config))
     wraps = Signal()
     m.d.comb += [

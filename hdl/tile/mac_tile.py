@@ -154,7 +154,7 @@ class MacTile(wiring.Component):
             control.enable.eq(Cat(stage.valid for stage in staged[:-1])
                               & advance.replicate(stages - 1)),
             control.first.eq(staged[-2].first.replicate(COPIES)),
-            control.split.eq(staged[-2].split.replicate(COPIES)),
+            control.split.eq(staged[-2].split),
             control.accumulate.eq(accumulate),
             control.capture.eq(capture),
         ]

@@ -11,15 +11,17 @@ that does not depend on a: a tile subtracts it once per column instead of in eve
                = b * u + 15 * (sum over negative digits of |digit| * weight)
     a * b      = partial(u) - partial(zero),    zero = the u of a = 0
 
-Both digits of an INT4 share one partial product. The second lies so high that the sum of all lanes'
-first digits stays below it (`high_position`), so that their sum falls apart into two (`joined`).
-Here with 32 lanes:
+Both digits of an INT4 share one partial product, the second right above the first
+(`high_position`). What is below that position and what is not are added apart (`sums_layout`), so
+that no carry of first digits runs into second ones; only two sums, not every product, go where
+their format has them (`weighted`). With radix 2 alone a partial product is ten bits long, at seven
+positions for both formats:
 
-             bit  20       15 14       10 9           5 4        0
-    partial, INT4           |0|  second  |   zeros     |  first  |
-    partial, log-FP4        |    u, at one of seven positions    |
-    sum, INT4     |      sum of seconds  |     sum of firsts     |     = firsts + 4 * seconds
-    sum, log-FP4  |                 one sum                      |
+             bit       9        5 4        0
+    partial, INT4     |  second  |  first  |
+    partial, log-FP4  |  u, at a position  |
+    sums              |   high   |   low   |     each of all lanes
+    their worth                  low + 4 * high (INT4), low + 32 * high (log-FP4)
 
 For an FPGA a digit is placed in two steps, by one place or none and then by an even number of
 places: every bit of a partial product has seven inputs less, which suits look-up tables.
@@ -47,9 +49,9 @@ def product_width(config: Config) -> int:
 
 
 def high_position(config: Config) -> int:
-    """Where a partial product holds the second digit of an INT4: above the sum of all lanes' first
-    digits."""
-    needed = (DIGIT_TOP * config.lanes).bit_length()
+    """Where a partial product holds the second digit of an INT4, and its high part begins: above
+    the first digit."""
+    needed = DIGIT_TOP.bit_length()
     return needed + needed % 2 if config.is_fpga else needed  # even: placed in two steps
 
 
@@ -107,25 +109,31 @@ def placed(pair, digits, config: Config):
     return Cat(pair)
 
 
-def spread(copies, width: int):
-    """`width` equal bits, of copies that share the load."""
-    return Cat(copies[i * len(copies) // width] for i in range(width))
-
-
-def joined(total, split, config: Config) -> list[Addend]:
-    """A sum of partial products as two addends: itself and 0, or if `split` (or copies of it) the
-    sum of its first digits and 4 times the sum of its second digits.
-
-    They overlap as little as they can: the first addend takes those bits of the second sum that lie
-    above the first sum.
-    """
+def parted(partial, config: Config) -> list[Addend]:
+    """The low and the high part of a partial product, each for a sum of its own."""
     high = high_position(config)
-    low, top = total[:high], total[high:]
-    beside = top[:high - 2]  # bits of the second sum that, at weight 4, overlap the first sum
-    rest = Cat(top[len(beside):], Const(0, len(top)))
-    kept = spread(split, len(beside) + len(top))
-    upper = Cat(Mux(kept[len(beside) + i], rest[i], bit) for i, bit in enumerate(top))
-    return [Addend(0, Cat(low, upper)), Addend(2, beside & kept[:len(beside)])]
+    return [Addend(0, partial[:high]), Addend(0, partial[high:])]
+
+
+def sums_layout(config: Config) -> data.StructLayout:
+    """The sums of all lanes' low and high parts; `high`, `weighted`, counts 4."""
+    split = high_position(config)
+    low, high = ((config.lanes * (2**width - 1)).bit_length()
+                 for width in (split, partial_width(config) - split))
+    return data.StructLayout({"low": low, "high": high + split - 2})
+
+
+def weighted(high, split, config: Config):
+    """A sum of high parts where it counts 4: as it is if `split`, since second digits of INT4 do,
+    else moved up."""
+    digits = high[:(DIGIT_TOP * config.lanes).bit_length()]  # second digits need no more bits
+    moved = Cat(Const(0, high_position(config) - 2), high)
+    return Mux(split, digits, moved)
+
+
+def addends_of(sums) -> list[Addend]:
+    """A `sums_layout` as two addends."""
+    return [Addend(0, sums.low), Addend(2, sums.high)]
 
 
 class OperandDecoder(wiring.Component):
@@ -255,8 +263,9 @@ class Multiplier(wiring.Component):
                 Cat(*multiplier.operands).eq(with_signs(
                     offset_binary(code, self.a_signed), decoder.digits, self.config)),
             ]
+            low, high = parted(multiplier.partial, self.config)
             is_int4 = self.b_format == BFormat.INT4
-            return sum_of(joined(multiplier.partial, is_int4, self.config))
+            return sum_of([low, Addend(2, weighted(high.bits, is_int4, self.config))])
 
         m.d.comb += self.product.eq(partial("digit_multiplier", self.a)
                                     - partial("zero_multiplier", Const(0, A_WIDTH)))

@@ -46,10 +46,12 @@ BENCHES = {
     "dot_product": Bench("tetra_dot_product", (
         TINY, preset("base"), Config(2, 2, 4, pipeline=1), Config(2, 2, 64, pipeline=3),
         FPGA, Config(1, 1, 1, pipeline=1, target="fpga"),
-        Config(1, 1, 64, pipeline=3, target="fpga")), tests=1),
+        Config(1, 1, 64, pipeline=3, target="fpga"),
+        Config(2, 2, 32, pipeline=3, radices=(2,))), tests=1),
     "mac_tile": Bench("tetra_mac_tile", (
         TINY, Config(4, 2, 4, accumulator_width=20), ONE,
-        Config(1, 1, 32, accumulator_width=20), FPGA, SERIAL), tests=7),  # a single sum overflows
+        Config(1, 1, 32, accumulator_width=20),  # a single sum overflows
+        FPGA, SERIAL, Config(4, 2, 8, radices=(2,), pipeline=3)), tests=7),
     "rescale": Bench("tetra_rescale_unit", (
         TINY, Config(2, 2, 8, radices=(2,)), Config(2, 2, 8, stochastic=False), SERIAL,
         Config(2, 2, 8, serial=True)), tests=5),

@@ -17,7 +17,7 @@ from hdl.layouts import WORD, BFormat, codes_layout, tag_layout
 from hdl.rescaler.rescale import RescaleUnit
 from hdl.scales.layouts import STATISTICS_LAYOUT
 from hdl.scales.statistics import ADDENDS, SEGMENT, StatisticsUnit, squares_cycles
-from hdl.tile.dot_product import DotProduct, lane_sum_width
+from hdl.tile.dot_product import DotProduct
 from hdl.tile.mac_cell import (
     COPIES,
     MacCell,
@@ -27,7 +27,7 @@ from hdl.tile.mac_cell import (
     total_width,
 )
 from hdl.tile.mac_tile import MacTile
-from hdl.tile.multiplier import digits_layout, joined
+from hdl.tile.multiplier import addends_of, digits_layout, sums_layout
 from verif.formal.harness import SMALL, Harness, implies, latency
 from verif.formal.progress import blocks_held, stages_of
 
@@ -60,7 +60,8 @@ def accumulator(config: Config, beyond: int = 0) -> Harness:
     limits = (2**(config.accumulator_width - 1) - 1 + beyond, 2**held_width(config) - 1)
     worths = ([max_product(a, b) for a, b in kinds], [partial_worth(b) for _, b in kinds])
     cells = ("mac_cell_0_0.", "zero_cell_0.")
-    valid, (first, split) = Cat(stage.valid for stage in stages_of(h, "")), _controls(h, cells)
+    stages, first = stages_of(h, ""), _firsts(h, cells)
+    valid = Cat(stage.valid for stage in stages)
     offered_lanes = sum(beat.lanes)
     lanes, kind = h.ghost(range(config.lanes + 1), "lanes"), h.ghost(len(kinds), "kind")
     begun = h.ghost(1, "begun")  # a block is being sent: the next beat may go on with it
@@ -109,7 +110,7 @@ def accumulator(config: Config, beyond: int = 0) -> Harness:
 
     h.prove(implies(valid[0], Cat(kind == 1 << n for n in range(len(kinds))).any()
                     & (lanes <= config.lanes)
-                    & (split[0] == Cat(kind[n] for n, (_, b) in enumerate(kinds)
+                    & (stages[0].split == Cat(kind[n] for n, (_, b) in enumerate(kinds)
                                        if b in (INT4, INT4_SYM)).any())))
 
     # What the cells are about to hold, the accumulators, the drain registers.
@@ -139,36 +140,31 @@ def exact_total(config: Config) -> Harness:
     h = Harness(MacCell(config))
     dut = h.dut
     held = h.net("accumulator", held_layout(config)).sum
-    lanes = h.net("lane_sum.total", lane_sum_width(config))
-    goes_on, split = h.net("goes_on", COPIES), h.net("split_here", COPIES)
+    lanes = h.net("lane_sum.total", sums_layout(config))
+    goes_on = h.net("goes_on", COPIES)
     # every copy is of the same bit
-    h.assume(dut.control.first == dut.control.first[0].replicate(COPIES),
-             dut.control.split == dut.control.split[0].replicate(COPIES))
+    h.assume(dut.control.first == dut.control.first[0].replicate(COPIES))
     entered = h.ghost(1, "entered")
     with h.m.If(dut.control.enable[-1]):
         h.m.d.sync += entered.eq(1)
     h.prove(implies(entered, h.net("total", total_width(config)) == Mux(goes_on[0], held, 0)
-                    + sum_of(joined(lanes, split[0], config))),
-            implies(entered, (goes_on == goes_on[0].replicate(COPIES))
-                    & (split == split[0].replicate(COPIES))))
+                    + sum_of(addends_of(lanes))),
+            implies(entered, goes_on == goes_on[0].replicate(COPIES)))
     return h
 
 
-def _controls(h: Harness, cells) -> list:
-    """`first` and `split` beside every stage; those beside the accumulators are in the cells, which
-    is proven to be all the same from the first beat on."""
-    found, stages = [], stages_of(h, "")
+def _firsts(h: Harness, cells):
+    """`first` beside every stage; the one beside the accumulators is in the cells, which is proven
+    to be the same in all from the first beat on."""
+    stages = stages_of(h, "")
     entered = h.ghost(1, "entered")
     with h.m.If(h.dut.i.ready & stages[0].valid):
         h.m.d.sync += entered.eq(1)
     h.prove(implies(stages[1].valid, entered))
-    for name, inner, flip in (("first", "goes_on", 1), ("split", "split_here", 0)):
-        before = stages[0][name]
-        here = [h.net(f"{cell}{inner}", COPIES) for cell in cells]
-        bit = here[0][0] ^ flip
-        h.prove(*(implies(entered, copies == (bit ^ flip).replicate(COPIES)) for copies in here))
-        found.append(Cat(before, bit))
-    return found
+    here = [h.net(f"{cell}goes_on", COPIES) for cell in cells]
+    bit = here[0][0]
+    h.prove(*(implies(entered, copies == bit.replicate(COPIES)) for copies in here))
+    return Cat(stages[0].first, ~bit)
 
 
 def lane_sums(config: Config) -> Harness:
@@ -181,13 +177,12 @@ def lane_sums(config: Config) -> Harness:
                  for operand, codes in (("a", dut.a), ("b", dut.b))}
     lanes = h.ghost(range(config.lanes + 1), "lanes")
     h.m.d.sync += lanes.eq(sum(Value.cast(code).any() for code in dut.b))
-    totals = [h.net(f"{name}.total", lane_sum_width(config)) for name in ("products", "zeros")]
+    totals = [h.net(f"{name}.total", sums_layout(config)) for name in ("products", "zeros")]
     for a, b in product(A_FORMATS, b_formats(config)):
         taken = dut.enable & (dut.a_signed == a.signed) & (dut.b_format == BFormat.of(b))
         taken &= (symmetric["a"] | (a is not INT4_SYM)) & (symmetric["b"] | (b is not INT4_SYM))
         taken = h.past(taken)
-        split = Const(b in (INT4, INT4_SYM), 1)
-        sums = [sum_of(joined(total, split, config)) for total in totals]
+        sums = [sum_of(addends_of(total)) for total in totals]
         h.prove(implies(taken, _at_most(sums[0] - sums[1], lanes * max_product(a, b))),
                 *(implies(taken, value <= lanes * partial_worth(b)) for value in sums))
     return h
@@ -215,15 +210,14 @@ def overflow_flag(config: Config) -> Harness:
     raises the flag as it is drained. The flag stays until it is cleared."""
     h = Harness(MacTile(config))
     cells = ("mac_cell_0_0.", "zero_cell_0.")
-    taken, (first, split) = h.net("accumulate"), _controls(h, cells)
+    taken, first = h.net("accumulate"), _firsts(h, cells)
     drain = []
     for cell in cells:
-        total = h.net(f"{cell}lane_sum.total", lane_sum_width(config))
+        total = h.net(f"{cell}lane_sum.total", sums_layout(config))
         drain.append(h.net(f"{cell}drain", held_layout(config)))
         held = h.net(f"{cell}accumulator", held_layout(config))
         exact = Signal(held_width(config) + 8, name=f"{cell[:-1]}_exact")
-        h.m.d.comb += exact.eq(
-            Mux(first[1], 0, held.sum) + sum_of(joined(total, split[1], config)))
+        h.m.d.comb += exact.eq(Mux(first[1], 0, held.sum) + sum_of(addends_of(total)))
         goes_on = h.past(~first[1] & held.lost)
         h.prove(implies(h.past(taken), held.lost == (goes_on | (h.past(exact) != held.sum))),
                 implies(h.past(h.net("capture")),
@@ -261,7 +255,7 @@ def absent_rows_and_columns() -> Harness:
     with h.m.If(i.ready & valid[1]):
         h.m.d.sync += active.eq(1)
     cells = ("mac_cell_0_0.", "zero_cell_0.", "mac_cell_0_1.", "mac_cell_1_1.", "zero_cell_1.")
-    first, _ = _controls(h, cells)
+    first = _firsts(h, cells)
     # Cycle 0: operands of zero.
     a = h.net("a", codes_layout(config, config.rows))
     digits = h.net("digits", data.ArrayLayout(
@@ -275,7 +269,7 @@ def absent_rows_and_columns() -> Harness:
             implies(valid[1] & ~first[1], active),
             implies(valid[0] & ~first[0], valid[1] | active))
     for cell in cells:
-        lanes = h.net(f"{cell}lane_sum.total", lane_sum_width(config))
+        lanes = Value.cast(h.net(f"{cell}lane_sum.total", sums_layout(config)))
         accumulator, drain = (h.net(f"{cell}{name}", held_layout(config))
                               for name in ("accumulator", "drain"))
         h.prove(implies(valid[1], lanes == 0),

@@ -2,7 +2,7 @@
 """Every property that is proven, and for each a fault that its proof must notice."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -99,6 +99,9 @@ PROPERTIES = (
     Property("partial products are worth what products are", "DotProduct",
              lambda: arithmetic.lane_sums(arithmetic.NARROW), (
                  {"zeros.digit_multiplier_0.partial": "16'h0000"},)),
+    Property("partial products are worth what products are, radix 2 alone", "DotProduct",
+             lambda: arithmetic.lane_sums(replace(arithmetic.NARROW, radices=(2,))), (
+                 {"products.split": "1'h0"},)),  # second digits count 32
     *(prop for bits, config in ((20, arithmetic.NARROW), (32, arithmetic.WIDE)) for prop in (
         Property(f"a cell adds up exactly, {bits} bits", "MacCell",
                  partial(arithmetic.exact_total, config),

@@ -31,7 +31,7 @@ class Fault(NamedTuple):
 BUS = BUSES[2]  # a beat is four runs, and one item
 
 FAULTS = (
-    Fault("multiplier", "a position of a digit is lost", r"& \{4\{at\[10\]\}\}", "& 4'h0"),
+    Fault("multiplier", "a position of a digit is lost", r"& \{4\{at\[9\]\}\}", "& 4'h0"),
     Fault("dot_product", "a carry-save adder's carry is an OR", r"\(a & b\)", "(a | b)"),
     Fault("mac_tile", "a block starts from the last one's sums", r"~control\[5:2\]", "4'hf"),
     Fault("mac_tile", "a sum that has wrapped is forgotten", r"accumulator\[21\] & goes_on\[3\]",
