@@ -15,7 +15,7 @@ quoted = '$(subst ','\'',$(1))'
 # --seed='3' where the user has given SEED: programs have defaults of their own
 given = $(if $(filter command environment,$(firstword $(origin $(1)))),--$(2)=$(call quoted,$($(1))))
 
-#: PRESET=tiny|small|base|big: the core (run, verilog, area)
+#: PRESET=tiny|small|base|lean|big: the core (run, verilog, area)
 PRESET ?= base
 #: CONFIG=rows=4,cols=4,lanes=8: a core of your own instead of a preset (verilog)
 CONFIG ?=

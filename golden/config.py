@@ -153,6 +153,7 @@ PRESETS = {
     "small": Config(4, 4, 16, pipeline=3, target="fpga", bus_width=128, depth=256, strip=32,
                     address_width=32),
     "base": Config(8, 4, 32, pipeline=3),
+    "lean": Config(8, 4, 32, pipeline=3, radices=(2,)),
     "big": Config(16, 8, 32, pipeline=3, strip=128),
 }
 

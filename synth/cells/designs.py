@@ -81,8 +81,7 @@ class Design:
 
 def designs() -> list[Design]:
     """Every design of the full sweep."""
-    return [*(d for name in PRESETS for d in core(name)), *alone("base", 4), *alone("base", 2),
-            *baselines("base")]
+    return [*(d for name in PRESETS for d in core(name)), *alone("base", 4), *baselines("base")]
 
 
 def quick_designs() -> list[Design]:

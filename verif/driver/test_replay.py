@@ -78,7 +78,7 @@ def test_compressed_data_that_is_damaged(path, capsys):
 
 
 @pytest.mark.parametrize("changes, text", [
-    ({"preset": ["tiny"]}, "unknown preset ['tiny']: expected one of tiny, small, base, big"),
+    ({"preset": ["tiny"]}, "unknown preset ['tiny']: expected one of tiny, small, base, lean, big"),
     ({"preset": None}, "unknown preset None: expected one of tiny"),
     ({"then": ["INT4", 10**99, 0, 0, None]}, "multiplier = 1000"),
     ({"then": []}, "not enough values to unpack"), ({"then": 5}, "TypeError: cannot unpack"),

@@ -106,7 +106,7 @@ MEASURED = [
     (lambda: Statistics(2, 5, -5), "low = 5 lies above high = -5"),
 ]
 OTHERS = [
-    (lambda: preset([]), "unknown preset []: expected one of tiny, small, base, big"),
+    (lambda: preset([]), "unknown preset []: expected one of tiny, small, base, lean, big"),
     (lambda: TINY.max_k("INT4", INT4), "a_fmt = 'INT4' is no format: expected one of INT4"),
     (lambda: TINY.max_k(INT4, UINT4), "operand b cannot be UINT4: expected one of INT4"),
     (lambda: Config(10**5000, 1, 1), f"rows = {DIGITS} is out of range: expected an integer 1..64"),

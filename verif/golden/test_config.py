@@ -24,12 +24,13 @@ from golden.formats import (
 def test_presets():
     sizes = {name: (c.rows, c.cols, c.lanes) for name, c in PRESETS.items()}
     assert sizes == {"tiny": (4, 1, 4), "small": (4, 4, 16), "base": (8, 4, 32),
-                     "big": (16, 8, 32)}
+                     "lean": (8, 4, 32), "big": (16, 8, 32)}
     for name, config in PRESETS.items():
         assert preset(name) is config
         assert config.macs_per_cycle == config.rows * config.cols * config.lanes
         assert Config(**config.as_dict()) == config
     assert [name for name, config in PRESETS.items() if config.is_fpga] == ["tiny", "small"]
+    assert preset("lean") == replace(preset("base"), radices=(2,))
     with pytest.raises(ValueError, match=r"^unknown preset 'huge': expected one of tiny, small, "):
         preset("huge")
 

@@ -335,7 +335,7 @@ def test_missing_rtl_names_the_way_out(monkeypatch, tmp_path, capsys):
     (["--epochs", "0"], "EPOCHS = '0' is out of range: expected an integer 1..1000"),
     (["--batch", "x"], "BATCH = 'x' is out of range: expected an integer 1..1024"),
     (["--seed", "-1"], "SEED = '-1' is out of range: expected an integer 0..4294967295"),
-    (["--preset", "huge"], "'huge' is unknown: expected one of tiny, small, base, big"),
+    (["--preset", "huge"], "'huge' is unknown: expected one of tiny, small, base, lean, big"),
     (["--backend", "gpu"], "'gpu' is unknown: expected one of rtl, golden"),
     (["--quant", "int3"], "QUANT = 'int3' is unknown: expected one of tetra, "
      "sun2020, adaptive, hindsight, symmetric, range, stochastic, stochastic-all, luq, static"),
