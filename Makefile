@@ -125,7 +125,7 @@ synth-verify: setup ## prove mapped blocks equal to their RTL, run benches on ga
 	@$(RUN) verif.gates --block=$(call quoted,$(BLOCK)) --jobs=$(call quoted,$(JOBS)) \
 	  --scheduler=$(call quoted,$(SCHEDULER))
 
-layout: setup ## place and route a cell of the tile and its rivals, time them with their wires (QUICK=1)
+layout: setup ## place and route cells of the tile and their rivals, time them with wires (QUICK=1)
 	@$(RUN) synth.layout --jobs=$(call quoted,$(JOBS)) --scheduler=$(call quoted,$(SCHEDULER)) \
 	  --quick=$(call quoted,$(QUICK))
 

@@ -86,9 +86,9 @@ def designs() -> list[Design]:
 
 def quick_designs() -> list[Design]:
     """The subset of `make synth QUICK=1`."""
-    depth = PRESETS["base"].pipeline  # a tile takes long to time
-    ours = [d for d in core("base") if d.block == "tetra_mac_cell"
-            or (d.block == "tetra_mac_tile" and d.depth == depth)]
+    ours = [d for name in ("base", "lean") for d in core(name) if d.block == "tetra_mac_cell"
+            # a tile takes long to time
+            or (d.block == "tetra_mac_tile" and d.depth == PRESETS[name].pipeline)]
     return [*ours, *baselines("base", every=2), *dots("base", [MxFp4Dot], [6])]
 
 

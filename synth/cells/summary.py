@@ -20,7 +20,7 @@ MEASURES = (*GEMMS, "training")
 HEADLINE = {"tile": "tetra_mac_tile", "engine": "tetra_engine"}
 PRESET = "base"  # of the headline
 # by the radices of gradients that it multiplies
-FORMATS = {"4+2": PRESET, "4": only(PRESET, 4), "2": only(PRESET, 2)}
+FORMATS = {"4+2": PRESET, "4": only(PRESET, 4), "2": "lean"}
 TOUGHEST = ("tetra_fp16_mac", "tetra_dlfloat16_mac")
 DOT16 = ("tetra_dlfloat16_dot", "tetra_fp16_dot", "tetra_bf16_dot")
 RIVALS = {  # of each kind the densest counts

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make layout`: a cell of the tile and its rivals placed and routed, to build/layout."""
+"""`make layout`: cells of the tile and their rivals placed and routed, to build/layout."""
 
 import json
 import shutil
@@ -35,6 +35,7 @@ FOLDER = ROOT / "build" / "layout"
 PICTURE = ROOT / "docs" / "layout.png"
 FILES = ("layout.gds", "routed.def", "flat.v", "wires.spef", "route.log")
 STEPS = {"map": "mapping", "time": "timing", "layout": "placing and routing"}
+CORES = ("lean", "base")  # presets
 CELL, TILE = "tetra_mac_cell", "tetra_mac_tile"
 RIVALS = ((Bf16Dot, "8 into 1-6-9"), (Fp8Dot, "8 into 1-6-9"), (MxFp4Dot, ""), (NvFp4Dot, ""))
 BLOCKS_DEPTH = 6  # of rivals in blocks, at which they are densest
@@ -42,7 +43,7 @@ BLOCKS_DEPTH = 6  # of rivals in blocks, at which they are densest
 
 def main() -> int:
     parser = Parser("make layout", __doc__)
-    add_switch(parser, "quick", "a cell of the tile and the densest multiply-add alone")
+    add_switch(parser, "quick", "cells of the tile and the densest multiply-add alone")
     add_workers(parser)
     parser.add_argument("--picture", action="store_true", help=f"write {PICTURE.name} anew")
     o = parser.parse_args()
@@ -55,23 +56,24 @@ def main() -> int:
         return 130
     write(found, summary)
     show(summary, console)
-    if o.picture and (pair := report.pair(found, summary)):
-        write_atomically(PICTURE, png(pictures.layouts(*pair, WIDE)))
+    if o.picture and (compared := report.compared(found, summary)):
+        write_atomically(PICTURE, png(pictures.layouts(*compared, WIDE)))
     console.print(f"{(FOLDER / 'report.html').relative_to(ROOT)}", highlight=False)
     return 0 if found and not summary["failures"] else 1
 
 
 def chosen(quick: bool) -> list[Design]:
     """What is laid out: of multiply-adds those with the most cuts, which are the densest."""
-    depth = PRESETS["base"].pipeline
-    ours = {design.block: design for design in core("base") if design.depth == depth}
+    ours = [design for name in CORES for design in core(name)
+            if design.depth == PRESETS[name].pipeline]
     macs = [d for d in baselines("base") if d.block in TOUGHEST]
-    found = [ours[CELL], *(d for d in macs if d.depth == max(m.depth for m in macs))]
+    found = [*(d for d in ours if d.block == CELL),
+             *(d for d in macs if d.depth == max(m.depth for m in macs))]
     if not quick:
         for kind, variant in RIVALS:
             depths = [] if variant else [BLOCKS_DEPTH]
             found += [d for d in dots("base", [kind], depths) if variant in d.variant]
-        found.append(ours[TILE])
+        found += [d for d in ours if d.block == TILE]
     return found
 
 

@@ -21,11 +21,11 @@ def render(found: Mapping[Design, Result], summary: dict) -> str:
         *(paragraph(f"Absent: {text}", "absent") for text in summary["missing"]),
         *(paragraph(f"Failed: {each['design']}: {each['message']}; log {each['log']}", "absent")
           for each in summary["failures"])]
-    if both := pair(found, summary):
-        parts.append(section("A cell and a multiply-add", picture(
-            partial(pictures.layouts, *both),
-            f"Two layouts to one scale: {'; '.join(both[1])}.",
-            "Both to one scale. Cells are coloured by what they are, wires by their layer.")))
+    if side_by_side := compared(found, summary):
+        parts.append(section("Cells of the tile and a multiply-add", picture(
+            partial(pictures.layouts, *side_by_side),
+            f"Layouts to one scale: {'; '.join(side_by_side[1])}.",
+            "All to one scale. Cells are coloured by what they are, wires by their layer.")))
     head = ["design", "cells", "core um²", "wire um", *TIMINGS, "opens", "shorts", "too close"]
     parts.append(section("Layouts", table(rows(summary), head, about="Layouts", words=(0,)),
                          paragraph("Periods in ns; " + "; ".join(
@@ -57,14 +57,18 @@ def rows(summary: dict) -> list[list[str]]:
     return found
 
 
-def pair(found: Mapping[Design, Result], summary: dict,
-         ) -> tuple[Sequence[Result], Sequence[str]] | None:
-    """The cell and the multiply-add that counts, if both were routed; with their titles."""
-    both = [(design, result) for design, result in found.items() if "opens" in result.figures
-            and (design.ours or str(design) == summary["against"])]
-    if len(both) < 2:
+def compared(found: Mapping[Design, Result], summary: dict,
+             ) -> tuple[Sequence[Result], Sequence[str]] | None:
+    """Our cells and the multiply-add that counts, if both were routed; with their titles."""
+    chosen = [(design, result) for design, result in found.items() if "opens" in result.figures
+              and (design.ours or str(design) == summary["against"])]
+    if len({design.ours for design, _ in chosen}) < 2:
         return None
-    titles = [f"{design.block}: {design.macs['fprop']} MAC{'s' * (design.macs['fprop'] > 1)} per "
-              f"cycle, {1 / result.figures['period_ns'].get('routed', float('inf')):.2f} GHz"
-              for design, result in both]
-    return [result for _, result in both], titles
+    titles = []
+    for design, result in chosen:
+        number, period = design.macs["fprop"], result.figures["period_ns"].get("routed")
+        titles.append(f"{design.preset} cell" if design.ours else "1-6-9 multiply-add"
+                      if "dlfloat16" in design.block else design.block)
+        titles[-1] += f": {number} MAC{'s' * (number > 1)}" + (
+            f", {1 / period:.2f} GHz" if period else ", not connected")
+    return [result for _, result in chosen], titles
