@@ -24,7 +24,7 @@ def render(found: Mapping[Design, Result], summary: dict) -> str:
     if side_by_side := compared(found, summary):
         parts.append(section("Cells of the tile and a multiply-add", picture(
             partial(pictures.layouts, *side_by_side),
-            f"Layouts to one scale: {'; '.join(side_by_side[1])}.",
+            f"Layouts to one scale: {'; '.join(side_by_side[1])}.".replace("\n", ", "),
             "All to one scale. Cells are coloured by what they are, wires by their layer.")))
     head = ["design", "cells", "core um²", "wire um", *TIMINGS, "opens", "shorts", "too close"]
     parts.append(section("Layouts", table(rows(summary), head, about="Layouts", words=(0,)),
@@ -67,8 +67,7 @@ def compared(found: Mapping[Design, Result], summary: dict,
     titles = []
     for design, result in chosen:
         number, period = design.macs["fprop"], result.figures["period_ns"].get("routed")
-        titles.append(f"{design.preset} cell" if design.ours else "1-6-9 multiply-add"
-                      if "dlfloat16" in design.block else design.block)
-        titles[-1] += f": {number} MAC{'s' * (number > 1)}" + (
-            f", {1 / period:.2f} GHz" if period else ", not connected")
+        name = f"{design.block}, {design.preset}" if design.ours else design.block
+        clock = f"{1 / period:.2f} GHz" if period else "not connected"
+        titles.append(f"{name}\n{number} MAC{'s' * (number > 1)} per cycle, {clock}")
     return [result for _, result in chosen], titles
