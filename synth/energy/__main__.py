@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`python -m synth.energy [DESIGN ...]`: pJ per MAC of some designs, by the recipes of `QUICK`.
 
-Designs are named as in summary.json; without a name the tile of `base` is beside
+Designs are named as in summary.json; without a name the tiles of `base` and `lean` are beside
 a unit of each kind that it is compared with.
 """
 
@@ -20,7 +20,7 @@ from tools.arguments import Parser, add_switch, add_workers, one_of
 from tools.console import open_console
 from tools.jobs import open_pool
 
-USUAL = ("tetra_mac_tile/base/3", "tetra_dlfloat16_mac/base/4",
+USUAL = ("tetra_mac_tile/base/3", "tetra_mac_tile/lean/3", "tetra_dlfloat16_mac/base/4",
          "tetra_bf16_dot/base, 8 into 1-6-9/8", "tetra_fp8_dot/base, 8 into 1-6-9/8",
          "tetra_mx_fp4_dot/base, 32 into 1-8-23/6", "tetra_nv_fp4_dot/base, 16 into 1-8-23/6",
          "tetra_int8_dot/base, 16 lanes/4")

@@ -159,6 +159,9 @@ class Plan:
             return whole * first.period * 1000 / macs  # W ns in pJ
 
         found = {part.name: per_mac(part.name) for part in fields(Power)}
+        # of leakage what a cycle has at the design's own clock
+        longer = found["leakage"] * (1 - self.point.period / first.period)
+        found |= {part: found[part] - longer for part in ("leakage", "total")}
         saved = design.shared / first.flip_flops * found["clocked"]
         return found | {"alone": found["total"], "total": found["total"] - saved}
 
@@ -178,7 +181,7 @@ def plans(point: Point, operands: dict[str, Gemm], recipes: list[Recipe], librar
             benches = [mac_bench(made, design.netlist(), grid(PRESETS[design.preset], made.lanes),
                                  operands[gemm], point.recipes,
                                  cycles["mac" if made.lanes == 1 else "dot"])]
-        runs, quiet = ([Run(bench, used, point.period + gates.SLACK, library, glitches)
+        runs, quiet = ([Run(bench, used, point.period * gates.MARGIN, library, glitches)
                         for bench in benches] for glitches in (True, False))
         found.append(Plan(point, gemm, runs, [] if quick else quiet))
     return found
@@ -235,7 +238,7 @@ def measure(points: list[Point], recipes: list[Recipe], library: CellLibrary, qu
             energies.designs.append({
                 "name": str(point.design), "block": point.design.block,
                 "preset": point.design.preset, "ours": point.design.ours,
-                "recipes": point.recipes, "clock_mhz": 1000 / (point.period + gates.SLACK),
+                "recipes": point.recipes, "clock_mhz": point.fmax,
                 "operands": f"codes of the 4-bit network, {quantisation(point)}"
                 if point.design.ours else "those of its FP32 twin, rounded",
                 "pj_per_mac": {gemm: found["total"] for gemm, found in per_gemm.items()} | {

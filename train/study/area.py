@@ -11,7 +11,7 @@ from train.study.costs import BASELINES, MEASURED, figures
 from train.study.plan import REFERENCE
 from train.study.variants import variant
 
-RADIX_4_ALONE = f"{MEASURED}, radix 4 alone"
+ALONE = {frozenset({FP4_R4}): (f"{MEASURED}, radix 4 alone",), frozenset({FP4_R2}): ("lean",)}
 
 
 def areas(policies: Iterable[str]) -> list[dict[str, Any]]:
@@ -34,6 +34,7 @@ def _tile(policy: Policy, full: dict[str, float]) -> tuple[str | None, str]:
     radices = {policy.dgrad.fmt, policy.wgrad.fmt}
     if not policy.input.coded or not radices <= {FP4_R2, FP4_R4}:
         return None, "its backward GEMMs have formats that no tile here computes"
-    preset = RADIX_4_ALONE if radices == {FP4_R4} else MEASURED
-    tiles = [name for name in full if name.startswith(f"tetra_mac_tile/{preset}/")]
+    presets = {MEASURED, *ALONE.get(frozenset(radices), ())}
+    tiles = [name for name in full if name.startswith("tetra_mac_tile/")
+             and name.split("/")[1] in presets]
     return max(tiles, key=full.__getitem__), ""
