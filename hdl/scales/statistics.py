@@ -123,7 +123,7 @@ class StatisticsUnit(wiring.Component):
             constant += add_square(m, squares, word, digits, f"square_{c}")
         squares.add_constant(constant)
 
-        # Cycles 1 to `squares_cycles` - 2: some levels of full adders each. Beside the row go
+        # Cycles 1 to `squares_cycles` - 1: some levels of full adders each. Beside the row go
         # whether it counts, also inverted in a register of its own to share the load, and whether
         # it is a job's first.
         valid, none, first = row.valid, ~row.valid, row.first

@@ -20,7 +20,7 @@ from synth.cells.libraries import NANGATE45, MissingError
 from synth.cells.recipes import QUICK
 from synth.cells.summary import TOUGHEST, best
 from synth.cells.sweep import Point, failure, sweep
-from synth.layout import pictures, report, route
+from synth.layout import kit, pictures, report, route
 from synth.layout.layout import Layout, Result, package
 from synth.layout.summary import TIMINGS, summarise
 from tools.arguments import Parser, add_switch, add_workers
@@ -59,7 +59,8 @@ def main() -> int:
     if o.picture and (compared := report.compared(found, summary)):
         write_atomically(PICTURE, png(pictures.layouts(*compared, WIDE)))
     console.print(f"{(FOLDER / 'report.html').relative_to(ROOT)}", highlight=False)
-    return 0 if found and not summary["failures"] else 1
+    unclean = any(design["clean"] is False for design in summary["designs"])
+    return 0 if found and not unclean and not summary["failures"] else 1
 
 
 def chosen(quick: bool) -> list[Design]:
@@ -91,7 +92,7 @@ def run(quick: bool, pool: Pool, console: Console) -> tuple[dict[Design, Result]
         points = [point for point in points if point not in macs or point is against]
         missing, routed = _tools()
         made: dict[Design, Result | Exception] = {}
-        if not {"sta", "placer"} & missing.keys():
+        if not {"sta", "placer", "placer's cells"} & missing.keys():
             tasks = _tasks(points, routed, pool)
             made = run_all(pool, tasks, lambda n: progress("layout", n, len(tasks)))
     failures = [*outcome.failures, *(
@@ -107,12 +108,15 @@ def _tools() -> tuple[dict[str, str], bool]:
     """What is missing, and whether anything can be routed and checked."""
     missing = {}
     for name, look in (("sta", sta.tool), ("placer", lambda: package("coloquinte")),
-                       ("router", route.tool), ("checker", lambda: package("klayout"))):
+                       ("placer's cells", lambda: kit.file(kit.CELLS)),
+                       ("router", route.tool), ("checker", lambda: package("klayout")),
+                       ("router's layers", lambda: kit.file(kit.TECHNOLOGY)),
+                       ("masks", lambda: kit.file(kit.CELLS_GDS))):
         try:
             look()
         except MissingError as error:
             missing[name] = str(error)
-    return missing, not {"router", "checker"} & missing.keys()
+    return missing, not {"router", "checker", "router's layers", "masks"} & missing.keys()
 
 
 def _tasks(points: list[Point], routed: bool, pool: Pool) -> dict[Design, Layout]:
@@ -132,7 +136,8 @@ def write(found: dict[Design, Result], summary: dict) -> None:
     """summary.json, report.html, and of every design `FILES`."""
     for design, result in found.items():
         folder = FOLDER / str(design).replace("/", "-").replace(", ", "-").replace(" ", "-")
-        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         for name in FILES:
             if (result.folder / name).stat().st_size:  # of a design that is only placed some are
                 shutil.copyfile(result.folder / name, folder / name)
@@ -172,6 +177,8 @@ def show(summary: dict, console: Console) -> None:
         console.print(f"{ratio['ours']} over {ratio['rival']}: " + ", ".join(
             f"{ratio[timing]:.2f} {timing}" for timing in TIMINGS if timing in ratio),
             highlight=False)
+    for text in (*report.unclean(summary), *report.mended(summary)):
+        console.print(text, highlight=False)
     for text in summary["missing"]:
         console.print(f"absent: {text}", highlight=False)
     for each in summary["failures"]:

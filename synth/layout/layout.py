@@ -40,8 +40,9 @@ class Layout(Task):
     def key(self) -> str:
         return digest(
             self.top, *self.netlists, repr(self.routed), *sta.depends_on(NANGATE45),
-            route.version() if self.routed else "", package("coloquinte"), package("klayout"),
-            *(kit.file(name).read_bytes() for name in (kit.TECHNOLOGY, kit.CELLS, kit.CELLS_GDS)),
+            package("coloquinte"), kit.file(kit.CELLS).read_bytes(),
+            *([route.version(), package("klayout"), kit.file(kit.TECHNOLOGY).read_bytes(),
+               kit.file(kit.CELLS_GDS).read_bytes()] if self.routed else []),
             *(Path(module.__file__).read_bytes()
               for module in (check, gates, gds, kit, pieces, place, route, trace, wires)),
             Path(__file__).read_bytes())
@@ -87,6 +88,8 @@ class Layout(Task):
         if as_written:
             routed = route.mended(routed, as_written)
             checked = check.check(placed, routed)
+            path = folder / "routed.def"
+            path.write_text(route.rewritten(path.read_text(), routed, as_written))
         gds.write(placed, routed, folder / "layout.gds")
         length = Counter()
         for laid in routed.nets.values():
@@ -95,7 +98,8 @@ class Layout(Task):
                     length[piece.layer] += piece.length / DBU
         found = {"wire_um": dict(sorted(length.items())), "failed": routed.failed,
                  "mended": sorted(set(as_written) - set(checked.opens))} | asdict(checked)
-        if not checked.opens:  # the wires of an open net lead nowhere
+        # the wires of an open net lead nowhere, and those of a short to two places
+        if not (checked.opens or checked.shorts or routed.failed):
             found["routed_ns"] = period(wires.routed_wires(placed, routed))
         return found
 

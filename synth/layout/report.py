@@ -19,6 +19,8 @@ def render(found: Mapping[Design, Result], summary: dict) -> str:
                   "compared with its netlist by KLayout, timed by OpenSTA. Routed, "
                   f"connectivity-checked; not a sign-off: without {summary['without']}.", "lead"),
         *(paragraph(f"Absent: {text}", "absent") for text in summary["missing"]),
+        *(paragraph(text, "absent") for text in unclean(summary)),
+        *(paragraph(text) for text in mended(summary)),
         *(paragraph(f"Failed: {each['design']}: {each['message']}; log {each['log']}", "absent")
           for each in summary["failures"])]
     if side_by_side := compared(found, summary):
@@ -40,6 +42,20 @@ def render(found: Mapping[Design, Result], summary: dict) -> str:
                   "as in synthesis.")))
     return page("Tetra: layouts", "What Tetra costs with its wires", parts,
                 f"Tetra {summary['version']}, {summary['router'] or 'no router'}.")
+
+
+def unclean(summary: dict) -> list[str]:
+    """What is not connected as its netlist says, and has no period with wires for that."""
+    return [f"not clean: {design['name']}: " + "; ".join(
+        f"{name}: {', '.join(map(str, design[name][:9]))}{' ...' * (len(design[name]) > 9)}"
+        for name in ("failed", "opens", "shorts") if design[name])
+        for design in summary["designs"] if design["clean"] is False]
+
+
+def mended(summary: dict) -> list[str]:
+    """Nets in which something that the router left out was put back."""
+    return [f"mended in {design['name']}: {', '.join(design['mended'])}"
+            for design in summary["designs"] if design.get("mended")]
 
 
 def rows(summary: dict) -> list[list[str]]:

@@ -28,7 +28,8 @@ def tool() -> str:
 @cache
 def version() -> str:
     shown = subprocess.run([tool(), "-h"], capture_output=True, text=True).stdout
-    return re.search(r"version (\S+)", shown)[1]
+    found = re.search(r"version (\S+)", shown)
+    return found[1] if found else "of unknown version"
 
 
 _SCRIPT = """verbose 0
@@ -161,6 +162,29 @@ def _mended(paths: list[list[Wire | Via]]) -> list[list[Wire | Via]]:
                 found[-1][-1:] = [Wire(other, last.at, start), Via(last.name, start)]
         found.append(list(path))
     return found
+
+
+def rewritten(text: str, routed: Routed, nets: list[str]) -> str:
+    """A routed DEF with the present wires of these nets; special ones stay as they are."""
+    head, start, rest = text.partition("\nNETS ")
+    body, end, tail = rest.partition("\nEND NETS")
+
+    def net(match: re.Match) -> str:
+        if match[1] not in nets:
+            return match[0]
+        pins = re.match(r"(?:\s*\([^)]*\)|\s*\n)*", match[2])[0]
+        lines = [line for path in routed.paths[match[1]] for line in _written(path)]
+        return f"- {match[1]}\n{pins}\n+ ROUTED " + "\n  NEW ".join(lines) + " ;"
+
+    return head + start + _NET.sub(net, body) + end + tail
+
+
+def _written(path: list[Wire | Via]) -> list[str]:
+    """A path in DEF, piece by piece."""
+    return [f"{piece.layers[0]} ( {piece.at[0]} {piece.at[1]} ) {piece.name}"
+            if isinstance(piece, Via) else
+            "{} ( {} {} ) ( {} {} )".format(piece.layer, *piece.start, *piece.end)
+            for piece in path if isinstance(piece, Via) or piece.beyond]
 
 
 def _paths(body: str, special: bool) -> list[list[Wire | Via]]:

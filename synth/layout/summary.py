@@ -38,7 +38,9 @@ def _design(design: Design, result: Result) -> dict:
     return {
         "name": str(design), "block": design.block, "variant": design.variant,
         "depth": design.depth, "ours": design.ours, "macs_per_cycle": macs,
-        "clean": result.clean, "markers": sum(figures.get("close", {}).values()),
+        # None of one that is only placed
+        "clean": result.clean if "opens" in figures else None,
+        "markers": sum(figures.get("close", {}).values()),
         "density": {timing: 1000 * macs / (period * area)
                     for timing, period in figures["period_ns"].items()}, **figures}
 

@@ -20,7 +20,7 @@ class Edge:
     end: Node
     ohms: float
     layer: str = ""
-    length: int = 0
+    length: float = 0
 
 
 def trace(pieces: Iterable[Wire | Via], pins: dict[str, list[Polygon]],
@@ -59,8 +59,9 @@ def trace(pieces: Iterable[Wire | Via], pins: dict[str, list[Polygon]],
              *((layer, _moved(via_boxes()[via.name][layer], via.at), [(layer, *via.at)])
                for via in vias for layer in via.layers)]
     for name, shapes in pins.items():
-        found += [Edge((name,), nodes[0], CONTACT_OHMS) for layer, box, nodes in metal
-                  if layer == "metal1" and any(touch(shape, box) for shape in shapes)]
+        found += [Edge((name,), _nearest(nodes, shape), CONTACT_OHMS)
+                  for layer, box, nodes in metal if layer == "metal1"
+                  for shape in shapes if touch(shape, box)]
     for name, (layer, x, y) in ports.items():
         half = LAYERS[layer].half
         metal.append((layer, (x - half, y - half, x + half, y + half), [(name,)]))
@@ -74,9 +75,17 @@ def _contacts(edges: list[Edge], metal: list[tuple[str, Box, list[Node]]]) -> li
     for i, (layer, box, nodes) in enumerate(metal):
         for other, beside, others in metal[:i]:
             if layer == other and root(nodes[0]) != root(others[0]) and _meet(box, beside):
-                found.append(Edge(nodes[0], others[0], CONTACT_OHMS))
+                one = _nearest(nodes, [beside[:2], beside[2:]])
+                found.append(Edge(one, _nearest(others, [box[:2], box[2:]]), CONTACT_OHMS))
                 root(nodes[0], others[0])
     return found
+
+
+def _nearest(nodes: list[Node], shape: Polygon) -> Node:
+    """The end of a piece that is nearest to the middle of a shape."""
+    x, y = (sum(values) / len(shape) for values in zip(*shape, strict=True))
+    return min(nodes, key=lambda node: abs(node[1] - x) + abs(node[2] - y)
+               if len(node) > 1 else 0)
 
 
 def _roots(edges: Iterable[Edge]):

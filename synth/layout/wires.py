@@ -36,14 +36,17 @@ def routed_wires(placed: Placed, routed: Routed) -> str:
 
 
 def promised_wires(placed: Placed) -> str:
-    """SPEF of wires as long as half the perimeter of the box around each net's pins."""
+    """SPEF of wires as long as half the perimeter of the box around each net's pins: half of it
+    from the driver to a middle, from which each pin is as far again; they share the other half's
+    capacitance."""
     lengths = placed.half_perimeters()
 
     def edges(net: str) -> list[Edge]:
         driver, *sinks = _ends(placed, net)
-        half = Edge((driver,), (net, 0), ESTIMATED.ohms * lengths[net] / DBU / 2, ESTIMATED.name,
-                    lengths[net])
-        return [half, *(Edge((net, 0), (sink,), half.ohms) for sink in sinks)]
+        ohms, length = ESTIMATED.ohms * lengths[net] / DBU / 2, lengths[net] / 2
+        return [Edge((driver,), (net, 0), ohms, ESTIMATED.name, length),
+                *(Edge((net, 0), (sink,), ohms, ESTIMATED.name, length / len(sinks))
+                  for sink in sinks)]
 
     return _spef(placed, edges)
 

@@ -17,10 +17,11 @@ from synth.cells.libraries import NANGATE45, MissingError
 from synth.cells.recipes import Recipe
 from synth.energy import gates
 from synth.layout import __main__ as program
-from synth.layout import gds, kit, place, route
+from synth.layout import gds, kit, place, report, route
 from synth.layout.check import check, shapes
-from synth.layout.layout import Layout, Result
+from synth.layout.layout import Layout, Result, package
 from synth.layout.pieces import Routed, Via, Wire
+from synth.layout.summary import summarise
 from synth.layout.trace import groups, touch, trace
 from synth.layout.wires import no_wires, promised_wires, routed_wires
 from tools import cache as kept
@@ -96,14 +97,24 @@ def test_every_cell_has_a_place_of_its_own_and_every_port_one_on_the_edge(placed
 def test_a_placement_with_cells_over_each_other_is_refused(placed):
     sizes = {name: kit.macros()[kind].width for name, (kind, _) in placed.flat.cells.items()}
     one, other = list(placed.at)[:2]
-    wrong = placed.at | {one: placed.at[other]}
-    with pytest.raises(RuntimeError, match="lie over each other"):
-        place.accept(wrong, sizes, placed.width, placed.height)
+    x, y, turned = placed.at[other]
+    last = sizes[other] - kit.SITE  # a site is shared
+    for shared in (0, last, kit.SITE - sizes[one]):
+        if 0 <= x + shared <= placed.width - sizes[one]:
+            with pytest.raises(RuntimeError, match="lie over each other"):
+                place.accept({one: (x + shared, y, turned), other: placed.at[other]}, sizes,
+                             placed.width, placed.height)
+    assert 0 <= x + last <= placed.width - sizes[one]
     x, y, turned = placed.at[one]
-    other = "N" if turned == "FS" else "FS"
-    for off in ((x + 1, y, turned), (x, y, other), (-kit.SITE, y, turned)):
+    turn = "N" if turned == "FS" else "FS"
+    above = ("N", "FS")[placed.height // kit.ROW % 2]
+    for off in ((x + 1, y, turned), (x, y, turn), (-kit.SITE, y, turned), (x, y + 1, turned),
+                (placed.width - sizes[one] + kit.SITE, y, turned), (x, placed.height, above),
+                (x, -2 * kit.ROW, "N")):
         with pytest.raises(RuntimeError, match=f"{one} is off the rows"):
-            place.accept(placed.at | {one: off}, sizes, placed.width, placed.height)
+            place.accept({one: off}, sizes, placed.width, placed.height)
+    edge = {one: (placed.width - sizes[one], 0, "N")}
+    place.accept(edge, sizes, placed.width, placed.height)
 
 
 @needs_router
@@ -186,11 +197,35 @@ def test_what_the_router_forgets_is_put_back():
                                 Wire("metal1", (300, 280), (80, 280)), Via("via1_4", (80, 280)),
                                 Wire("metal2", (80, 280), (80, 900))]
     assert routed.paths["c"] is lacks  # of a net that is not open nothing changes
+    # what meets, lies further off, or two layers away stays as it was
+    for fine in ([[Wire("metal3", (500, 100), (200, 100)), Via("via2_5", (200, 100))],
+                  [Wire("metal2", (200, 100), (200, 400))]],
+                 [[Via("via1_4", (300, 280))], [Wire("metal2", (700, 280), (700, 900))]],
+                 [[Via("via2_5", (300, 280))], [Wire("metal1", (200, 280), (200, 900))]],
+                 [[Wire("metal3", (500, 100), (200, 100))], [Wire("metal2", (380, 0), (380, 9))]],
+                 [[Wire("metal4", (500, 100), (200, 100))], [Wire("metal1", (200, 100), (0, 100))]],
+                 [[Wire("metal3", (500, 100), (200, 100))], [Wire("metal3", (200, 100), (9, 100))]],
+                 ):
+        same = route.mended(Routed({"a": fine}, []), ["a"])
+        assert same.nets == Routed({"a": fine}, []).nets
     pins = {"u:Z": [[(400, 0), (600, 0), (600, 200), (400, 200)]]}
     for net, whole in (("a", 1), ("c", 2)):
         edges = trace([*routed.nets[net], Via("via1_4", (500, 100)), Via("via2_5", (500, 100))],
                       pins, {"port": ("metal2", 200, 400)})
         assert len(groups(edges, ["u:Z", "port"])) == whole
+
+
+def resistance(edges, start, end) -> float:
+    """Ohms from a node to another, of resistors that make no loop."""
+    known, front = {start: 0.0}, [start]
+    while front:
+        node = front.pop()
+        for edge in edges:
+            for one, other in ((edge.start, edge.end), (edge.end, edge.start)):
+                if one == node and other not in known:
+                    known[other] = known[node] + edge.ohms
+                    front.append(other)
+    return known[end]
 
 
 def test_resistances_of_a_hand_made_net():
@@ -203,6 +238,19 @@ def test_resistances_of_a_hand_made_net():
     wires = sum(edge.ohms for edge in edges if edge.layer)
     assert wires == pytest.approx(3.5714 * 2 + 3.5714 * 1)
     assert sum(edge.ohms for edge in edges if not edge.layer) == pytest.approx(10, abs=0.1)
+    assert resistance(edges, ("u:Z",), ("y",)) == pytest.approx(sum(e.ohms for e in edges))
+    # a pin that only a wire's far end touches, and one that nothing does
+    far = [(x + 20_000, y) for x, y in square]
+    edges = trace([Via("via1_4", (0, 0)), Wire("metal1", (0, 0), (20_000, 0))],
+                  {"u:Z": [far], "v:A": [[(x, y + 900) for x, y in square]]}, {})
+    assert resistance(edges, ("u:Z",), ("metal2", 0, 0)) == pytest.approx(
+        10 * kit.LAYERS["metal1"].ohms + 5, abs=0.1)
+    assert sorted(map(len, groups(edges, ["u:Z", "v:A"]))) == [1, 1]
+    # wires that cross without a point in common, and layers above
+    edges = trace([Wire("metal5", (0, 0), (8_000, 0)), Wire("metal5", (8_050, 0), (8_050, 4_000)),
+                   Via("via4_0", (0, 0))], {}, {})
+    assert resistance(edges, ("metal4", 0, 0), ("metal5", 8_050, 4_000)) == pytest.approx(
+        6 * kit.LAYERS["metal5"].ohms + 3, abs=0.1)
     assert touch(square, (-1, -1, 1, 1)) and touch(square, (-900, -900, 900, 900))
     assert not touch(square, (101, -900, 900, 900))
 
@@ -284,9 +332,51 @@ def test_the_program_lays_out_compares_and_says_what_is_missing(monkeypatch, tmp
     assert program.main() == 0  # placed at least
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["missing"] == ["qrouter: not installed; apt install qrouter"]
-    assert all("placed" in d["period_ns"] and "routed" not in d["period_ns"] and not d["clean"]
+    assert all("placed" in d["period_ns"] and "routed" not in d["period_ns"] and d["clean"] is None
                for d in summary["designs"])
     assert "absent: qrouter" in capsys.readouterr().out
+    assert not (tmp_path / "tetra_int8_mac-base-0" / "routed.def").exists()  # of the run before
+
+    def no_checker(name: str) -> str:
+        if name == "klayout":
+            raise MissingError("klayout: not installed; make setup")
+        return package(name)
+
+    monkeypatch.setattr(program, "package", no_checker)
+    monkeypatch.setattr("synth.layout.layout.package", no_checker)
+    assert program.main() == 0
+    assert "absent: klayout" in capsys.readouterr().out
+
+
+def test_a_layout_that_is_not_clean_has_no_routed_period_and_says_so(tmp_path):
+    figures = {"period_ns": {"placed": 1.0}, "cell_area_um2": 10.0, "core_area_um2": 11.0,
+               "cells": 1, "half_perimeter_um": 1.0, "wire_um": {"metal2": 1.0}, "failed": [],
+               "opens": [], "shorts": [], "close": {}, "mended": ["n"]}
+    design = next(d for d in core("tiny") if d.block == "tetra_dot_product")
+    for name, value in (("", []), ("opens", ["x"]), ("shorts", [["x", "y"]]), ("failed", ["x"])):
+        found = {design: Result(figures | ({name: value} if name else {}), tmp_path)}
+        summary = summarise(found, "", [], [])
+        assert found[design].clean == (not name)
+        assert bool(report.unclean(summary)) == bool(name)
+        assert all(name in text and "x" in text for text in report.unclean(summary))
+        assert report.mended(summary) == [f"mended in {design}: n"]
+
+
+@needs_router
+def test_a_written_layout_is_the_one_that_was_checked(placed, routed, tmp_path):
+    """Mended nets, here made up, are in the DEF too."""
+    (tmp_path / "r").mkdir()
+    route.route(placed, tmp_path / "r")
+    text = (tmp_path / "r" / "routed.def").read_text()
+    net, other = [name for name in sorted(routed.paths) if routed.paths[name]][:2]
+    added = [Wire("metal6", (0, 0), (9000, 0)), Via("via5_0", (9000, 0))]
+    changed = replace(routed, paths=routed.paths | {net: [*routed.paths[net], added]})
+    (tmp_path / "new.def").write_text(route.rewritten(text, changed, [net]))
+    again = route.read(tmp_path / "new.def", "")
+    assert sorted(map(repr, again.nets[net])) == sorted(map(repr, changed.nets[net]))
+    assert again.nets[other] == routed.nets[other]
+    assert {name: pieces for name, pieces in again.nets.items() if name != net} == {
+        name: pieces for name, pieces in routed.nets.items() if name != net}
 
 
 @needs_sta
