@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from synth.cells.designs import designs, dots, quick_designs, second_library_designs
+from synth.cells.designs import Design, designs, dots, quick_designs, second_library_designs
 from synth.cells.libraries import NANGATE45, OSU180
 from synth.cells.recipes import QUICK, SWEEP
 from synth.cells.summary import (
@@ -30,7 +30,7 @@ from synth.fpga import report as fpga_report
 from synth.fpga.designs import fpga_designs, quick_fpga_designs
 from synth.fpga.sweep import fpga_sweep
 from synth.report import BOUNDS, RATIOS, SUBSET, ratios, render
-from tools.arguments import Parser, add_switch, add_workers
+from tools.arguments import Parser, add_switch, add_workers, one_of
 from tools.cache import ROOT
 from tools.console import open_console
 from tools.files import write_atomically
@@ -45,6 +45,9 @@ FIGURES = ROOT / "synth" / "figures.json"
 def main() -> int:
     parser = Parser("make synth", __doc__)
     add_switch(parser, "quick", "a few designs, a few recipes")
+    known = {str(design): design for design in (*designs(), *dots("base"))}
+    parser.add_argument("designs", nargs="*", type=one_of(known), metavar="DESIGN",
+                        help="these alone, by the recipes of QUICK, to the terminal alone")
     parser.add_argument("--fpga", action="store_true", help="FPGAs only, no cell libraries")
     add_workers(parser)
     parser.add_argument("--check", action="store_true",
@@ -54,6 +57,8 @@ def main() -> int:
     console = open_console()
     try:
         with open_pool(o.jobs, o.scheduler) as pool:
+            if o.designs:
+                return some([known[name] for name in o.designs], pool, console)
             if o.fpga:
                 return fpga_alone(o.quick, pool, console)
             outcomes, energies = run(o.quick, pool, console)
@@ -67,6 +72,14 @@ def main() -> int:
     fpga_report.show(fpga, console)
     console.print(f"{(FOLDER / 'report.html').relative_to(ROOT)}", highlight=False)
     return compare(summary, "quick" if o.quick else "full", o.check, o.update)
+
+
+def some(chosen: list[Design], pool: Pool, console: Console) -> int:
+    """Single designs, named as in summary.json; nothing is written."""
+    with _bars(console) as bars:
+        found = sweep(chosen, QUICK, NANGATE45, pool, _progress(bars, console, NANGATE45.name))
+    show(summarise({NANGATE45.name: found}, Energies(), True), console)
+    return int({point.design for point in found.points} != set(chosen))
 
 
 def run(quick: bool, pool: Pool, console: Console) -> tuple[dict[str, Outcome], Energies]:

@@ -13,7 +13,7 @@ PERIOD = 10.0  # nanoseconds; any one does, since the slack is what counts
 SCRIPT = r"""read_liberty {liberty}
 {read}
 link_design {top}
-create_clock -name clock -period {period}{pins}
+{wires}create_clock -name clock -period {period}{pins}
 set inputs {{}}
 foreach port [all_inputs] {{
   if {{[get_property $port full_name] ne "clk"}} {{ lappend inputs $port }}
@@ -77,10 +77,9 @@ def shortest_period(netlists: list[Path], top: str, library: CellLibrary, clocke
     """
     script = SCRIPT.format(
         liberty=library.path, read="\n".join(f"read_verilog {path}" for path in netlists), top=top,
-        period=PERIOD, pins=" [get_ports clk]" if clocked else "", driver=library.driver,
+        wires=f"read_spef {wires}\n" if wires else "", period=PERIOD,
+        pins=" [get_ports clk]" if clocked else "", driver=library.driver,
         load=f"{library.load / library.load_unit:g}")
-    if wires:
-        script = script.replace("create_clock", f"read_spef {wires}\ncreate_clock", 1)
     (work / "sta.tcl").write_text(script)
     done = subprocess.run([tool(), "-no_init", "-exit", str(work / "sta.tcl")], text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

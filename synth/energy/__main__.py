@@ -13,7 +13,7 @@ from rich.table import Table
 from synth.cells.designs import designs, dots
 from synth.cells.libraries import NANGATE45
 from synth.cells.recipes import QUICK
-from synth.cells.summary import MEASURES, best
+from synth.cells.summary import HEADLINE, MEASURES, best
 from synth.cells.sweep import sweep
 from synth.energy.energy import Energies, measure
 from tools.arguments import Parser, add_switch, add_workers, one_of
@@ -27,7 +27,9 @@ USUAL = ("tetra_mac_tile/base/3", "tetra_mac_tile/lean/3", "tetra_dlfloat16_mac/
 
 
 def main() -> int:
-    known = {str(design): design for design in (*designs(), *dots("base")) if design.macs}
+    # of ours the tile alone takes the recorded operands
+    known = {str(design): design for design in (*designs(), *dots("base"))
+             if not design.ours or design.block == HEADLINE["tile"]}
     parser = Parser("python -m synth.energy", __doc__)
     parser.add_argument("designs", nargs="*", type=one_of(known), metavar="DESIGN",
                         help="default: " + "; ".join(USUAL))

@@ -47,10 +47,10 @@ def check(placed: Placed, routed: Routed) -> Checked:
 
 
 def shapes(placed: Placed, routed: Routed):
-    """A KLayout layout of it, and the layers of wires, of cells and (index + 1) their names.
+    """A KLayout layout of it, and by name the layers of wires and of cells.
 
-    Names are `instance/pin` on pins, `/port` on ports, `+VDD` on supplies, `!instance` on metal
-    inside a cell.
+    Names, on a layer beside each metal, are `instance/pin` on pins, `/port` on ports, `+VDD` on
+    supplies, `!instance` on metal inside a cell.
     """
     layout = db.Layout()
     layout.dbu = 1 / DBU
@@ -116,8 +116,7 @@ def _compared(pieces: list[set[str]], placed: Placed) -> tuple[list[str], list[l
               for pin, net in pins.items()} | {f"/{port}": port for port in placed.ports}
     # a pin without a net, metal inside a cell and a supply are each a net of their own
     owners = [{net_of.get(name, name) for name in piece} for piece in pieces]
-    times = Counter(net for names, piece in zip(owners, pieces, strict=True) for net in names
-                    if any(net_of.get(name) == net for name in piece))
+    times = Counter(net for names in owners for net in names)
     wanted = {net for net, pins in placed.flat.nets.items()
               if len(pins) + (net in placed.ports) > 1}
     return (sorted(net for net in wanted if times[net] != 1),

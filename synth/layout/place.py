@@ -49,9 +49,8 @@ class Placed:
 
     def pin(self, instance: str, name: str) -> tuple[int, int]:
         """Where a pin's centre lies."""
-        x, y, turned = self.at[instance]
-        dx, dy = macros()[self.flat.cells[instance][0]].centre(name)
-        return x + dx, y + (ROW - dy if turned == "FS" else dy)
+        centre = macros()[self.flat.cells[instance][0]].centre(name)
+        return self.shapes(instance, [[centre]])[0][0]
 
     def shapes(self, instance: str, polygons: list[Polygon]) -> list[Polygon]:
         """Shapes of a cell, where it lies."""
@@ -70,14 +69,14 @@ class Placed:
         return found
 
 
-def place(flat: Flat, utilisation: float = UTILISATION) -> Placed:
+def place(flat: Flat) -> Placed:
     """Place a flat design in a square: twice, without ports and then with each where its net drew
     it. MissingError without the placer; RuntimeError if it leaves cells over each other."""
     if coloquinte is None:
         raise MissingError("the placer Coloquinte: not installed; make setup")
     sizes = {name: macros()[kind].width for name, (kind, _) in flat.cells.items()}
-    rows = max(1, round(math.sqrt(sum(sizes.values()) * ROW / utilisation) / ROW))
-    width = math.ceil(sum(sizes.values()) / utilisation / rows / SITE) * SITE
+    rows = max(1, round(math.sqrt(sum(sizes.values()) * ROW / UTILISATION) / ROW))
+    width = math.ceil(sum(sizes.values()) / UTILISATION / rows / SITE) * SITE
     height = rows * ROW
     slots = _slots(width, height)
     names = [*flat.inputs, *flat.outputs, "clk"]

@@ -154,8 +154,8 @@ def _mended(paths: list[list[Wire | Via]]) -> list[list[Wire | Via]]:
             start = first.start if isinstance(first, Wire) else first.at
             layers = {first.layer} if isinstance(first, Wire) else set(first.layers)
             if isinstance(last, Wire) and last.end == start and last.layer not in layers:
-                found.append([via for name in VIAS if last.layer in (via := Via(name, start)).layers
-                              and layers & set(via.layers)])
+                found += [[via] for name in VIAS if last.layer in (via := Via(name, start)).layers
+                          and layers & set(via.layers)]
             elif (isinstance(last, Via) and last.at != start and layers & set(last.layers)
                     and sum(abs(a - b) for a, b in zip(last.at, start, strict=True)) < SITE):
                 other = next(layer for layer in last.layers if layer not in layers)

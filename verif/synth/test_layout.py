@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import klayout.db as db
 import pytest
@@ -35,8 +36,8 @@ RECIPE = Recipe(600, "keep")
 def _netlist(block: str) -> tuple[str, str]:
     """A small design's top and its mapped netlist."""
     design = next(d for d in (*core("tiny"), *baselines("base")) if d.block == block)
-    (name, tried), = mappings(design.netlist(), [RECIPE], NANGATE45).items()
-    return name, tried[0].run().verilog
+    (name, (one,)), = mappings(design.netlist(), [RECIPE], NANGATE45).items()
+    return name, replace(one, timed=False).run().verilog
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +49,14 @@ def placed(tmp_path_factory) -> place.Placed:
 
 
 @pytest.fixture(scope="module")
-def routed(placed, tmp_path_factory) -> Routed:
-    return route.route(placed, tmp_path_factory.mktemp("routed"))
+def folder(tmp_path_factory) -> Path:
+    """Where the router works."""
+    return tmp_path_factory.mktemp("routed")
+
+
+@pytest.fixture(scope="module")
+def routed(placed, folder) -> Routed:
+    return route.route(placed, folder)
 
 
 def test_cells_are_as_large_in_both_files_of_the_kit():
@@ -287,7 +294,6 @@ def test_wires_slow_a_design_as_a_load_does(placed, routed, tmp_path):
     assert period(lumped) > none
 
 
-@needs_sta
 @needs_router
 def test_a_router_that_does_not_finish_is_a_failure_with_its_log(monkeypatch, tmp_path, placed):
     monkeypatch.setattr(route, "LIMIT", 0.5)
@@ -363,11 +369,9 @@ def test_a_layout_that_is_not_clean_has_no_routed_period_and_says_so(tmp_path):
 
 
 @needs_router
-def test_a_written_layout_is_the_one_that_was_checked(placed, routed, tmp_path):
+def test_a_written_layout_is_the_one_that_was_checked(routed, folder, tmp_path):
     """Mended nets, here made up, are in the DEF too."""
-    (tmp_path / "r").mkdir()
-    route.route(placed, tmp_path / "r")
-    text = (tmp_path / "r" / "routed.def").read_text()
+    text = (folder / "routed.def").read_text()
     net, other = [name for name in sorted(routed.paths) if routed.paths[name]][:2]
     added = [Wire("metal6", (0, 0), (9000, 0)), Via("via5_0", (9000, 0))]
     changed = replace(routed, paths=routed.paths | {net: [*routed.paths[net], added]})

@@ -10,6 +10,7 @@ from amaranth.hdl import Module
 
 from hdl.engine.engine import Engine
 from hdl.library import Library, place
+from synth import __main__ as program
 from synth.cells import asic, sta, sweep
 from synth.cells.asic import MappedBlock, Netlist, mappings, timing
 from synth.cells.designs import BOUNDARIES, designs, dots, quick_designs
@@ -260,6 +261,17 @@ def test_maps_and_times(installed):
     counter.netlist.write_text("module tetra_counter(); endmodule")
     assert found["tetra_counter"][0].run() == counter
     assert counter.netlist.read_text() == text
+
+
+@needs_sta
+def test_single_designs_go_to_the_terminal_alone(installed, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(program, "FOLDER", tmp_path)
+    monkeypatch.setattr(program, "QUICK", [SWEEP[0]])
+    monkeypatch.setattr("sys.argv", ["synth", "tetra_multiplier/tiny/2", "--jobs=1"])
+    assert program.main() == 0
+    shown = capsys.readouterr().out
+    assert "tetra_multiplier" in shown and "a subset of designs" in shown
+    assert not (tmp_path / "summary.json").exists()
 
 
 @needs_sta

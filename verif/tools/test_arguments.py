@@ -12,6 +12,7 @@ from rich.console import Console
 import driver.replay
 import synth.__main__
 import synth.area
+import synth.energy.__main__
 import verif.formal.__main__
 from golden.config import PRESETS
 from tools import start
@@ -51,6 +52,8 @@ WRONG = [
     (suite, ["--workers=-1"], "WORKERS = '-1' is out of range: expected an integer 1..1024"),
     (driver.replay, ["--trace=x", "file"], "TRACE = 'x' is neither on nor off: expected 1"),
     (driver.replay, ["--backend=gpu"], "BACKEND = 'gpu' is unknown: expected one of rtl, golden"),
+    (synth.__main__, ["tetra_tile"], "'tetra_tile' is unknown: expected one of tetra_dot_product"),
+    (synth.energy.__main__, ["tetra_engine/base/3"], "'tetra_engine/base/3' is unknown"),
     (synth.__main__, ["--quick=yes"], "QUICK = 'yes' is neither on nor off"),
     (synth.area, ["--preset="], "PRESET = '' is unknown: expected one of tiny"),
     (random_check, ["--quick=2"], "QUICK = '2' is neither on nor off"),
