@@ -23,7 +23,7 @@ from synth.layout.check import check, shapes
 from synth.layout.layout import Layout, Result, package
 from synth.layout.pieces import Routed, Via, Wire
 from synth.layout.summary import summarise
-from synth.layout.trace import groups, touch, trace
+from synth.layout.trace import groups, trace
 from synth.layout.wires import no_wires, promised_wires, routed_wires
 from tools import cache as kept
 from verif.here import Here
@@ -160,6 +160,20 @@ def test_faults_in_a_layout_are_found(placed, routed):
         one: [*routed.paths[one], bridge]}))
     assert any({one, other} <= set(group) for group in shorted.shorts)
 
+    # a net on the rail of its row, and metal across what is in a cell
+    x, y = starts[0]
+    rail = round(y / kit.ROW) * kit.ROW
+    down = [Wire("metal2", (x, y), (x, rail)), Via("via1_4", (x, rail))]
+    shorted = check(placed, replace(routed, paths=routed.paths | {one: [*routed.paths[one], down]}))
+    assert [one] in [[name for name in group if name[0] != "+"] for group in shorted.shorts]
+    wide = max(placed.at, key=lambda name: kit.macros()[placed.flat.cells[name][0]].width)
+    left, bottom, _ = placed.at[wide]
+    right, middle = left + kit.macros()[placed.flat.cells[wide][0]].width, bottom + kit.ROW // 2
+    across = [Wire("metal1", (left, middle), (right, middle))]
+    shorted = check(placed, replace(routed, paths=routed.paths | {
+        one: [*routed.paths[one], across]}))
+    assert any(f"!{wide}" in group for group in shorted.shorts)
+
     # two wires of metal 6, where there is hardly another, nearer than they may be
     apart = kit.spacings()["metal6"] - 10 + 2 * kit.LAYERS["metal6"].half
     pair = [Wire("metal6", (2000, y), (9000, y)) for y in (-9000, -9000 + apart)]
@@ -184,82 +198,13 @@ def test_masks_are_the_cells_and_the_wires(placed, routed, tmp_path):
     for layer, number in (("metal2", 13), ("via2", 14), ("metal3", 15), ("metal6", 21)):
         assert gds.NUMBERS[layer] == number
     drawn, wires, _ = shapes(placed, routed)
-    for layer in ("metal2", "via1", "metal3"):  # cells have none of these
-        one = db.Region(top.begin_shapes_rec(layout.layer(gds.NUMBERS[layer], 0))).merged()
+    for layer in wires:  # shapes of the top alone, without those in cells
+        one = db.Region(top.shapes(layout.layer(gds.NUMBERS[layer], 0))).merged()
         other = db.Region(drawn.top_cell().begin_shapes_rec(wires[layer])).merged()
         assert one.area() * layout.dbu ** 2 == pytest.approx(other.area() / kit.DBU ** 2)
     names = {shape.text.string for layer in layout.layer_indexes()
              for shape in top.shapes(layer).each(db.Shapes.STexts)}
     assert names == set(placed.ports)
-
-
-def test_what_the_router_forgets_is_put_back():
-    """Two places as qrouter 1.4.71 wrote them: a via that is not there, one beside its wire."""
-    lacks = [[Wire("metal3", (500, 100), (200, 100))], [Wire("metal2", (200, 100), (200, 400))]]
-    beside = [[Wire("metal1", (300, 0), (300, 280)), Via("via1_4", (300, 280))],
-              [Wire("metal2", (80, 280), (80, 900))]]
-    routed = route.mended(Routed({"a": lacks, "b": beside, "c": lacks}, []), ["a", "b"])
-    assert Via("via2_5", (200, 100)) in routed.nets["a"]
-    assert routed.nets["b"] == [Wire("metal1", (300, 0), (300, 280)),
-                                Wire("metal1", (300, 280), (80, 280)), Via("via1_4", (80, 280)),
-                                Wire("metal2", (80, 280), (80, 900))]
-    assert routed.paths["c"] is lacks  # of a net that is not open nothing changes
-    # what meets, lies further off, or two layers away stays as it was
-    for fine in ([[Wire("metal3", (500, 100), (200, 100)), Via("via2_5", (200, 100))],
-                  [Wire("metal2", (200, 100), (200, 400))]],
-                 [[Via("via1_4", (300, 280))], [Wire("metal2", (700, 280), (700, 900))]],
-                 [[Via("via2_5", (300, 280))], [Wire("metal1", (200, 280), (200, 900))]],
-                 [[Wire("metal3", (500, 100), (200, 100))], [Wire("metal2", (380, 0), (380, 9))]],
-                 [[Wire("metal4", (500, 100), (200, 100))], [Wire("metal1", (200, 100), (0, 100))]],
-                 [[Wire("metal3", (500, 100), (200, 100))], [Wire("metal3", (200, 100), (9, 100))]],
-                 ):
-        same = route.mended(Routed({"a": fine}, []), ["a"])
-        assert same.nets == Routed({"a": fine}, []).nets
-    pins = {"u:Z": [[(400, 0), (600, 0), (600, 200), (400, 200)]]}
-    for net, whole in (("a", 1), ("c", 2)):
-        edges = trace([*routed.nets[net], Via("via1_4", (500, 100)), Via("via2_5", (500, 100))],
-                      pins, {"port": ("metal2", 200, 400)})
-        assert len(groups(edges, ["u:Z", "port"])) == whole
-
-
-def resistance(edges, start, end) -> float:
-    """Ohms from a node to another, of resistors that make no loop."""
-    known, front = {start: 0.0}, [start]
-    while front:
-        node = front.pop()
-        for edge in edges:
-            for one, other in ((edge.start, edge.end), (edge.end, edge.start)):
-                if one == node and other not in known:
-                    known[other] = known[node] + edge.ohms
-                    front.append(other)
-    return known[end]
-
-
-def test_resistances_of_a_hand_made_net():
-    """Two micrometres of metal 2, a cut, one of metal 3 of which half lies twice."""
-    pieces = [Via("via1_4", (0, 0)), Wire("metal2", (0, 0), (0, 4000)), Via("via2_5", (0, 4000)),
-              Wire("metal3", (0, 4000), (2000, 4000)), Wire("metal3", (1000, 4000), (2000, 4000))]
-    square = [(-100, -100), (100, -100), (100, 100), (-100, 100)]
-    edges = trace(pieces, {"u:Z": [square]}, {"y": ("metal3", 2000, 4000)})
-    assert len(groups(edges, ["u:Z", "y"])) == 1
-    wires = sum(edge.ohms for edge in edges if edge.layer)
-    assert wires == pytest.approx(3.5714 * 2 + 3.5714 * 1)
-    assert sum(edge.ohms for edge in edges if not edge.layer) == pytest.approx(10, abs=0.1)
-    assert resistance(edges, ("u:Z",), ("y",)) == pytest.approx(sum(e.ohms for e in edges))
-    # a pin that only a wire's far end touches, and one that nothing does
-    far = [(x + 20_000, y) for x, y in square]
-    edges = trace([Via("via1_4", (0, 0)), Wire("metal1", (0, 0), (20_000, 0))],
-                  {"u:Z": [far], "v:A": [[(x, y + 900) for x, y in square]]}, {})
-    assert resistance(edges, ("u:Z",), ("metal2", 0, 0)) == pytest.approx(
-        10 * kit.LAYERS["metal1"].ohms + 5, abs=0.1)
-    assert sorted(map(len, groups(edges, ["u:Z", "v:A"]))) == [1, 1]
-    # wires that cross without a point in common, and layers above
-    edges = trace([Wire("metal5", (0, 0), (8_000, 0)), Wire("metal5", (8_050, 0), (8_050, 4_000)),
-                   Via("via4_0", (0, 0))], {}, {})
-    assert resistance(edges, ("metal4", 0, 0), ("metal5", 8_050, 4_000)) == pytest.approx(
-        6 * kit.LAYERS["metal5"].ohms + 3, abs=0.1)
-    assert touch(square, (-1, -1, 1, 1)) and touch(square, (-900, -900, 900, 900))
-    assert not touch(square, (101, -900, 900, 900))
 
 
 @needs_sta
@@ -277,6 +222,17 @@ def test_wires_slow_a_design_as_a_load_does(placed, routed, tmp_path):
         no_wires(placed), promised_wires(placed), routed_wires(placed, routed)))
     assert none < promised and none < laid
     assert laid == pytest.approx(promised, rel=0.05)
+    # a promise, of a net with one pin that is driven: a quarter of it at either end
+    net, length = next((net, length) for net, length in placed.half_perimeters().items()
+                       if length and len(placed.flat.nets[net]) + (net in placed.ports) == 2)
+    section = re.search(rf"^\*D_NET {net} (\S+)\n.*?\*CAP\n(.*?)\*RES\n(.*?)\*END",
+                        promised_wires(placed), re.M | re.S)
+    whole = length / kit.DBU * kit.ESTIMATED.femtofarads
+    assert float(section[1]) == pytest.approx(whole, rel=1e-4)
+    assert sorted(float(line.split()[2]) for line in section[2].splitlines()) == pytest.approx(
+        [whole / 4, whole / 4, whole / 2], rel=1e-4)
+    assert sum(float(line.split()[3]) for line in section[3].splitlines()) == pytest.approx(
+        length / kit.DBU * kit.ESTIMATED.ohms, rel=1e-4)
     # of routed wires, by layer
     text = routed_wires(placed, routed)
     total = sum(float(found) for found in re.findall(r"^\*D_NET \S+ (\S+)$", text, re.M))
