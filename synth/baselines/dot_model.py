@@ -123,3 +123,21 @@ def aligned(a_fmt: MiniFloat, b_fmt: MiniFloat, kept: int, a: Sequence[int], b: 
         size = m << shift if shift > 0 else m >> -shift
         total += -size if sign else size
     return Term(int(total < 0), abs(total), low, width, symbol)
+
+
+def exact(a_fmt: MiniFloat, b_fmt: MiniFloat, scale: int, a: Sequence[int], b: Sequence[int],
+          ) -> tuple[int, bool]:
+    """Of floating-point operands: the sum of products in units of 2^-scale, an integer, and whether
+    an operand is no number. ValueError where a product is no integer."""
+    total, symbol = 0, False
+    for codes in zip(a, b, strict=True):
+        pair = list(zip((a_fmt, b_fmt), codes, strict=True))
+        if any(fmt.is_nan(code) or fmt.is_inf(code) for fmt, code in pair):
+            symbol = True
+            continue
+        (sa, ma, xa), (sb, mb, xb) = (fmt.decode(code) for fmt, code in pair)
+        m, place = ma * mb, xa + xb + scale
+        if m and place < 0:
+            raise ValueError(f"scale = {scale}: expected {scale - place} or more for {codes}")
+        total += (-m if sa ^ sb else m) << max(place, 0)
+    return total, symbol

@@ -8,6 +8,7 @@ from amaranth.hdl import Value
 from synth.baselines import dot_model
 from synth.baselines.block_dots import MxFp4Dot
 from synth.baselines.dot_products import Dot, FloatDot
+from synth.baselines.exact_dots import ExactDot
 from synth.baselines.float_mac import FloatMac
 from synth.baselines.minifloat import fma
 from synth.baselines.pipeline import Mac
@@ -27,10 +28,15 @@ def word(mac: Mac, port: Value, codes: Codes, scale: int = 0) -> int:
 
 
 def step(mac: Mac, a: Codes, b: Codes, total: int, scale_a: int = 0, scale_b: int = 0) -> int:
-    """The code of the sum after one step; integers are modulo 2^32."""
+    """The code of the sum after one step; integers are modulo what the sum has room for."""
     if isinstance(mac, Dot):
         return dot_model.accumulate(mac.config.format, mac.frame,
                                     term(mac, a, b, scale_a, scale_b), total)
+    if isinstance(mac, ExactDot):
+        here, symbol = dot_model.exact(mac.a_format, mac.b_format, mac.scale, a, b)
+        if symbol or not finite(mac, total):
+            return 1 << mac.width
+        return (total + here) % 2 ** mac.width
     if isinstance(mac, FloatMac):
         return fma(mac.a_format, mac.b_format, mac.format, *a, *b, total)
     return (total + sum(x * y for x, y in zip(a, b, strict=True))) % 2 ** len(mac.acc)
@@ -46,5 +52,7 @@ def term(dot: Dot, a: Codes, b: Codes, scale_a: int, scale_b: int) -> dot_model.
 
 def finite(mac: Mac, total: int) -> bool:
     """Whether a sum is a number."""
+    if isinstance(mac, ExactDot):
+        return not total >> mac.width
     fmt = mac.config.format if isinstance(mac, Dot) else getattr(mac, "format", None)
     return fmt is None or not (fmt.is_nan(total) or fmt.is_inf(total))

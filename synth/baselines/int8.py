@@ -2,11 +2,10 @@
 """Integers: the multiply-accumulator, and the dot product that accumulates once for several."""
 
 from dataclasses import dataclass
-from itertools import islice, pairwise
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
-from synth.baselines.arithmetic import Columns, add, compress, heights, lower, named
+from synth.baselines.arithmetic import Columns, add, compress, named
 from synth.baselines.pipeline import Mac, MacParameters, register
 
 WIDTH, SUM_WIDTH = 8, 32
@@ -116,16 +115,7 @@ class Int8Dot(Int8Mac):
         return self.config.lanes
 
     def summed(self, m, columns, first):
-        levels = heights(columns)
-        inner = [place for place in self.cuts[self.config.stages] if place in self.places[:2]]
-        ends = [len(levels) * i // (len(inner) + 1) for i in range(len(inner) + 1)]
-        for place, (start, end) in zip(inner, pairwise(ends), strict=True):
-            for height in levels[start:end]:
-                lower(m, columns, height)
-            *bits, first = self.cut(m, place, *(bit for column in columns for bit in column), first)
-            behind = iter(bits)
-            columns = [list(islice(behind, len(column))) for column in columns]
-        return columns, first
+        return self.levels(m, columns, self.places[:2], first)
 
 
 def _log2(lanes: int) -> int:

@@ -2,10 +2,13 @@
 """What the baselines share: their ports, their parameters and where their pipelines are cut."""
 
 from dataclasses import dataclass
+from itertools import islice, pairwise
 
 from amaranth.hdl import Const, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
+from synth.baselines.arithmetic import Columns, heights, lower
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,21 @@ class Mac(wiring.Component):
         if place not in self.cuts[self.config.stages]:
             return list(values)
         return register(m, place, *values)
+
+    def levels(self, m: Module, columns: Columns, places: tuple[str, ...], *beside: Value) -> list:
+        """Columns with the same sum behind those of these places that are cut, which divide the
+        levels of the tree's adders evenly, and the values beside them."""
+        levels = heights(columns)
+        inner = [place for place in self.cuts[self.config.stages] if place in places]
+        ends = [len(levels) * i // (len(inner) + 1) for i in range(len(inner) + 1)]
+        for place, (start, end) in zip(inner, pairwise(ends), strict=True):
+            for height in levels[start:end]:
+                lower(m, columns, height)
+            found = self.cut(m, place, *(bit for column in columns for bit in column), *beside)
+            behind = iter(found)
+            columns = [list(islice(behind, len(column))) for column in columns]
+            beside = tuple(behind)
+        return [columns, *beside]
 
 
 def register(m: Module, name: str, *values: Value) -> list[Value]:

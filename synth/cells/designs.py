@@ -26,6 +26,13 @@ from synth.baselines.dot_products import (
     Fp8Dot,
     Fp16Dot,
 )
+from synth.baselines.exact_dots import (
+    Dlfloat16ExactDot,
+    ExactDot,
+    ExactParameters,
+    Fp8ExactDot,
+    Fp16ExactDot,
+)
 from synth.baselines.float_mac import Dlfloat16Mac, Fp8Mac, Fp16Mac
 from synth.baselines.int8 import Int8Dot, Int8Mac, Int8Parameters
 from synth.baselines.minifloat import DLFLOAT16, SINGLE
@@ -41,7 +48,8 @@ BOUNDARIES = frozenset({
 BASELINES = (Fp16Mac, Dlfloat16Mac, Fp8Mac, Int8Mac)
 # by name: what accumulates once for several products
 DOTS: dict[str, type[Mac]] = {module_name(kind): kind for kind in (
-    Dlfloat16Dot, Fp16Dot, Bf16Dot, Fp8Dot, MxFp4Dot, NvFp4Dot, Int8Dot)}
+    Dlfloat16Dot, Fp16Dot, Bf16Dot, Fp8Dot, MxFp4Dot, NvFp4Dot, Int8Dot, Dlfloat16ExactDot,
+    Fp16ExactDot, Fp8ExactDot)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +190,9 @@ def _baseline(kind: type[Mac], parameters: MacParameters, name: str) -> Design:
 
 def dot_parameters(kind: type[Mac]) -> list[MacParameters]:
     """What a kind is measured with: floats in every number of lanes into 1-6-9, eight into
-    binary32's range too; blocks as long as their formats have them, into that range."""
+    binary32's range and exactly too; blocks as long as their formats have them, into that range."""
+    if issubclass(kind, ExactDot):
+        return [ExactParameters()]
     if issubclass(kind, Int8Dot):
         return [Int8Parameters(lanes=lanes) for lanes in (4, 8, 16, 32)]
     if issubclass(kind, FloatDot):

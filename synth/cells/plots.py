@@ -30,7 +30,7 @@ from tools.figures import narrow as is_narrow
 CORE = ((BLUE, "o"), (SKY, "s"), (GREEN, "^"), (BLACK, "D"), (MUTED, "v"))
 OTHERS = ((VERMILION, "X"), (PURPLE, "P"), (ORANGE, "*"), (WINE, "p"), (VERMILION, "<"),
           (PURPLE, ">"), (ORANGE, "h"), (WINE, "d"), (VERMILION, "."), (PURPLE, "8"),
-          (WINE, "H"))
+          (WINE, "H"), (ORANGE, "D"), (VERMILION, "p"), (PURPLE, "d"))
 STACKED = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, YELLOW, MUTED)
 HATCHES = ("", "///", "...")  # the second time through the colours, and the third
 

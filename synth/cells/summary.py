@@ -22,12 +22,13 @@ PRESET = "base"  # of the headline
 # by the radices of gradients that it multiplies
 FORMATS = {"4+2": PRESET, "4": only(PRESET, 4), "2": "lean"}
 TOUGHEST = ("tetra_fp16_mac", "tetra_dlfloat16_mac")
-DOT16 = ("tetra_dlfloat16_dot", "tetra_fp16_dot", "tetra_bf16_dot")
+DOT16 = ("tetra_dlfloat16_dot", "tetra_fp16_dot", "tetra_bf16_dot", "tetra_dlfloat16_exact_dot",
+         "tetra_fp16_exact_dot")
 RIVALS = {  # of each kind the densest counts
     "fma16": TOUGHEST,
     "dot16": (*TOUGHEST, *DOT16),
     "fp4": ("tetra_mx_fp4_dot", "tetra_nv_fp4_dot"),
-    "fp8": ("tetra_fp8_mac", "tetra_fp8_dot"),
+    "fp8": ("tetra_fp8_mac", "tetra_fp8_dot", "tetra_fp8_exact_dot"),
     "int8": ("tetra_int8_mac", "tetra_int8_dot"),
 }
 KINDS = {  # the first three are the headlines

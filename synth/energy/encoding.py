@@ -8,6 +8,7 @@ import numpy as np
 from synth.baselines.block_dots import BlockDot, MxFp4Dot
 from synth.baselines.dot_model import E8M0_BIAS, e2m1, e4m3
 from synth.baselines.dot_products import FloatDot
+from synth.baselines.exact_dots import ExactDot
 from synth.baselines.float_mac import FloatMac
 from synth.baselines.minifloat import FP8_143, MiniFloat
 from synth.baselines.pipeline import Mac
@@ -41,7 +42,7 @@ def encoded(mac: Mac, gemm: Gemm) -> tuple[Encoded, Encoded]:
     if isinstance(mac, BlockDot):
         codes = mxfp4_codes if isinstance(mac, MxFp4Dot) else nvfp4_codes
         return codes(gemm.a_float, mac.lanes), codes(gemm.b_float, mac.lanes)
-    if isinstance(mac, (FloatMac, FloatDot)):
+    if isinstance(mac, (FloatMac, FloatDot, ExactDot)):
         found = float_codes(gemm, mac.a_format, mac.b_format)
     else:
         found = int8_codes(gemm)

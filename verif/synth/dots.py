@@ -4,6 +4,7 @@
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 
 import numpy as np
 from amaranth.back import rtlil
@@ -14,6 +15,7 @@ from amaranth.lib.wiring import In, Out
 from hdl.emit.verilog import write_verilog
 from hdl.library import module_name
 from synth.baselines.block_dots import BlockDot, MxFp4Dot
+from synth.baselines.exact_dots import ExactDot
 from synth.baselines.golden import step, word
 from synth.baselines.int8 import Int8Dot
 from synth.baselines.pipeline import Mac
@@ -40,19 +42,20 @@ class Dots(wiring.Component):
     """Dot products side by side, all bits of a kind in one port, in words.
 
     Members: operands : In, of each a and above it b, from a whole word on. control : In, of each
-    enable and first, in a word. acc : Out, a word each. All three have as many words as the longest
-    needs.
+    enable and first, in a word. acc : Out, the sums, likewise from a whole word on. All three have
+    as many words as the longest needs.
     """
 
     def __init__(self, dots: list[Mac]):
         self.dots = dots
-        self.words = max(sum(map(words, dots)), len(dots), 3)  # three, or it is no array of words
+        # three, or it is no array of words
+        self.words = max(sum(map(words, dots)), sum(map(sum_words, dots)), 3)
         super().__init__({"operands": In(WORD * self.words), "control": In(WORD * self.words),
                           "acc": Out(WORD * self.words)})
 
     def elaborate(self, platform):
         m = Module()
-        at = 0
+        at = sums_at = 0
         for i, dot in enumerate(self.dots):
             m.submodules[f"dot_{i}"] = dot
             a_bits, b_bits = len(dot.a), len(dot.b)
@@ -60,9 +63,10 @@ class Dots(wiring.Component):
             m.d.comb += [
                 dot.a.eq(operands[:a_bits]), dot.b.eq(operands[a_bits:a_bits + b_bits]),
                 Cat(dot.enable, dot.first).eq(self.control.word_select(i, WORD)),
-                self.acc.word_select(i, WORD).eq(dot.acc),
+                self.acc[WORD * sums_at:][:len(dot.acc)].eq(dot.acc),
             ]
             at += words(dot)
+            sums_at += sum_words(dot)
         return m
 
 
@@ -70,9 +74,13 @@ def words(dot: Mac) -> int:
     return -(-(len(dot.a) + len(dot.b)) // WORD)
 
 
+def sum_words(dot: Mac) -> int:
+    return -(-len(dot.acc) // WORD)
+
+
 def model(dot: Mac, ops: DotOperations) -> np.ndarray:
-    """The sums after every operation."""
-    found = np.zeros(ops.enable.shape, np.int64)
+    """The sums after every operation, which may be wider than numpy's integers."""
+    found = np.zeros(ops.enable.shape, object)
     for at in np.ndindex(*found.shape):
         before = int(found[at[0] - 1, at[1]]) if at[0] and not ops.first[at] else 0
         found[at] = before if not ops.enable[at] else step(
@@ -103,13 +111,17 @@ def differences(dots: list[Mac], count: int, seed: int) -> list[str | None]:
         at += words(dot)
     text = write_verilog(rtlil.convert(bench, name="tetra_macs"), ["tetra_macs"])["tetra_macs"]
     acc = simulate(text, operands, control)
-    return [_difference(dot, ops, acc[dot.latency - 1:, i])
-            for i, (dot, ops) in enumerate(zip(dots, todo, strict=True))]
+    at = [0, *accumulate(map(sum_words, dots))]
+    return [_difference(dot, ops, acc[dot.latency - 1:, start:end])
+            for dot, ops, (start, end) in zip(dots, todo, pairwise(at), strict=True)]
 
 
 def _difference(dot: Mac, ops: DotOperations, acc: np.ndarray) -> str | None:
     expected = model(dot, ops)
-    found = acc[:expected.size].reshape(expected.shape)
+    sums = sum(acc[:expected.size, i].astype(object) << WORD * i for i in range(acc.shape[1]))
+    if isinstance(dot, ExactDot):  # beside no number nothing counts
+        sums = np.where(sums >> dot.width, 1 << dot.width, sums)
+    found = sums.reshape(expected.shape)
     wrong = np.argwhere(found != expected)
     if not len(wrong):
         return None

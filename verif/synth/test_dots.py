@@ -11,10 +11,17 @@ import numpy as np
 import pytest
 from amaranth.hdl import Cat, Const
 
-from synth.baselines import block_dots, dot_model, dot_products, int8
+from synth.baselines import block_dots, dot_model, dot_products, exact_dots, int8, pipeline
 from synth.baselines.block_dots import MxFp4Dot, NvFp4Dot
 from synth.baselines.dot_model import Term, accumulate
 from synth.baselines.dot_products import Bf16Dot, Dlfloat16Dot, DotParameters, Fp8Dot, Fp16Dot
+from synth.baselines.exact_dots import (
+    Dlfloat16ExactDot,
+    ExactDot,
+    ExactParameters,
+    Fp8ExactDot,
+    Fp16ExactDot,
+)
 from synth.baselines.golden import step, term
 from synth.baselines.int8 import Int8Dot, Int8Parameters
 from synth.baselines.minifloat import (
@@ -105,6 +112,45 @@ def test_products_are_cut_off_below_the_largest(formats, kept):
     assert kept > 12 or cut > 50
 
 
+EXACT = (Dlfloat16ExactDot, Fp16ExactDot, Fp8ExactDot)
+
+
+@pytest.mark.parametrize("kind", EXACT)
+def test_fixed_point_has_room_for_every_product(kind):
+    """The least and the largest of either sign, and random ones, against fractions."""
+    made = kind(ExactParameters(lanes=4))
+    made._MustUse__used = True
+    rng, unit, extremes = np.random.default_rng(SEED), Fraction(1, 2 ** made.scale), []
+    for fmt in made.formats:
+        finite = [code for code in range(2 ** fmt.width) if not (fmt.is_nan(code)
+                                                                 or fmt.is_inf(code))]
+        ordered = sorted((code for code in finite if value(fmt, code)),
+                         key=lambda code: abs(value(fmt, code)))
+        extremes.append((ordered[0], ordered[-1], finite))
+    (least_a, most_a, codes_a), (least_b, most_b, codes_b) = extremes
+    for a, b in ((least_a, least_b), (most_a, most_b), *zip(
+            rng.choice(codes_a, 500).tolist(), rng.choice(codes_b, 500).tolist(), strict=True)):
+        found, symbol = dot_model.exact(*made.formats, made.scale, [a, 0, a], [b, b, b])
+        assert found * unit == 2 * value(made.formats[0], a) * value(made.formats[1], b)
+        assert not symbol and abs(found) < 2 << made.reach
+    # no bit too many: of odd significands the lowest place is in use, and the highest is
+    odd, most = (dot_model.exact(*made.formats, made.scale, [a], [b])[0]
+                 for a, b in ((least_a | 1, least_b | 1), (most_a, most_b)))
+    assert odd % 2 and abs(most).bit_length() == made.reach
+    if DLFLOAT16 not in made.formats:  # which has no significand without its leading one
+        with pytest.raises(ValueError, match=r"expected \d+ or more"):
+            dot_model.exact(*made.formats, made.scale - 9, [least_a], [least_b])
+
+
+def test_no_number_stays_until_a_sum_begins():
+    made = Fp16ExactDot(ExactParameters(lanes=4))
+    made._MustUse__used = True
+    codes = [0x3C00, 0, 0, 0]
+    there = step(made, [0x7C00, 0, 0, 0], codes, 0)
+    assert there >> made.width == 1 and step(made, codes, codes, there) >> made.width == 1
+    assert step(made, codes, codes, 0) == 2 ** made.scale
+
+
 def test_no_number_makes_the_symbol():
     for fmt, code in ((DLFLOAT16, DLFLOAT16.nan), (BINARY16, 0x7C00), (BINARY16, 0xFE00)):
         assert dot_model.aligned(fmt, fmt, 16, [0, code, 0, 0], [0] * 4).symbol
@@ -167,7 +213,10 @@ def some():
             Bf16Dot(DotParameters(9, 4, DLFLOAT16)), Fp8Dot(DotParameters(6, 8, SINGLE)),
             MxFp4Dot(DotParameters(7, 32, SINGLE)), MxFp4Dot(DotParameters(3, 4, DLFLOAT16)),
             NvFp4Dot(DotParameters(8, 16, SINGLE)), NvFp4Dot(DotParameters(2, 4, DLFLOAT16)),
-            *(Int8Dot(Int8Parameters(*of)) for of in ((0, 4), (2, 8), (3, 16), (4, 32)))]
+            *(Int8Dot(Int8Parameters(*of)) for of in ((0, 4), (2, 8), (3, 16), (4, 32))),
+            *(Fp8ExactDot(ExactParameters(*of)) for of in ((0, 8), (1, 4), (5, 16))),
+            Dlfloat16ExactDot(ExactParameters(3, 4)), Fp16ExactDot(ExactParameters(4, 4)),
+            Fp16ExactDot(ExactParameters(2, 4))]
 
 
 def test_rtl_is_the_model():
@@ -222,11 +271,38 @@ FAULTS = {  # what is wrong: a function of the datapath, and what it becomes
 }
 INTEGER_FAULTS = {
     "a carry of the tree is lost": (
-        int8, "lower", lambda real: lambda m, columns, height:
+        pipeline, "lower", lambda real: lambda m, columns, height:
             (real(m, columns, height), columns[9].pop())),
     "the upper half takes no carry": (
         int8, "add", lambda real: lambda m, x, y: Cat(real(m, x, y)[:15 + 2], Const(0, 2))),
 }
+ACCUMULATOR = 22 + 58 + 2 + exact_dots.HEADROOM + 1  # bits, of four products in binary16
+EXACT_FAULTS = {
+    "the farthest shift is missing": (
+        ExactDot, "_shifted", lambda real: lambda self, m, size, amount:
+            real(self, m, size, Cat(amount[:-1], 0))),
+    "a negative product lacks its one": (
+        ExactDot, "_columns", lambda real: lambda self, signs, sizes:
+            [(found := real(self, signs, sizes))[0][:-1], *found[1:]]),
+    "what is added has no sign": (
+        exact_dots, "add", lambda real: lambda m, x, y: real(
+            m, x, y & (1 << len(x) - exact_dots.HEADROOM) - 1 if len(x) == ACCUMULATOR else y)),
+    "subnormals are a place too high": (
+        exact_dots, "Operand", lambda real: lambda m, fmt, code: raised(real(m, fmt, code))),
+    "infinities are numbers": (
+        exact_dots, "Operand", lambda real: lambda m, fmt, code: tamed(real(m, fmt, code))),
+}
+
+
+def raised(operand):
+    """The hidden one of a subnormal counts for its exponent, as of a normal number."""
+    operand.exponent = Cat(operand.exponent[0] & operand.significand[-1], operand.exponent[1:])
+    return operand
+
+
+def tamed(operand):
+    operand.inf = Const(0, 1)
+    return operand
 
 
 def faulty(kind: type[Mac], parameters: MacParameters, fault: tuple) -> Mac:
@@ -242,7 +318,8 @@ def faulty(kind: type[Mac], parameters: MacParameters, fault: tuple) -> Mac:
 
 @pytest.mark.parametrize("kind, parameters, faults", [
     (MxFp4Dot, DotParameters(0, 4, DLFLOAT16), FAULTS),
-    (Int8Dot, Int8Parameters(3, 4), INTEGER_FAULTS)], ids=["floats", "integers"])
+    (Int8Dot, Int8Parameters(3, 4), INTEGER_FAULTS),
+    (Fp16ExactDot, ExactParameters(3, 4), EXACT_FAULTS)], ids=["floats", "integers", "exact"])
 def test_faults_are_found(kind, parameters, faults):
     broken = [faulty(kind, parameters, fault) for fault in faults.values()]
     found = differences([kind(parameters), *broken], 2000, SEED)
@@ -282,11 +359,13 @@ def test_parameters_are_checked(change, wrong):
         MxFp4Dot(DotParameters(**{"format": SINGLE} | change))
 
 
-@pytest.mark.parametrize("change, wrong", [({"stages": 5}, "stages = 5"), ({"lanes": 1},
+@pytest.mark.parametrize("kind, parameters", [(Int8Dot, Int8Parameters),
+                                              (Fp8ExactDot, ExactParameters)])
+@pytest.mark.parametrize("change, wrong", [({"stages": 6}, "stages = 6"), ({"lanes": 1},
                                            "lanes = 1"), ({"lanes": 64}, "lanes = 64")])
-def test_parameters_of_integers_are_checked(change, wrong):
+def test_parameters_of_integers_are_checked(kind, parameters, change, wrong):
     with pytest.raises(ValueError, match=f"{wrong} is out of range: expected"):
-        Int8Dot(Int8Parameters(**change))
+        kind(parameters(**change))
 
 
 def test_designs_share_registers_as_the_tile_does():
