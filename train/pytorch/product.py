@@ -40,13 +40,12 @@ class Product(OptionalState):
 
     steps: torch.Tensor
     seed: torch.Tensor
-    signed_input = False  # whether no input can be without a sign
 
     def __init__(self, policy: Policy, where: str, seed: int, outputs: int,
                  execution: Execution):
         super().__init__()
         self.policy, self.where, self.execution = policy, where, execution
-        self.input = Quantiser(policy.input, f"{where}.input", signed=self.signed_input)
+        self.input = Quantiser(policy.input, f"{where}.input", signed=False)
         self.weight = Quantiser(policy.weight, f"{where}.weight", outputs)
         self.dgrad = Quantiser(policy.dgrad, f"{where}.dgrad")
         self.wgrad = Quantiser(policy.wgrad, f"{where}.wgrad")

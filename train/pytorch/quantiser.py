@@ -74,11 +74,12 @@ class Quantiser(OptionalState):
     -------
     alpha : the learned clip, a parameter of shape () or (rows,); 0 until the first tensor that is
         not zero everywhere sets it, in training.
-    largest : of the latest step that had any, in hindsight. exponent : of GradScale. These and
-        `started` are buffers: a resumed run goes on with the same bits.
+    top : in hindsight, what the latest step with anything but zeros would have given the format's
+        top code to stand for; 0 before. exponent : of GradScale. These and `started` are buffers: a
+        resumed run goes on with the same bits.
     """
 
-    largest: torch.Tensor
+    top: torch.Tensor
     exponent: torch.Tensor
     started: torch.Tensor
     unsigned: torch.Tensor
@@ -95,7 +96,7 @@ class Quantiser(OptionalState):
             if self.may_be_unsigned:
                 self.register_buffer("unsigned", torch.tensor(False))
             if role.when == When.HINDSIGHT:
-                self.register_buffer("largest", torch.tensor(0.0, dtype=torch.float64))
+                self.register_buffer("top", torch.tensor(0.0, dtype=torch.float64))
             if role.clip == Clip.GRADSCALE:
                 self.register_buffer("exponent", torch.tensor(0))
 
@@ -124,8 +125,7 @@ class Quantiser(OptionalState):
                                      f"{tuple(x.shape)}")
         if largest > 0 and not frozen and not self.started:
             self._start(x, largest)
-        bits = FIXED_BITS - math.frexp(largest)[1] if largest > 0 else 0
-        fmt = self.fmt
+        bits, fmt = self._bits(largest), self.fmt
         scale = self._scale(x, rows.double() if role.axis != Axis.TENSOR else torch.tensor(
             largest, dtype=torch.float64), bits, fmt, frozen=frozen)
         stochastic = role.rounding == Rounding.STOCHASTIC and not frozen
@@ -143,13 +143,15 @@ class Quantiser(OptionalState):
             self.unsigned.fill_(bool(x.min() >= 0))
         if self.alpha is not None:
             self.alpha.data.copy_(self._first_clip(x))
-        if self.role.when == When.HINDSIGHT:
-            self.largest.fill_(largest)
         if self.role.clip == Clip.GRADSCALE:
             # the exponent at which GradScale would rest: 32 < largest * 2**exponent <= 64
             mantissa, exponent = math.frexp(largest)
             self.exponent.fill_(min(GradScale.LIMIT, max(
                 -GradScale.LIMIT, 6 - exponent + (mantissa == 0.5))))
+
+    def _bits(self, largest: float) -> int:
+        """Of the integers that are rescaled: as many as let the largest be one."""
+        return FIXED_BITS - math.frexp(largest)[1] if largest > 0 else 0
 
     def _first_clip(self, x) -> torch.Tensor:
         """Where a learned clip starts: twice the mean magnitude times sqrt(top), as the steps of
@@ -169,8 +171,6 @@ class Quantiser(OptionalState):
                 follow.update(float(largest) * follow.value)
                 self.exponent.fill_(follow.exponent)
             return dyadic(scale)
-        if clip == Clip.SAWB:
-            return one * solve(Request(SolveMode.SAWB, kernels.moments(x, bits))).scale.value
         if self.role.learns:
             assert self.alpha is not None
             # to infer before there was anything to learn from: as if this were the first tensor
@@ -178,14 +178,34 @@ class Quantiser(OptionalState):
             top = clip_at.double().abs().clamp(min=ALPHA_FLOOR)
             if not top.ndim:
                 top = top.cpu()
+        elif self.role.when == When.EXACT:
+            top = self._asked(x, largest, bits, fmt)
         else:
-            top = largest
-            if self.role.when == When.HINDSIGHT:
-                top = self.largest.clone()
-                if not frozen and largest > 0:
-                    self.largest.copy_(largest)
+            top = self.top.clone()
+            if not top or not frozen:
+                now = self._asked(x, largest, bits, fmt)
+                top = top if top else now
+                if not frozen and now > 0:
+                    self.top.copy_(now)
         integer = torch.ldexp(top, torch.tensor(bits, device=top.device))
         if clip == Clip.MAX:
             integer = integer.round()
-        hi = LogFormat.TOP if isinstance(fmt, LogFormat) else fmt.hi
-        return dyadic(torch.where(integer > 0, hi / integer, 1.0))
+        return dyadic(torch.where(integer > 0, top_code(fmt) / integer, 1.0))
+
+    def _asked(self, x, largest: torch.Tensor, bits: int, fmt: Format) -> torch.Tensor:
+        """What the top code is to stand for by the statistics of x, float64; of zeros 0."""
+        if self.role.clip != Clip.SAWB or not largest > 0:
+            return largest
+        return top_code(fmt) / torch.ldexp(sawb(x, bits, fmt), torch.tensor(bits))
+
+
+def top_code(fmt: Format) -> float:
+    """The largest value of a code, in MAC units."""
+    return LogFormat.TOP if isinstance(fmt, LogFormat) else fmt.hi
+
+
+def sawb(x: torch.Tensor, bits: int, fmt: Format) -> torch.Tensor:
+    """SAWB's scale from `fixed(x, bits)` to codes, float64: its clip is the value of 7. UINT4 has
+    twice as many codes above 0, so its steps are half as large."""
+    scale = solve(Request(SolveMode.SAWB, kernels.moments(x, bits))).scale.value
+    return torch.tensor(scale * (fmt.hi // INT4_SYM.hi), dtype=torch.float64)

@@ -10,21 +10,64 @@ from typing import Any
 import torch
 from torch import nn
 
-from train.pytorch.execution import Execution
+from golden.formats import Format
+from train.pytorch.execution import Execution, dyadic
 from train.pytorch.layers import MakeProduct, adopted
-from train.pytorch.policy import Axis, Policy
+from train.pytorch.policy import Axis, Policy, Role
 from train.pytorch.product import Product, exactly, through, turned
-from train.pytorch.quantiser import Operand
+from train.pytorch.quantiser import ALPHA_FLOOR, Operand, Quantiser, top_code
+
+
+class StateQuantiser(Quantiser):
+    """Rounds the states of a pass, all by one scale, for they are one operand of the weights'
+    gradient. It is there before the first of them: a learned clip, else what the states of the pass
+    before asked for. No state is beyond 1, which is the clip of the first pass.
+
+    Members
+    -------
+    top : as of any quantiser in hindsight, whatever the role says.
+    """
+
+    def __init__(self, role: Role, where: str):
+        super().__init__(role, where)
+        if role.coded:
+            self.register_buffer("top", torch.tensor(1.0, dtype=torch.float64))
+
+    def follow(self, states: torch.Tensor) -> None:
+        """Behind a pass, in training: its states (rows, columns) are what the next one goes by."""
+        if not self.role.coded or (self.role.learns and self.started):
+            return
+        largest = states.abs().max().double().cpu()
+        if not largest > 0:
+            return
+        if self.role.learns:
+            super()._start(states, float(largest))
+        else:
+            self.top.copy_(self._asked(states, largest, super()._bits(float(largest)), self.fmt))
+
+    def _bits(self, largest: float) -> int:
+        return super()._bits(max(largest, self._top().item()))
+
+    def _top(self) -> torch.Tensor:
+        if not self.role.learns or not self.started:
+            return self.top
+        assert self.alpha is not None
+        return self.alpha.detach().double().abs().clamp(min=ALPHA_FLOOR).cpu()
+
+    def _start(self, x, largest: float) -> None:
+        """One state decides nothing."""
+
+    def _scale(self, x, largest, bits: int, fmt: Format, *, frozen: bool) -> torch.Tensor:
+        return dyadic(top_code(fmt) / torch.ldexp(self._top(), torch.tensor(bits)))
 
 
 class StateProduct(Product):
-    """`h_t @ w.T` for the steps t of a pass: `begin`, a call per step, then backward as ever.
+    """`h_t @ w.T` for the steps t of a pass: `begin`, a call per step, `finish`, then backward as
+    ever.
 
-    All states of a pass share a scale, whatever axis the policy has, for they are one operand of
-    the weights' gradient; and they have signs, although the first one is often zero.
+    All states of a pass share a scale, whatever axis the policy has; and they have signs, although
+    the first one is often zero.
     """
-
-    signed_input = True
 
     def __init__(self, policy: Policy, where: str, seed: int, outputs: int,
                  execution: Execution):
@@ -32,6 +75,7 @@ class StateProduct(Product):
             policy = policy.but(input=policy.input.__class__(
                 policy.input.fmt, policy.input.clip, rounding=policy.input.rounding))
         super().__init__(policy, where, seed, outputs, execution)
+        self.input = StateQuantiser(policy.input, f"{where}.input")
 
     def begin(self, w: torch.Tensor) -> "Pass":
         """A pass with weights (N, K), which are rounded once."""
@@ -46,6 +90,7 @@ class Pass:
     def __init__(self, product: StateProduct, w: torch.Tensor):
         self.product, self.step = product, int(product.steps)
         self.states: list[Operand] = []
+        self.seen: list[torch.Tensor] = []  # the states as they were, until the pass is over
         self.gradients: dict[int, torch.Tensor] = {}  # of the steps, in a backward pass
         self.wq: Operand
         with exactly(w):
@@ -56,6 +101,14 @@ class Pass:
         with exactly(h):
             y = _Step.apply(h.float(), self.token, self.product.input.alpha, self)
             return y.to(h.dtype)
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """All steps are done."""
+        if self.seen:
+            assert isinstance(self.product.input, StateQuantiser)
+            self.product.input.follow(torch.cat(self.seen))
+        self.seen.clear()
 
 
 class _Weights(torch.autograd.Function):
@@ -100,6 +153,8 @@ class _Step(torch.autograd.Function):
         ctx.time = len(run.states)
         hq = run.product.encode("input", h[None], run.step, ctx.time)
         run.states.append(hq)
+        if run.product.training:
+            run.seen.append(h)
         ctx.run, ctx.hq = run, hq
         ctx.save_for_backward(h, alpha)
         return run.product.multiply(hq, run.wq, "fprop")[0]
@@ -227,6 +282,7 @@ class LSTM4(Recurrent4, nn.LSTM):
             c = f.sigmoid() * c + i.sigmoid() * g.tanh()
             h = o.sigmoid() * c.tanh()
             outputs.append(h)
+        run.finish()
         return torch.stack(outputs), (h, c)
 
     def forward(self, input, hx=None):
@@ -247,6 +303,7 @@ class GRU4(Recurrent4, nn.GRU):
             n = (xn + (xr + hr).sigmoid() * hn).tanh()
             h = n + z * (h - n)
             outputs.append(h)
+        run.finish()
         return torch.stack(outputs), (h,)
 
     def forward(self, input, hx=None):

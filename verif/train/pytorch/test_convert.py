@@ -305,7 +305,8 @@ def test_every_role_that_is_allowed_computes_alike():
         if r[1:3] != ("learned", "row")]
     weights = [Role(*r) for r in itertools.product(
         ("INT4", "INT4_SYM"), ("max", "learned"), ("tensor", "row"), ("nearest", "stochastic"))]
-    weights.append(Role("INT4_SYM", "sawb"))
+    weights += [Role("INT4_SYM", "sawb"), Role("INT4_SYM", "sawb", when="hindsight")]
+    inputs += [Role("INT4_SYM", "sawb"), Role("UINT4", "sawb", when="hindsight")]
     rows = [Role(*r) for r in itertools.product(
         ("FP4_R2", "FP4_R4", "INT4"), ("max",), ("tensor", "row"), ("nearest", "stochastic"))]
     rows += [Role("FP4_R4", "gradscale"), Role("FP4_R2", when="hindsight"),

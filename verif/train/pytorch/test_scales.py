@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scales that are no tensor's of this step alone: those of recurrent states, and in hindsight."""
+
+import copy
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed: docs/training.md")
+
+from torch import nn  # noqa: E402
+
+from golden.formats import INT4_SYM, UINT4  # noqa: E402
+from train.pytorch import recurrent  # noqa: E402
+from train.pytorch.convert import convert  # noqa: E402
+from train.pytorch.execution import TorchExecution  # noqa: E402
+from train.pytorch.policy import Role, policy  # noqa: E402
+from train.pytorch.quantiser import Quantiser  # noqa: E402
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("clip", ["max", "sawb", "learned"])
+def test_states_share_a_scale_that_fits(kind, clip, monkeypatch):
+    """All states of a pass are of one unit, the zeros that it begins with included, so that the
+    weights' gradient is about that of floats; the first clip is no state's own but 1, and what
+    comes after it follows the states."""
+    seen, forward = [], recurrent.StateQuantiser.forward
+    monkeypatch.setattr(recurrent.StateQuantiser, "forward", lambda self, *args, **how: (
+        seen.append(found := forward(self, *args, **how)), found)[1])
+    torch.manual_seed(0)
+    plain = kind(8, 32)
+    model = nn.Sequential(copy.deepcopy(plain))
+    convert(model, policy("int4_forward").but(edges=True, input=Role("INT4_SYM", clip)))
+    x, times = torch.randn(9, 4, 8), 9
+    plain(x)[0].square().sum().backward()
+    for number in range(3):
+        model.zero_grad()
+        seen.clear()
+        model(x)[0].square().sum().backward()
+        unit, = {float(found.unit) for found in seen}
+        assert len(seen) == times and not seen[0].values.any()
+        largest = max(float(found.values.abs().max()) for found in seen) * unit
+        assert (unit == 1 / 7) == (number == 0)
+        assert unit * 7 < 1.01 * (1 if number == 0 else 3 * largest)
+    wanted, found = plain.weight_hh_l0.grad.flatten(), model[0].weight_hh_l0.grad.flatten()
+    assert torch.cosine_similarity(wanted, found, 0) > 0.9
+    assert 0.8 < found.norm() / wanted.norm() < 1.25
+
+
+def test_a_state_beyond_one_is_clipped():
+    """A first state that no cell could have made; the scale is what it was."""
+    model = nn.Sequential(nn.GRU(4, 5))
+    convert(model, policy("tetra").but(edges=True))
+    y, _ = model[0](torch.randn(3, 2, 4), torch.full((1, 2, 5), 100.0))
+    assert torch.isfinite(y).all()
+
+
+def tops(role: Role, tensors, frozen: bool = False) -> list[float]:
+    """What the top code stands for, tensor by tensor."""
+    quantiser = Quantiser(role, "here", signed=False)
+    found = [quantiser(x, TorchExecution(), (1, n), frozen=frozen)
+             for n, x in enumerate(tensors)]
+    return [float(each.unit) * each.fmt.hi for each in found]
+
+
+@pytest.mark.parametrize("clip", ["max", "sawb"])
+def test_hindsight_is_one_step_late(clip):
+    """The first tensor has its own, a tensor of zeros changes nothing, and inference follows
+    nothing."""
+    torch.manual_seed(2)
+    tensors = [torch.randn(16, 32) * size for size in (1.0, 3.0, 0.2, 50.0)]
+    tensors.insert(2, torch.zeros(16, 32))
+    exact = tops(Role("INT4_SYM", clip), tensors)
+    late = tops(Role("INT4_SYM", clip, when="hindsight"), tensors)
+    del exact[2], late[2]  # zeros are zeros by any scale
+    assert late == pytest.approx([exact[0], exact[0], exact[1], exact[2]], rel=2**-14)
+    frozen = tops(Role("INT4_SYM", clip, when="hindsight"), tensors, frozen=True)
+    assert frozen[0] == exact[0] and frozen[3:] == exact[2:]  # nothing is kept to go by
+
+
+def test_sawb_without_signs_has_half_the_steps():
+    """Of what a ReLU leaves of a normal distribution: near the scale with the least error, and
+    with less of it than with steps as large as INT4_SYM's."""
+    torch.manual_seed(3)
+    x = torch.randn(64, 256).relu()
+    quantiser = Quantiser(Role("INT4_SYM", "sawb"), "here", signed=False)
+    found = quantiser(x, TorchExecution(), (1,), frozen=False)
+    signed = Quantiser(Role("INT4_SYM", "sawb"), "here")(x, TorchExecution(), (1,), frozen=False)
+    assert found.fmt == UINT4 and signed.fmt == INT4_SYM
+    assert float(found.unit) * 2 == float(signed.unit)
+
+    def error(unit: float) -> float:
+        return float(((x / unit).round().clamp(0, UINT4.hi) * unit - x).square().mean())
+
+    least = min(error(unit / 1000) for unit in range(20, 1000, 5))
+    assert error(float(found.unit)) < 1.6 * least < 0.5 * error(float(signed.unit))
