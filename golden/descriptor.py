@@ -166,7 +166,7 @@ class Descriptor:
                            "EXPONENT 2: the job's own times 2**exponent of the entry")
     adapt_solve: bool = _flag(8, 11, "1: the job's statistics give the entry's next scale")
     adapt_mode: int = _bits(8, 12, 3, "how to solve: RANGE 0, SYMMETRIC 1, LUQ 2, PACT 3, SAWB 4, "
-                            "GRADSCALE 5")
+                            "GRADSCALE 5, SAWB_UNSIGNED 6")
     adapt_preset: bool = _flag(8, 15, "1: multiplier, shift, zero_point, exponent, valid and "
                                "frozen become the entry (TABLE)")
     adapt_valid: bool = _flag(8, 16, "what a preset writes")

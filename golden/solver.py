@@ -41,6 +41,10 @@ class SolveMode(IntEnum):
     PACT = 3  # 15 * 2**exponent / alpha [alpha, exponent]
     SAWB = 4  # 7 / alpha with SAWB's alpha [count, largest, sum_abs, sum_squares]
     GRADSCALE = 5  # the next exponent of a layer [largest, scale, exponent]
+    SAWB_UNSIGNED = 6  # 14 / SAWB's alpha, for UINT4, of which 0..14 reach as far [as SAWB]
+
+
+SAWB_MODES = frozenset({SolveMode.SAWB, SolveMode.SAWB_UNSIGNED})
 
 
 class SolveError(ValueError):
@@ -77,11 +81,11 @@ class Request:
             else (-limit, limit - 1)))
         checks.instance(self, "scale", Dyadic)
         stats = self.statistics
-        if self.mode == SolveMode.SAWB and stats.sum_abs**2 > stats.count * stats.sum_squares:
+        if self.mode in SAWB_MODES and stats.sum_abs**2 > stats.count * stats.sum_squares:
             raise ValueError(
                 f"sum_abs = {stats.sum_abs} is too large for count = {stats.count} and "
                 f"sum_squares = {stats.sum_squares}: no tensor has these sums")
-        if self.mode == SolveMode.SAWB and stats.sum_abs > stats.count * stats.largest:
+        if self.mode in SAWB_MODES and stats.sum_abs > stats.count * stats.largest:
             raise ValueError(
                 f"sum_abs = {stats.sum_abs} is too large for count = {stats.count} and "
                 f"largest = {stats.largest}: no tensor has these magnitudes")
@@ -148,13 +152,14 @@ def _wanted(request: Request) -> Fraction | None:
     if mode == SolveMode.PACT:
         return Fraction(UINT4.hi, request.alpha) * Fraction(2) ** request.exponent if (
             request.alpha) else None
-    if mode == SolveMode.SAWB:
+    if mode in SAWB_MODES:
+        steps = 2 if mode == SolveMode.SAWB_UNSIGNED else 1  # for one of SAWB
         if stats.count == 0 or stats.sum_squares == 0:
             return None
         divisor, exponent = sawb_divisor(stats.count, stats.sum_abs, stats.sum_squares)
         if sawb_is_below_mean(divisor, exponent, stats.sum_abs):
-            return Fraction(INT4_SYM.hi, stats.largest)
-        return Fraction(SAWB_COUNT * stats.count, divisor) / Fraction(2) ** exponent
+            return Fraction(steps * INT4_SYM.hi, stats.largest)
+        return Fraction(steps * SAWB_COUNT * stats.count, divisor) / Fraction(2) ** exponent
     numerator, divisor = {
         SolveMode.RANGE: (INT4.hi - INT4.lo, stats.high - stats.low),
         SolveMode.SYMMETRIC: (INT4_SYM.hi, stats.largest),

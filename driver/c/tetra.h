@@ -44,6 +44,7 @@
 #define TETRA_SOLVEMODE_PACT 3
 #define TETRA_SOLVEMODE_SAWB 4
 #define TETRA_SOLVEMODE_GRADSCALE 5
+#define TETRA_SOLVEMODE_SAWB_UNSIGNED 6
 
 /* why a core stopped */
 #define TETRA_FAULT_NONE 0
@@ -736,8 +737,8 @@ static inline uint32_t tetra_get_adapt_solve(const tetra_descriptor *d)
     return (uint32_t)tetra_get_bits(d, 8u, 11u, 1u);
 }
 
-/* adapt_mode: how to solve: RANGE 0, SYMMETRIC 1, LUQ 2, PACT 3, SAWB 4, GRADSCALE 5. 0..7; the
-   setter gives 0, or -1 for others and sets none */
+/* adapt_mode: how to solve: RANGE 0, SYMMETRIC 1, LUQ 2, PACT 3, SAWB 4, GRADSCALE 5, SAWB_UNSIGNED
+   6. 0..7; the setter gives 0, or -1 for others and sets none */
 static inline int tetra_set_adapt_mode(tetra_descriptor *d, uint32_t value)
 {
     if (value > 7u)

@@ -52,8 +52,9 @@ MODE = Field(SolveMode, "which rule finds the scale from the statistics. RANGE: 
              "and the zero point that gives low the code -8; SYMMETRIC: 7 / largest; LUQ: 64 / "
              "largest; PACT: 15 / (alpha * 2**-exponent); SAWB: 7 / (12.035 sqrt(sum_squares / "
              "count) - 12.03 sum_abs / count), or 7 / largest where that divisor is below sum_abs "
-             "/ count; GRADSCALE: leaves the scale and moves the entry's exponent: with m = "
-             "largest * applied scale one up where 0 < m <= 32, one down where m > 64",
+             "/ count; SAWB_UNSIGNED: twice SAWB's, for UINT4; GRADSCALE: leaves the scale and "
+             "moves the entry's exponent: with m = largest * applied scale one up where 0 < m <= "
+             "32, one down where m > 64",
              "solve = 1")
 
 REQUEST_LAYOUT = Payload({

@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 from golden.config import Config
 from golden.dyadic import IDENTITY, Dyadic
 from golden.formats import INT4_SYM, UINT4, ZERO_POINT_WIDTH, LogFormat
-from golden.solver import EXPONENT_WIDTH, SAWB_COUNT, SAWB_SLOPE, SolveMode
+from golden.solver import EXPONENT_WIDTH, SAWB_COUNT, SAWB_MODES, SAWB_SLOPE, SolveMode
 from hdl.library import place
 from hdl.scales.layouts import REQUEST_LAYOUT, SOLUTION_LAYOUT
 from hdl.scales.solver_adder import CONTROL_LAYOUT, HALF, LONG, X_SHAPE, Z_SHAPE, SolverAdder
@@ -75,6 +75,8 @@ class ScaleSolver(wiring.Component):
         # of S1 and of n, and the root; S1 aligned; the divisor normalised; S1 aligned to it; the
         # quotient of 175 * 2. (A single 1 is done sooner: its divisor is max|x|.)
         SolveMode.SAWB: (1 + (94 + 2) + 5 * STEPS + 95 + 1 + (23 + 1) + 86 + 103 + 2, 15),
+        # a bit less of the quotient, whose numerator is twice as large
+        SolveMode.SAWB_UNSIGNED: (1 + (94 + 2) + 5 * STEPS + 95 + 1 + (23 + 1) + 86 + 102 + 2, 15),
         SolveMode.GRADSCALE: (1 + 1 + (16 + 48) + 1, 4),  # load; limit; product; decision
     }.items()}
     latency = max(latencies.values())
@@ -95,13 +97,15 @@ class ScaleSolver(wiring.Component):
         is_luq = Signal()
         is_pact = Signal()
         is_sawb = Signal()
+        is_unsigned = Signal()  # twice the numerator of SAWB
         is_grad = Signal()
         m.d.comb += [
             is_range.eq(request.mode == SolveMode.RANGE),
             is_symmetric.eq(request.mode == SolveMode.SYMMETRIC),
             is_luq.eq(request.mode == SolveMode.LUQ),
             is_pact.eq(request.mode == SolveMode.PACT),
-            is_sawb.eq(request.mode == SolveMode.SAWB),
+            is_sawb.eq(Cat(request.mode == mode for mode in SAWB_MODES).any()),
+            is_unsigned.eq(request.mode == SolveMode.SAWB_UNSIGNED),
             is_grad.eq(request.mode == SolveMode.GRADSCALE),
         ]
 
@@ -283,7 +287,11 @@ class ScaleSolver(wiring.Component):
                         ]
                         m.next = "DIVISOR"
                     with m.Elif(last):
-                        m.d.sync += [x.eq(0), y.eq(COUNT_FACTOR), steps.eq(STEPS - 1)]
+                        m.d.sync += [
+                            x.eq(0),
+                            y.eq(COUNT_FACTOR << is_unsigned),
+                            steps.eq(STEPS - 1),
+                        ]
                         m.next = "NUMERATOR"
                 with m.State("NUMERATOR"):
                     multiply()
@@ -294,7 +302,7 @@ class ScaleSolver(wiring.Component):
                 with m.State("DIVISOR"):
                     constant = Mux(is_luq, int(LogFormat.TOP),
                                    Mux(is_symmetric | is_sawb, INT4_SYM.hi, UINT4.hi))
-                    numerator = constant << (LONG - CONST_WIDTH)
+                    numerator = constant << is_unsigned << (LONG - CONST_WIDTH)
                     with m.If(normalise(y[-1], z.eq(y[HALF:]), y.eq(numerator))):
                         m.next = "DIVIDE"
                 with m.State("DIVIDE"):

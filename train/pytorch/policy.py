@@ -55,7 +55,7 @@ class Clip(Enum):
     """What the top code stands for."""
 
     MAX = "max"  # the largest magnitude
-    SAWB = "sawb"  # SAWB's alpha, from the first two moments
+    SAWB = "sawb"  # SAWB's alpha, from the first two moments; of UINT4 14 / 15 of the range is that
     LEARNED = "learned"  # a parameter of the layer, which the optimizer moves
     PACT = "pact"  # likewise, with the gradient of Choi et al.: of an input alone
     GRADSCALE = "gradscale"  # a power of two that follows the largest magnitude, [Sun20] 3.2
@@ -227,9 +227,9 @@ POLICIES = {policy.name: policy for policy in (
     Policy("sun2020", LEARNED_INPUT, SAWB_WEIGHT,
            Role(FP4_R4, Clip.GRADSCALE), Role(FP4_R4, Clip.GRADSCALE, phase=Phase.ODD)),
     Policy("luq", LEARNED_INPUT, SAWB_WEIGHT, LUQ_GRADIENT, LUQ_GRADIENT),
-    # docs/recipe.md says why: no measuring pass, no scale but the tensor's
-    Policy("tetra", LEARNED_INPUT, SAWB_WEIGHT,
-           *(replace(LUQ_GRADIENT, when=When.HINDSIGHT),) * 2),
+    # docs/recipe.md says why: nothing learned, no measuring pass, no scale but the tensor's
+    Policy("tetra", *(replace(role, when=When.HINDSIGHT) for role in (
+        SAWB_WEIGHT, SAWB_WEIGHT, LUQ_GRADIENT, LUQ_GRADIENT))),
     Policy("mxfp4", rival=Rival.MXFP4),
     Policy("nvfp4", rival=Rival.NVFP4),
 )}

@@ -14,12 +14,12 @@ RUNNER_UP = "luq:rows-columns-tokens"  # the best one of the shortest trainings
 POLICIES = (REFERENCE, "int4_forward", "sun2020", "luq", "tetra", RUNNER_UP, "nvfp4", "mxfp4")
 SEEDS, FEWER_SEEDS = range(5), range(3)
 ABLATED = ("bible", "fashion")
-SWEPT = (REFERENCE, "int4_forward", "sun2020", "luq", RUNNER_UP, "nvfp4")
+SWEPT = (REFERENCE, "int4_forward", "sun2020", "luq", "tetra", RUNNER_UP, "nvfp4")
 SIZES: dict[str, list[dict[str, Any]]] = {
     "bible": [{"width": 32}, {"width": 64}, {"width": 256}, {"layers": 2}, {"layers": 8},
               {"batch": 8}, {"batch": 128}],
     "fashion": [{"width": 8}, {"width": 32}, {"batch": 32}, {"batch": 512}]}
-LENGTHS = {"bible": (2, 4), "fashion": (1, 6)}  # epochs beside those of the task
+LENGTHS = {"bible": (2, 4, 6), "fashion": (1, 6)}  # epochs beside those of the task
 QUICK_TASKS = ("digits", "vowels", "denoise")
 QUICK_POLICIES = (REFERENCE, "int4_forward", "sun2020", "tetra")
 

@@ -3,7 +3,7 @@
 
 from amaranth.hdl import Cat, Const, Mux, Signal, signed
 
-from golden.solver import SAWB_SLOPE, SolveMode
+from golden.solver import SAWB_MODES, SAWB_SLOPE, SolveMode
 from hdl.layouts import beat_layout, row_layout
 from hdl.rescaler.rescale import RescaleUnit
 from hdl.scales.solver import COUNT_FACTOR, ScaleSolver
@@ -148,7 +148,7 @@ def solving(h: Harness, path: str):
     z = h.net(f"{path}z", Z_SHAPE)
     steps, multiplier = h.net(f"{path}steps", 7), h.net(f"{path}multiplier", 16)
     count = i.p.statistics.count
-    is_sawb = i.p.mode == SolveMode.SAWB
+    is_sawb = Cat(i.p.mode == mode for mode in SAWB_MODES).any()
 
     code = h.net(f"{path}fsm_state", range(len(states)))
     same = code == h.past(code)
@@ -214,7 +214,9 @@ def solving(h: Harness, path: str):
     h.prove(implies(states["ALPHA"], (x == 0) | ((x == -1) & y[-1])),
             implies(states["DIVISOR"], x == 0))
     # The numerator: not zero after the factor's lowest bits.
-    _halving(h, states["NUMERATOR"], stay, x, y, COUNT_FACTOR)
+    is_unsigned = i.p.mode == SolveMode.SAWB_UNSIGNED
+    _halving(h, states["NUMERATOR"] & ~is_unsigned, stay, x, y, COUNT_FACTOR)
+    _halving(h, states["NUMERATOR"] & is_unsigned, stay, x, y, 2 * COUNT_FACTOR)
     product = Cat(y, x).as_signed() >> (LONG - stay)[:7]
     normal = (z > 0) & (z >> (HALF - 1) == 1)
     h.prove(implies(states["MEAN"] | states["BELOW"], normal),

@@ -82,7 +82,7 @@ BAD = [
     (Fault.ADAPT, replace(FENCE, adapt_enable=True)),
     *((Fault.ADAPT, replace(each, adapt_tensor=16)) for each in (ADAPT, TABLE)),
     (Fault.ADAPT, replace(ADAPT, adapt_use=3)),
-    *((Fault.ADAPT, replace(ADAPT, adapt_solve=True, adapt_mode=mode)) for mode in (6, 7)),
+    (Fault.ADAPT, replace(ADAPT, adapt_solve=True, adapt_mode=7)),
     (Fault.ADAPT, replace(TABLE, adapt_solve=True, adapt_preset=True)),
     (Fault.ADAPT, replace(ADAPT, adapt_preset=True)),
     *((Fault.ADAPT, replace(TABLE, adapt_preset=True, adapt_exponent=e)) for e in (41, -41, -64)),

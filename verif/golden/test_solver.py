@@ -183,6 +183,19 @@ def test_sawb_divisor_never_vanishes():
         assert value > root * (1 - Fraction(1, 2**29))
 
 
+def test_sawb_without_signs_is_twice_as_large():
+    """Every small tensor, and others on both sides of the mean."""
+    rng = np.random.default_rng(12)
+    tensors = [x for size in range(1, 6) for x in combinations_with_replacement(range(7), size)]
+    tensors += [rng.integers(0, 2 ** int(rng.integers(1, 32)), 50) for _ in range(300)]
+    for x in tensors:
+        stats = measure(x)
+        signed, unsigned = (solve(Request(mode, stats)) for mode in (
+            SolveMode.SAWB, SolveMode.SAWB_UNSIGNED))
+        assert signed.degenerate == unsigned.degenerate == (not np.any(x))
+        assert unsigned.scale.value == signed.scale.value * (1 if signed.degenerate else 2)
+
+
 def test_sawb_constants():
     assert (SAWB_SLOPE, SAWB_COUNT, SAWB_UNIT) == (2406, 1400, 200)
     assert 12035 * SAWB_SLOPE == 12030 * (SAWB_SLOPE + 1)
@@ -285,13 +298,13 @@ def test_strict_errors():
 
 
 @pytest.mark.parametrize("mode, operands, text", [
-    (6, {}, "mode = 6 is unknown: expected one of SolveMode.RANGE, "),
+    (7, {}, "mode = 7 is unknown: expected one of SolveMode.RANGE, "),
     (SolveMode.PACT, {"alpha": 2**32}, "alpha = 4294967296 is out of range: expected an integer 0"),
     (SolveMode.PACT, {"exponent": 64}, r"exponent = 64 is out of range: .* integer -64\.\.63"),
     (SolveMode.GRADSCALE, {"exponent": 41}, r"exponent = 41 is out of range: .* -40\.\.40"),
     (SolveMode.SAWB, {"statistics": Statistics(2, sum_abs=3, sum_squares=4)},
      "sum_abs = 3 is too large for count = 2 and sum_squares = 4: no tensor has these sums"),
-    (SolveMode.SAWB, {"statistics": Statistics(2, largest=1, sum_abs=3, sum_squares=5)},
+    (SolveMode.SAWB_UNSIGNED, {"statistics": Statistics(2, largest=1, sum_abs=3, sum_squares=5)},
      "sum_abs = 3 is too large for count = 2 and largest = 1: no tensor has these magnitudes"),
 ])
 def test_refused_requests(mode, operands, text):

@@ -15,6 +15,7 @@ from golden.gradscale import GradScale
 from golden.solver import (
     ALPHA_WIDTH,
     EXPONENT_WIDTH,
+    SAWB_MODES,
     Request,
     Solution,
     SolveMode,
@@ -37,6 +38,7 @@ SLOWEST = {  # requests that take the documented latency
     SolveMode.LUQ: Request(SolveMode.LUQ, Statistics(1, largest=1)),
     SolveMode.PACT: Request(SolveMode.PACT, alpha=1),
     SolveMode.SAWB: Request(SolveMode.SAWB, measure([0, 1])),
+    SolveMode.SAWB_UNSIGNED: Request(SolveMode.SAWB_UNSIGNED, measure([0, 1])),
     SolveMode.GRADSCALE: Request(SolveMode.GRADSCALE, measure([1]), scale=Dyadic(2**15, 63)),
 }
 
@@ -130,7 +132,7 @@ def tensors(rng) -> list[Statistics]:
 def corners(rng) -> list[Request]:
     """Every mode on the corner tensors; ends of PACT's and GradScale's ranges; ties."""
     found = [Request(mode, stats) for stats in tensors(rng)
-             for mode in (SolveMode.RANGE, SolveMode.SYMMETRIC, SolveMode.LUQ, SolveMode.SAWB)]
+             for mode in (SolveMode.RANGE, SolveMode.SYMMETRIC, SolveMode.LUQ, *SAWB_MODES)]
     # an empty tensor in the modes that need none, too
     found += [Request(mode, NOTHING) for mode in SolveMode]
     # half-way zero points: the scale is 1 / 16
@@ -145,7 +147,9 @@ def corners(rng) -> list[Request]:
                           scale=Dyadic(2**15, 15 + 12)) for exponent in (-40, -39, 0, 39, 40)]
     found += [Request(SolveMode.GRADSCALE, Statistics(1, largest=2**32 - 1), scale=scale)
               for scale in (Dyadic(0, 0), Dyadic(2**16 - 1, 0), Dyadic(2**16 - 1, 63))]
-    return [*found, *rounding_ties(), *near_the_mean(rng), *sensitive_sums(rng), *SLOWEST.values()]
+    sums = [*rounding_ties(), *near_the_mean(rng), *sensitive_sums(rng)]
+    unsigned = [replace(request, mode=SolveMode.SAWB_UNSIGNED) for request in sums]
+    return [*found, *sums, *unsigned, *SLOWEST.values()]
 
 
 def random_request(rng, mode: SolveMode) -> Request:
@@ -180,6 +184,7 @@ READ = {  # operands that a mode reads; the others are random bits, or 0
     SolveMode.SAWB: {"count", "largest", "sum_abs", "sum_squares", "exponent"},
     SolveMode.GRADSCALE: {"largest", "multiplier", "shift", "exponent"},
 }
+READ[SolveMode.SAWB_UNSIGNED] = READ[SolveMode.SAWB]
 
 
 def payload(request: Request, rng) -> int:

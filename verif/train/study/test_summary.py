@@ -15,6 +15,7 @@ from train.study.results import gather, record
 from train.study.run import Run
 from train.study.summary import summarise, write
 from train.study.tasks import TASKS
+from train.study.variants import VARIANTS
 from verif.train.study.made_up import result, results
 
 
@@ -194,9 +195,10 @@ def kept(tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "FIGURES", tmp_path / "figures.json")
 
 
-def test_results_are_found_by_what_they_did(kept):
+def test_results_are_found_by_what_they_did(kept, monkeypatch):
     """Under another name of the policy and of another device, but not of another recipe or size."""
-    tetra, rows = Run("vowels", "tetra"), Run("vowels", "luq:hindsight")
+    monkeypatch.setitem(VARIANTS, "again", VARIANTS["tetra"].but(name="again"))
+    tetra, rows = Run("vowels", "tetra"), Run("vowels", "again")
     record(tetra, result(tetra, 88.0) | {"device": "cuda"}, "cuda")
     assert gather([rows, Run("vowels", "luq"), replace(tetra, seed=1), replace(tetra, width=8)]
                   ) == {rows: result(tetra, 88.0) | {"device": "cuda"}}
