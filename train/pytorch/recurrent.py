@@ -13,15 +13,15 @@ from torch import nn
 from golden.formats import Format
 from train.pytorch.execution import Execution, dyadic
 from train.pytorch.layers import MakeProduct, adopted
-from train.pytorch.policy import Axis, Policy, Role
+from train.pytorch.policy import Axis, Clip, Policy, Role
 from train.pytorch.product import Product, exactly, through, turned
 from train.pytorch.quantiser import ALPHA_FLOOR, Operand, Quantiser, top_code
 
 
 class StateQuantiser(Quantiser):
     """Rounds the states of a pass, all by one scale, for they are one operand of the weights'
-    gradient. It is there before the first of them: a learned clip, else what the states of the pass
-    before asked for. No state is beyond 1, which is the clip of the first pass.
+    gradient. It is there before the first of them: a learned clip, else the largest of the pass
+    before. No state is beyond 1, which is the clip of the first pass.
 
     Members
     -------
@@ -43,7 +43,7 @@ class StateQuantiser(Quantiser):
         if self.role.learns:
             super()._start(states, float(largest))
         else:
-            self.top.copy_(self._asked(states, largest, super()._bits(float(largest)), self.fmt))
+            self.top.copy_(largest)
 
     def _bits(self, largest: float) -> int:
         return super()._bits(max(largest, self._top().item()))
@@ -65,15 +65,17 @@ class StateProduct(Product):
     """`h_t @ w.T` for the steps t of a pass: `begin`, a call per step, `finish`, then backward as
     ever.
 
-    All states of a pass share a scale, whatever axis the policy has; and they have signs, although
-    the first one is often zero.
+    All states of a pass share a scale, whatever axis the policy has, and it is their largest where
+    inputs have SAWB's: they have no outliers, and the large ones are what a cell remembers. They
+    have signs, although the first one is often zero.
     """
 
     def __init__(self, policy: Policy, where: str, seed: int, outputs: int,
                  execution: Execution):
-        if policy.input.axis != Axis.TENSOR:
-            policy = policy.but(input=policy.input.__class__(
-                policy.input.fmt, policy.input.clip, rounding=policy.input.rounding))
+        role = policy.input
+        if role.axis != Axis.TENSOR or role.clip == Clip.SAWB:
+            clip = Clip.MAX if role.clip == Clip.SAWB else role.clip
+            policy = policy.but(input=Role(role.fmt, clip, rounding=role.rounding))
         super().__init__(policy, where, seed, outputs, execution)
         self.input = StateQuantiser(policy.input, f"{where}.input")
 

@@ -22,7 +22,7 @@ from train.pytorch.quantiser import Quantiser  # noqa: E402
 def test_states_share_a_scale_that_fits(kind, clip, monkeypatch):
     """All states of a pass are of one unit, the zeros that it begins with included, so that the
     weights' gradient is about that of floats; the first clip is no state's own but 1, and what
-    comes after it follows the states."""
+    comes after it follows the states: a clip that is not learned is their largest."""
     seen, forward = [], recurrent.StateQuantiser.forward
     monkeypatch.setattr(recurrent.StateQuantiser, "forward", lambda self, *args, **how: (
         seen.append(found := forward(self, *args, **how)), found)[1])
@@ -40,6 +40,7 @@ def test_states_share_a_scale_that_fits(kind, clip, monkeypatch):
         assert len(seen) == times and not seen[0].values.any()
         largest = max(float(found.values.abs().max()) for found in seen) * unit
         assert (unit == 1 / 7) == (number == 0)
+        assert clip == "learned" or not number or abs(unit * 7 / largest - 1) < 0.1
         assert unit * 7 < 1.01 * (1 if number == 0 else 3 * largest)
     wanted, found = plain.weight_hh_l0.grad.flatten(), model[0].weight_hh_l0.grad.flatten()
     assert torch.cosine_similarity(wanted, found, 0) > 0.9
