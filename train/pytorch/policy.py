@@ -56,6 +56,7 @@ class Clip(Enum):
 
     MAX = "max"  # the largest magnitude
     SAWB = "sawb"  # SAWB's alpha, from the first two moments; of UINT4 14 / 15 of the range is that
+    BY_SIGN = "by_sign"  # of an input: SAWB where there are signs, learned where there are none
     LEARNED = "learned"  # a parameter of the layer, which the optimizer moves
     PACT = "pact"  # likewise, with the gradient of Choi et al.: of an input alone
     GRADSCALE = "gradscale"  # a power of two that follows the largest magnitude, [Sun20] 3.2
@@ -132,8 +133,8 @@ class Role:
 
     @property
     def learns(self) -> bool:
-        """Whether the clip is a parameter of the layer."""
-        return self.clip in (Clip.LEARNED, Clip.PACT)
+        """Whether the clip is, or may be, a parameter of the layer."""
+        return self.clip in (Clip.LEARNED, Clip.PACT, Clip.BY_SIGN)
 
 
 def _member(name: str, value: Any, kind: type[Enum]) -> Enum:
@@ -198,8 +199,9 @@ class Policy:
             raise ValueError(f"input.axis = {self.input.axis.value} with clip = "
                              f"{self.input.clip.value}: tokens are others in every step; use "
                              "tensor, or clip = max")
-        if self.weight.clip == Clip.PACT:
-            raise ValueError("weight.clip = pact: it is for inputs; use learned")
+        if self.weight.clip in (Clip.PACT, Clip.BY_SIGN):
+            raise ValueError(f"weight.clip = {self.weight.clip.value}: it is for inputs; use sawb "
+                             "or learned")
         if self.weight.fmt == UINT4:
             raise ValueError("weight.fmt = UINT4: weights have signs; use INT4 or INT4_SYM")
         if self.rival is not None:
@@ -227,9 +229,9 @@ POLICIES = {policy.name: policy for policy in (
     Policy("sun2020", LEARNED_INPUT, SAWB_WEIGHT,
            Role(FP4_R4, Clip.GRADSCALE), Role(FP4_R4, Clip.GRADSCALE, phase=Phase.ODD)),
     Policy("luq", LEARNED_INPUT, SAWB_WEIGHT, LUQ_GRADIENT, LUQ_GRADIENT),
-    # docs/recipe.md says why: nothing learned, no measuring pass, no scale but the tensor's
-    Policy("tetra", *(replace(role, when=When.HINDSIGHT) for role in (
-        SAWB_WEIGHT, SAWB_WEIGHT, LUQ_GRADIENT, LUQ_GRADIENT))),
+    # docs/recipe.md says why: no measuring pass, no scale but the tensor's
+    Policy("tetra", Role(INT4_SYM, Clip.BY_SIGN, when=When.HINDSIGHT), SAWB_WEIGHT,
+           *(replace(LUQ_GRADIENT, when=When.HINDSIGHT),) * 2),
     Policy("mxfp4", rival=Rival.MXFP4),
     Policy("nvfp4", rival=Rival.NVFP4),
 )}

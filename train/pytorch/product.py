@@ -193,8 +193,8 @@ def through(gradient: torch.Tensor, q: Operand, x, alpha, clip: Clip = Clip.LEAR
     weights, or of `features` of an input. With clip = pact it is that of Choi et al., "PACT", 2018:
     what was clipped alone counts, as it is; on both sides, where the format has both.
     """
-    if alpha is None or q.inside is None:
-        return gradient, None
+    if alpha is None or q.inside is None:  # a clip that learns nothing, see Clip.BY_SIGN
+        return gradient, None if alpha is None else torch.zeros_like(alpha)
     assert isinstance(q.fmt, IntFormat)
     up = torch.where(alpha < 0, -1.0, 1.0)
     if clip == Clip.PACT:

@@ -73,7 +73,7 @@ class Quantiser(OptionalState):
     Members
     -------
     alpha : the learned clip, a parameter of shape () or (rows,); 0 until the first tensor that is
-        not zero everywhere sets it, in training.
+        not zero everywhere sets it, in training, and where clip = by_sign finds signs for ever.
     top : in hindsight, what the latest step with anything but zeros would have given the format's
         top code to stand for; 0 before. exponent : of GradScale. These and `started` are buffers: a
         resumed run goes on with the same bits.
@@ -90,7 +90,8 @@ class Quantiser(OptionalState):
         self.may_be_unsigned = not signed and role.fmt == INT4_SYM
         self.alpha: nn.Parameter | None = None
         if role.coded:
-            if role.learns:
+            if role.learns and (role.clip != Clip.BY_SIGN or self.may_be_unsigned
+                                or role.fmt == UINT4):
                 self.alpha = nn.Parameter(torch.zeros(rows if role.axis == Axis.ROW else ()))
             self.register_buffer("started", torch.tensor(False))
             if self.may_be_unsigned:
@@ -105,6 +106,17 @@ class Quantiser(OptionalState):
         """Of the codes that the operand becomes."""
         assert not isinstance(self.role.fmt, FloatFormat)
         return UINT4 if self.may_be_unsigned and self.unsigned else self.role.fmt
+
+    @property
+    def clip(self) -> Clip:
+        """The role's, or what that means for this operand."""
+        if self.role.clip != Clip.BY_SIGN:
+            return self.role.clip
+        return Clip.LEARNED if self.fmt == UINT4 else Clip.SAWB
+
+    @property
+    def learns(self) -> bool:
+        return self.clip in (Clip.LEARNED, Clip.PACT)
 
     @torch.no_grad()
     def forward(self, x: torch.Tensor, execution: Execution, key: tuple[int, ...], *,
@@ -134,14 +146,14 @@ class Quantiser(OptionalState):
         unit = 2.0**-bits / scale
         if isinstance(fmt, LogFormat | EmulatedLog):
             unit = unit * fmt.unit(role.phase)
-        return Operand(values, fmt, unit, inside if role.learns else None)
+        return Operand(values, fmt, unit, inside if self.learns else None)
 
     def _start(self, x, largest: float) -> None:
         """What the first tensor decides that is not zero everywhere."""
         self.started.fill_(True)
         if self.may_be_unsigned:
             self.unsigned.fill_(bool(x.min() >= 0))
-        if self.alpha is not None:
+        if self.alpha is not None and self.learns:
             self.alpha.data.copy_(self._first_clip(x))
         if self.role.clip == Clip.GRADSCALE:
             # the exponent at which GradScale would rest: 32 < largest * 2**exponent <= 64
@@ -163,7 +175,7 @@ class Quantiser(OptionalState):
     def _scale(self, x, largest, bits: int, fmt: Format, *, frozen: bool) -> torch.Tensor:
         """Dyadic, float64, from integers to codes, one on the host or one per row beside x, as
         `largest` is."""
-        clip, one = self.role.clip, torch.ones((), dtype=torch.float64)
+        clip, one = self.clip, torch.ones((), dtype=torch.float64)
         if clip == Clip.GRADSCALE:
             scale = one * 2.0 ** (int(self.exponent) - bits)
             if not frozen:
@@ -171,7 +183,7 @@ class Quantiser(OptionalState):
                 follow.update(float(largest) * follow.value)
                 self.exponent.fill_(follow.exponent)
             return dyadic(scale)
-        if self.role.learns:
+        if self.learns:
             assert self.alpha is not None
             # to infer before there was anything to learn from: as if this were the first tensor
             clip_at = self.alpha if self.started else self._first_clip(x)
@@ -194,7 +206,7 @@ class Quantiser(OptionalState):
 
     def _asked(self, x, largest: torch.Tensor, bits: int, fmt: Format) -> torch.Tensor:
         """What the top code is to stand for by the statistics of x, float64; of zeros 0."""
-        if self.role.clip != Clip.SAWB or not largest > 0:
+        if self.clip != Clip.SAWB or not largest > 0:
             return largest
         return top_code(fmt) / torch.ldexp(sawb(x, bits, fmt), torch.tensor(bits))
 

@@ -35,12 +35,12 @@ class StateQuantiser(Quantiser):
 
     def follow(self, states: torch.Tensor) -> None:
         """Behind a pass, in training: its states (rows, columns) are what the next one goes by."""
-        if not self.role.coded or (self.role.learns and self.started):
+        if not self.role.coded or (self.learns and self.started):
             return
         largest = states.abs().max().double().cpu()
         if not largest > 0:
             return
-        if self.role.learns:
+        if self.learns:
             super()._start(states, float(largest))
         else:
             self.top.copy_(largest)
@@ -49,7 +49,7 @@ class StateQuantiser(Quantiser):
         return super()._bits(max(largest, self._top().item()))
 
     def _top(self) -> torch.Tensor:
-        if not self.role.learns or not self.started:
+        if not self.learns or not self.started:
             return self.top
         assert self.alpha is not None
         return self.alpha.detach().double().abs().clamp(min=ALPHA_FLOOR).cpu()
@@ -73,8 +73,8 @@ class StateProduct(Product):
     def __init__(self, policy: Policy, where: str, seed: int, outputs: int,
                  execution: Execution):
         role = policy.input
-        if role.axis != Axis.TENSOR or role.clip == Clip.SAWB:
-            clip = Clip.MAX if role.clip == Clip.SAWB else role.clip
+        if role.axis != Axis.TENSOR or role.clip in (Clip.SAWB, Clip.BY_SIGN):
+            clip = role.clip if role.clip in (Clip.LEARNED, Clip.PACT) else Clip.MAX
             policy = policy.but(input=Role(role.fmt, clip, rounding=role.rounding))
         super().__init__(policy, where, seed, outputs, execution)
         self.input = StateQuantiser(policy.input, f"{where}.input")

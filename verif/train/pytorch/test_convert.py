@@ -306,7 +306,8 @@ def test_every_role_that_is_allowed_computes_alike():
     weights = [Role(*r) for r in itertools.product(
         ("INT4", "INT4_SYM"), ("max", "learned"), ("tensor", "row"), ("nearest", "stochastic"))]
     weights += [Role("INT4_SYM", "sawb"), Role("INT4_SYM", "sawb", when="hindsight")]
-    inputs += [Role("INT4_SYM", "sawb"), Role("UINT4", "sawb", when="hindsight")]
+    inputs += [Role("INT4_SYM", "sawb"), Role("UINT4", "sawb", when="hindsight"),
+               *(Role(fmt, "by_sign", when="hindsight") for fmt in ("INT4", "INT4_SYM", "UINT4"))]
     rows = [Role(*r) for r in itertools.product(
         ("FP4_R2", "FP4_R4", "INT4"), ("max",), ("tensor", "row"), ("nearest", "stochastic"))]
     rows += [Role("FP4_R4", "gradscale"), Role("FP4_R2", when="hindsight"),

@@ -94,3 +94,27 @@ def test_sawb_without_signs_has_half_the_steps():
 
     least = min(error(unit / 1000) for unit in range(20, 1000, 5))
     assert error(float(found.unit)) < 1.6 * least < 0.5 * error(float(signed.unit))
+
+
+def test_signs_say_what_clips():
+    """Of an input with signs SAWB, whose clip stays 0; of one without a learned one. Both as those
+    alone do."""
+    torch.manual_seed(4)
+    for signed, clip in ((True, "sawb"), (False, "learned")):
+        found = []
+        for name in ("by_sign", clip):
+            torch.manual_seed(5)
+            model = nn.Sequential(nn.Linear(8, 6))
+            convert(model, policy("luq").but(edges=True, input=Role("INT4_SYM", name)))
+            optimizer = torch.optim.AdamW(model.parameters(), 0.01)
+            for _ in range(3):
+                x = torch.randn(5, 8, requires_grad=True)  # else dgrad is left out
+                optimizer.zero_grad()
+                y = model(x if signed else x.relu())
+                y.square().sum().backward()
+                optimizer.step()
+            found.append([y, model[0].weight])
+            alpha = model[0].product.input.alpha
+            if name == "by_sign":
+                assert (alpha == 0) == signed and alpha.grad is not None
+        assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
