@@ -11,6 +11,7 @@ from train.study.variants import ABLATIONS
 
 REFERENCE = "bf16"
 RUNNER_UP = "luq:rows-columns-tokens"  # the best one of the shortest trainings
+LEARNED = "luq:hindsight"  # `tetra`, but for learned clips of all inputs
 POLICIES = (REFERENCE, "int4_forward", "sun2020", "luq", "tetra", RUNNER_UP, "nvfp4", "mxfp4")
 SEEDS, FEWER_SEEDS = range(5), range(3)
 ABLATED = {"bible": FEWER_SEEDS, "digits": SEEDS}  # a Transformer, and a network of seconds
@@ -20,7 +21,7 @@ SIZES: dict[str, list[dict[str, Any]]] = {
               {"batch": 8}, {"batch": 128}],
     "fashion": [{"width": 8}, {"width": 32}, {"batch": 32}, {"batch": 512}]}
 LENGTHS = {"bible": (4, 6)}  # epochs beside those of the task
-LONGER = (REFERENCE, "int4_forward", "luq:hindsight", "tetra", "nvfp4")  # from several seeds
+LONGER = (REFERENCE, "int4_forward", LEARNED, "tetra", "nvfp4")  # from several seeds
 QUICK_TASKS = ("digits", "vowels", "denoise")
 QUICK_POLICIES = (REFERENCE, "int4_forward", "sun2020", "tetra")
 

@@ -18,6 +18,7 @@ from tools.figures import (
     MUTED,
     ORANGE,
     PURPLE,
+    SKY,
     VERMILION,
     WINE,
     at_least,
@@ -27,12 +28,12 @@ from tools.figures import (
     logarithmic,
 )
 from tools.figures import narrow as is_narrow
-from train.study.plan import RUNNER_UP
+from train.study.plan import LEARNED, RUNNER_UP
 
 # A colour and a mark of its own for each policy, in the order of legends.
 STYLES = {"bf16": (BLACK, "o"), "int4_forward": (MUTED, "v"), "sun2020": (VERMILION, "s"),
-          "luq": (ORANGE, "^"), "tetra": (BLUE, "D"), RUNNER_UP: (WINE, "h"),
-          "nvfp4": (GREEN, "P"), "mxfp4": (PURPLE, "X")}
+          "luq": (ORANGE, "^"), "tetra": (BLUE, "D"), LEARNED: (SKY, "p"),
+          RUNNER_UP: (WINE, "h"), "nvfp4": (GREEN, "P"), "mxfp4": (PURPLE, "X")}
 Summary = dict[str, Any]
 
 
