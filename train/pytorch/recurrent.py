@@ -21,11 +21,13 @@ from train.pytorch.quantiser import ALPHA_FLOOR, Operand, Quantiser, top_code
 class StateQuantiser(Quantiser):
     """Rounds the states of a pass, all by one scale, for they are one operand of the weights'
     gradient. It is there before the first of them: a learned clip, else the largest of the pass
-    before. No state is beyond 1, which is the clip of the first pass.
+    before. No state that a cell makes is beyond 1, which is the clip of the first pass and the
+    largest of all.
 
     Members
     -------
-    top : as of any quantiser in hindsight, whatever the role says.
+    top : as of any quantiser in hindsight, whatever the role says. started : whether there was a
+        pass in training; to infer before that each state has a scale of its own.
     """
 
     def __init__(self, role: Role, where: str):
@@ -33,17 +35,21 @@ class StateQuantiser(Quantiser):
         if role.coded:
             self.register_buffer("top", torch.tensor(1.0, dtype=torch.float64))
 
+    @property
+    def follows(self) -> bool:
+        """Whether the next pass in training goes by this one's states."""
+        return self.role.coded and not (self.learns and self.started)
+
     def follow(self, states: torch.Tensor) -> None:
         """Behind a pass, in training: its states (rows, columns) are what the next one goes by."""
-        if not self.role.coded or (self.learns and self.started):
-            return
         largest = states.abs().max().double().cpu()
         if not largest > 0:
             return
         if self.learns:
             super()._start(states, float(largest))
         else:
-            self.top.copy_(largest)
+            self.started.fill_(True)
+            self.top.copy_(largest.clamp(ALPHA_FLOOR, 1.0))
 
     def _bits(self, largest: float) -> int:
         return super()._bits(max(largest, self._top().item()))
@@ -58,24 +64,24 @@ class StateQuantiser(Quantiser):
         """One state decides nothing."""
 
     def _scale(self, x, largest, bits: int, fmt: Format, *, frozen: bool) -> torch.Tensor:
-        return dyadic(top_code(fmt) / torch.ldexp(self._top(), torch.tensor(bits)))
+        top = largest if frozen and not self.started and largest > 0 else self._top()
+        return dyadic(top_code(fmt) / torch.ldexp(top, torch.tensor(bits)))
 
 
 class StateProduct(Product):
     """`h_t @ w.T` for the steps t of a pass: `begin`, a call per step, `finish`, then backward as
     ever.
 
-    All states of a pass share a scale, whatever axis the policy has, and it is their largest where
-    inputs have SAWB's: they have no outliers, and the large ones are what a cell remembers. They
-    have signs, although the first one is often zero.
+    All states of a pass share a scale, whatever axis the policy has. Where that is not learned it
+    is their largest, not SAWB's: they have no outliers, and the large ones are what a cell
+    remembers. They have signs, although the first one is often zero.
     """
 
     def __init__(self, policy: Policy, where: str, seed: int, outputs: int,
                  execution: Execution):
         role = policy.input
         if role.axis != Axis.TENSOR or role.clip in (Clip.SAWB, Clip.BY_SIGN):
-            clip = role.clip if role.clip in (Clip.LEARNED, Clip.PACT) else Clip.MAX
-            policy = policy.but(input=Role(role.fmt, clip, rounding=role.rounding))
+            policy = policy.but(input=Role(role.fmt, Clip.MAX, rounding=role.rounding))
         super().__init__(policy, where, seed, outputs, execution)
         self.input = StateQuantiser(policy.input, f"{where}.input")
 
@@ -92,6 +98,8 @@ class Pass:
     def __init__(self, product: StateProduct, w: torch.Tensor):
         self.product, self.step = product, int(product.steps)
         self.states: list[Operand] = []
+        assert isinstance(product.input, StateQuantiser)
+        self.collects = product.training and product.input.follows
         self.seen: list[torch.Tensor] = []  # the states as they were, until the pass is over
         self.gradients: dict[int, torch.Tensor] = {}  # of the steps, in a backward pass
         self.wq: Operand
@@ -155,7 +163,7 @@ class _Step(torch.autograd.Function):
         ctx.time = len(run.states)
         hq = run.product.encode("input", h[None], run.step, ctx.time)
         run.states.append(hq)
-        if run.product.training:
+        if run.collects:
             run.seen.append(h)
         ctx.run, ctx.hq = run, hq
         ctx.save_for_backward(h, alpha)

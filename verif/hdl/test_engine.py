@@ -122,7 +122,7 @@ def adapt_bits(config, **fields) -> int:
 def misuses_of_the_table(config) -> list[tuple[Op, dict]]:
     """What a job that names a tensor may not ask for, and the operation of that job."""
     everywhere = [{"tensor": config.tensors}, {"use": 3}, {"solve": 1, "mode": 7},
-                  {"solve": 1, "mode": 7}, {"solve": 1, "preset": 1}]
+                  {"solve": 1, "preset": 1}]
     found = [(op, fields) for op in Op for fields in everywhere]
     found += [(op, {"preset": 1}) for op in (Op.GEMM, Op.QUANTISE)]
     found += [(op, {"discard": 1}) for op in (Op.GEMM, Op.TABLE)]

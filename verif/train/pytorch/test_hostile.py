@@ -31,13 +31,17 @@ def linear(how=FOUR, sizes=(8, 8), **arguments) -> nn.Sequential:
 # What the first tensors decide
 
 
-def test_a_first_tensor_of_zeros_decides_nothing():
-    model = linear()
-    model(torch.zeros(4, 8))
-    assert not model[0].product.input.started
-    model(-torch.ones(4, 8))
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("name", ["luq", "tetra"])
+def test_a_first_tensor_of_zeros_decides_nothing(name, sign):
+    model = linear(policy(name).but(edges=True))
     quantise = model[0].product.input
-    assert quantise.started and not quantise.unsigned and quantise.alpha > 0.5
+    model(torch.zeros(4, 8))
+    assert not quantise.started
+    model(sign * torch.ones(4, 8))
+    assert quantise.started and quantise.unsigned == (sign > 0)
+    assert (quantise.alpha > 0.5) == (name == "luq" or sign > 0)
+    assert name == "luq" or sign > 0 or quantise.top > 0.5
 
 
 def test_states_have_signs_and_a_clip_of_their_own():
@@ -47,7 +51,7 @@ def test_states_have_signs_and_a_clip_of_their_own():
     convert(model, FOUR)
     model(torch.randn(10, 4, 8))
     product = model[0].states[0]
-    assert product.input.alpha > 0.01
+    assert 0.01 < product.input.top < 1 and product.input.started
     found = product.encode("input", torch.tensor([[-0.9, 0.9]]), 1)
     assert found.values[0, 0] == -found.values[0, 1] < 0
 

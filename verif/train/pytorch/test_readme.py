@@ -36,5 +36,6 @@ def test_table_of_policies():
     listed = re.findall(r"^\| `(\w+)` \| .* \|$", page, re.M)
     assert [name for name in listed if name in POLICIES] == list(POLICIES)
     assert POLICIES["tetra"].dgrad == POLICIES["tetra"].wgrad
-    assert POLICIES["tetra"].dgrad.when == When.HINDSIGHT
+    assert POLICIES["tetra"].dgrad.when == POLICIES["tetra"].input.when == When.HINDSIGHT
+    assert POLICIES["tetra"].input.clip == Clip.BY_SIGN
     assert POLICIES["sun2020"].dgrad.clip == POLICIES["sun2020"].wgrad.clip == Clip.GRADSCALE

@@ -17,15 +17,21 @@ from train.pytorch.policy import Role, policy  # noqa: E402
 from train.pytorch.quantiser import Quantiser  # noqa: E402
 
 
-@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
-@pytest.mark.parametrize("clip", ["max", "sawb", "learned"])
-def test_states_share_a_scale_that_fits(kind, clip, monkeypatch):
-    """All states of a pass are of one unit, the zeros that it begins with included, so that the
-    weights' gradient is about that of floats; the first clip is no state's own but 1, and what
-    comes after it follows the states: a clip that is not learned is their largest."""
+@pytest.fixture
+def states(monkeypatch):
+    """The operands that the states of recurrent layers become, in order."""
     seen, forward = [], recurrent.StateQuantiser.forward
     monkeypatch.setattr(recurrent.StateQuantiser, "forward", lambda self, *args, **how: (
         seen.append(found := forward(self, *args, **how)), found)[1])
+    return seen
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("clip", ["max", "sawb", "learned"])
+def test_states_share_a_scale_that_fits(kind, clip, states):
+    """All states of a pass are of one unit, the zeros that it begins with included, so that the
+    weights' gradient is about that of floats; the first clip is no state's own but 1, and what
+    comes after it follows the states: a clip that is not learned is their largest."""
     torch.manual_seed(0)
     plain = kind(8, 32)
     model = nn.Sequential(copy.deepcopy(plain))
@@ -34,11 +40,11 @@ def test_states_share_a_scale_that_fits(kind, clip, monkeypatch):
     plain(x)[0].square().sum().backward()
     for number in range(3):
         model.zero_grad()
-        seen.clear()
+        states.clear()
         model(x)[0].square().sum().backward()
-        unit, = {float(found.unit) for found in seen}
-        assert len(seen) == times and not seen[0].values.any()
-        largest = max(float(found.values.abs().max()) for found in seen) * unit
+        unit, = {float(found.unit) for found in states}
+        assert len(states) == times and not states[0].values.any()
+        largest = max(float(found.values.abs().max()) for found in states) * unit
         assert (unit == 1 / 7) == (number == 0)
         assert clip == "learned" or not number or abs(unit * 7 / largest - 1) < 0.1
         assert unit * 7 < 1.01 * (1 if number == 0 else 3 * largest)
@@ -47,12 +53,41 @@ def test_states_share_a_scale_that_fits(kind, clip, monkeypatch):
     assert 0.8 < found.norm() / wanted.norm() < 1.25
 
 
-def test_a_state_beyond_one_is_clipped():
-    """A first state that no cell could have made; the scale is what it was."""
+def test_a_state_beyond_one_is_clipped(states):
+    """A first state that no cell could have made is clipped to 1, and so is what follows it."""
     model = nn.Sequential(nn.GRU(4, 5))
     convert(model, policy("tetra").but(edges=True))
-    y, _ = model[0](torch.randn(3, 2, 4), torch.full((1, 2, 5), 100.0))
-    assert torch.isfinite(y).all()
+    for _ in range(2):
+        model[0](torch.randn(3, 2, 4), torch.full((1, 2, 5), 100.0))
+        assert (states[0].values == 7).all() and {float(s.unit) for s in states} == {1 / 7}
+        states.clear()
+
+
+def test_a_pass_of_next_to_nothing_keeps_the_scale_in_reach(states):
+    """States of 1e-14, then of usual size: one unit all the same, for their wgrad takes one."""
+    torch.manual_seed(6)
+    model = nn.Sequential(nn.GRU(4, 5, bias=False))
+    convert(model, policy("int4_forward").but(edges=True, input=Role("INT4_SYM", "max")))
+    for size in (1e-14, 1.0):
+        states.clear()
+        model(size * torch.randn(6, 2, 4))
+    assert len({float(state.unit) for state in states}) == 1
+
+
+def test_recurrent_layers_infer_before_they_are_trained(states):
+    """Each state by its own largest then, although small ones are far below 1; nothing is kept."""
+    torch.manual_seed(7)
+    plain = nn.LSTM(8, 32)
+    x = 0.1 * torch.randn(9, 4, 8)
+    model = nn.Sequential(copy.deepcopy(plain))
+    convert(model, policy("tetra").but(edges=True))
+    model.eval()
+    kept = copy.deepcopy(model.state_dict())
+    with torch.no_grad():
+        wanted, found = plain(x)[0], model(x)[0]
+    assert (found - wanted).norm() < 0.35 * wanted.norm()
+    assert all(float(s.values.abs().max()) == 7 for s in states[1:])
+    assert all(torch.equal(kept[name], value) for name, value in model.state_dict().items())
 
 
 def tops(role: Role, tensors, frozen: bool = False) -> list[float]:
