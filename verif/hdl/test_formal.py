@@ -69,9 +69,9 @@ def test_contradicting_assumptions_prove_nothing():
 
 
 def test_a_query_that_takes_too_long_is_undecided(monkeypatch):
-    monkeypatch.setattr(prover, "TIMEOUT", 0.01)
+    monkeypatch.setattr(prover, "TIMEOUT", 0)
     verdict = prover.prove(arithmetic.exact_total(arithmetic.WIDE), 1)
-    assert (verdict.proven, verdict.detail) == (False, "undecided after 0.01 s")
+    assert (verdict.proven, verdict.detail) == (False, "undecided after 0 s")
 
 
 @pytest.mark.parametrize("wrong", ["(nonsense)", "(exit)"])
