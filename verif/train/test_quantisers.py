@@ -318,14 +318,15 @@ class Recorded(GoldenBackend):
 
 
 def test_schemes_reach_every_mode_of_the_core(batch):
-    """All solve modes; each format to nearest or stochastically, as the scheme says."""
+    """All solve modes but SAWB of UINT4, for no scheme clips activations by moments; each format to
+    nearest or stochastically, as the scheme says."""
     jobs = {}
     for quant in SCHEMES:
         core = Recorded()
         quantised_mlp(SIZES, 5, core, quant).backpropagate(*batch)
         jobs[quant] = core.jobs
     solved = {job.adapt.solve for found in jobs.values() for job in found if job.adapt}
-    assert solved == {*SolveMode, None}
+    assert solved == {*SolveMode, None} - {SolveMode.SAWB_UNSIGNED}
     rounded = {quant: {(job.then.fmt, job.then.seed is not None) for job in found}
                for quant, found in jobs.items()}
     nearest, integers = {(INT32, False)}, (UINT4, INT4_SYM)
