@@ -5,27 +5,14 @@ Nothing is aligned to anything, rounded or normalised (U. Kulisch, *Computer Ari
 Validity*, 2013): a product is shifted to its own place, all of them and the sum are integers.
 """
 
-from dataclasses import dataclass
-
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from synth.baselines.arithmetic import Columns, add, and_array, compress, named
 from synth.baselines.float_mac import Operand
 from synth.baselines.minifloat import BINARY16, DLFLOAT16, FP8_143, FP8_152, MiniFloat
-from synth.baselines.pipeline import Mac, MacParameters, register
+from synth.baselines.pipeline import LaneParameters, Mac, register
 
 HEADROOM = 16  # bits: 2^16 of the largest dot products have room
-
-
-@dataclass(frozen=True)
-class ExactParameters(MacParameters):
-    """`stages` : as of `MacParameters`. lanes : products per cycle, 4, 8, 16 or 32."""
-
-    lanes: int = 8
-
-    @property
-    def variant(self) -> str:
-        return f"{self.lanes} lanes"
 
 
 class ExactDot(Mac):
@@ -52,7 +39,7 @@ class ExactDot(Mac):
     )
     swept = (3, 4, 5)
 
-    def __init__(self, config: ExactParameters):
+    def __init__(self, config: LaneParameters):
         if config.lanes not in (4, 8, 16, 32):
             self._MustUse__used = True  # refused, not forgotten
             raise ValueError(f"lanes = {config.lanes!r} is out of range: expected 4, 8, 16 or 32")
@@ -81,7 +68,7 @@ class ExactDot(Mac):
     def width(self) -> int:
         return self.width_of(self.config)
 
-    def width_of(self, config: ExactParameters) -> int:
+    def width_of(self, config: LaneParameters) -> int:
         """With a sign."""
         return self.reach + (config.lanes - 1).bit_length() + HEADROOM + 1
 

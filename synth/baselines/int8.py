@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Integers: the multiply-accumulator, and the dot product that accumulates once for several."""
 
-from dataclasses import dataclass
-
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 
 from synth.baselines.arithmetic import Columns, add, compress, named
-from synth.baselines.pipeline import Mac, MacParameters, register
+from synth.baselines.pipeline import LaneParameters, Mac, MacParameters, register
 
 WIDTH, SUM_WIDTH = 8, 32
 
@@ -81,17 +79,6 @@ class Int8Mac(Mac):
         return columns, first
 
 
-@dataclass(frozen=True)
-class Int8Parameters(MacParameters):
-    """`stages` : as of `MacParameters`. lanes : products per cycle, 4, 8, 16 or 32."""
-
-    lanes: int = 8
-
-    @property
-    def variant(self) -> str:
-        return f"{self.lanes} lanes"
-
-
 class Int8Dot(Int8Mac):
     """acc <- acc + the dot product of a and b, lanes of signed 8 bits, the first one lowest, exact,
     modulo 2^32. See `Mac` for the other ports.
@@ -104,7 +91,7 @@ class Int8Dot(Int8Mac):
             ("upper", "middle", "tree", "half"))
     swept = (2, 3, 4)
 
-    def __init__(self, config: Int8Parameters):
+    def __init__(self, config: LaneParameters):
         if config.lanes not in (4, 8, 16, 32):
             self._MustUse__used = True  # refused, not forgotten
             raise ValueError(f"lanes = {config.lanes!r} is out of range: expected 4, 8, 16 or 32")

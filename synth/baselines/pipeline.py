@@ -23,6 +23,17 @@ class MacParameters:
         return ""
 
 
+@dataclass(frozen=True)
+class LaneParameters(MacParameters):
+    """`stages` : as of `MacParameters`. lanes : products per cycle, 4, 8, 16 or 32."""
+
+    lanes: int = 8
+
+    @property
+    def variant(self) -> str:
+        return f"{self.lanes} lanes"
+
+
 class Mac(wiring.Component):
     """A multiply-accumulator: acc <- a b + acc, `interleave` sums in rotation.
 

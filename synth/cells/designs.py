@@ -29,14 +29,13 @@ from synth.baselines.dot_products import (
 from synth.baselines.exact_dots import (
     Dlfloat16ExactDot,
     ExactDot,
-    ExactParameters,
     Fp8ExactDot,
     Fp16ExactDot,
 )
 from synth.baselines.float_mac import Dlfloat16Mac, Fp8Mac, Fp16Mac
-from synth.baselines.int8 import Int8Dot, Int8Mac, Int8Parameters
+from synth.baselines.int8 import Int8Dot, Int8Mac
 from synth.baselines.minifloat import DLFLOAT16, SINGLE
-from synth.baselines.pipeline import Mac, MacParameters
+from synth.baselines.pipeline import LaneParameters, Mac, MacParameters
 from synth.cells.asic import Netlist
 
 GEMMS = ("fprop", "dgrad", "wgrad")
@@ -192,9 +191,9 @@ def dot_parameters(kind: type[Mac]) -> list[MacParameters]:
     """What a kind is measured with: floats in every number of lanes into 1-6-9, eight into
     binary32's range and exactly too; blocks as long as their formats have them, into that range."""
     if issubclass(kind, ExactDot):
-        return [ExactParameters()]
+        return [LaneParameters()]
     if issubclass(kind, Int8Dot):
-        return [Int8Parameters(lanes=lanes) for lanes in (4, 8, 16, 32)]
+        return [LaneParameters(lanes=lanes) for lanes in (4, 8, 16, 32)]
     if issubclass(kind, FloatDot):
         return [DotParameters(lanes=lanes, format=fmt) for lanes, fmt in (
             (4, DLFLOAT16), (8, DLFLOAT16), (16, DLFLOAT16), (32, DLFLOAT16), (8, SINGLE))]

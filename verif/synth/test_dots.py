@@ -18,12 +18,11 @@ from synth.baselines.dot_products import Bf16Dot, Dlfloat16Dot, DotParameters, F
 from synth.baselines.exact_dots import (
     Dlfloat16ExactDot,
     ExactDot,
-    ExactParameters,
     Fp8ExactDot,
     Fp16ExactDot,
 )
 from synth.baselines.golden import step, term
-from synth.baselines.int8 import Int8Dot, Int8Parameters
+from synth.baselines.int8 import Int8Dot
 from synth.baselines.minifloat import (
     BFLOAT16,
     BINARY16,
@@ -33,7 +32,7 @@ from synth.baselines.minifloat import (
     SINGLE,
     MiniFloat,
 )
-from synth.baselines.pipeline import Mac, MacParameters
+from synth.baselines.pipeline import LaneParameters, Mac, MacParameters
 from synth.cells.designs import DOTS, dot_parameters, dots
 from verif.synth.dots import check, differences, operations
 from verif.synth.float_oracle import value
@@ -118,7 +117,7 @@ EXACT = (Dlfloat16ExactDot, Fp16ExactDot, Fp8ExactDot)
 @pytest.mark.parametrize("kind", EXACT)
 def test_fixed_point_has_room_for_every_product(kind):
     """The least and the largest of either sign, and random ones, against fractions."""
-    made = kind(ExactParameters(lanes=4))
+    made = kind(LaneParameters(lanes=4))
     made._MustUse__used = True
     rng, unit, extremes = np.random.default_rng(SEED), Fraction(1, 2 ** made.scale), []
     for fmt in made.formats:
@@ -143,7 +142,7 @@ def test_fixed_point_has_room_for_every_product(kind):
 
 
 def test_no_number_stays_until_a_sum_begins():
-    made = Fp16ExactDot(ExactParameters(lanes=4))
+    made = Fp16ExactDot(LaneParameters(lanes=4))
     made._MustUse__used = True
     codes = [0x3C00, 0, 0, 0]
     there = step(made, [0x7C00, 0, 0, 0], codes, 0)
@@ -213,10 +212,10 @@ def some():
             Bf16Dot(DotParameters(9, 4, DLFLOAT16)), Fp8Dot(DotParameters(6, 8, SINGLE)),
             MxFp4Dot(DotParameters(7, 32, SINGLE)), MxFp4Dot(DotParameters(3, 4, DLFLOAT16)),
             NvFp4Dot(DotParameters(8, 16, SINGLE)), NvFp4Dot(DotParameters(2, 4, DLFLOAT16)),
-            *(Int8Dot(Int8Parameters(*of)) for of in ((0, 4), (2, 8), (3, 16), (4, 32))),
-            *(Fp8ExactDot(ExactParameters(*of)) for of in ((0, 8), (1, 4), (5, 16))),
-            Dlfloat16ExactDot(ExactParameters(3, 4)), Fp16ExactDot(ExactParameters(4, 4)),
-            Fp16ExactDot(ExactParameters(2, 4))]
+            *(Int8Dot(LaneParameters(*of)) for of in ((0, 4), (2, 8), (3, 16), (4, 32))),
+            *(Fp8ExactDot(LaneParameters(*of)) for of in ((0, 8), (1, 4), (5, 16))),
+            Dlfloat16ExactDot(LaneParameters(3, 4)), Fp16ExactDot(LaneParameters(4, 4)),
+            Fp16ExactDot(LaneParameters(2, 4))]
 
 
 def test_rtl_is_the_model():
@@ -318,8 +317,8 @@ def faulty(kind: type[Mac], parameters: MacParameters, fault: tuple) -> Mac:
 
 @pytest.mark.parametrize("kind, parameters, faults", [
     (MxFp4Dot, DotParameters(0, 4, DLFLOAT16), FAULTS),
-    (Int8Dot, Int8Parameters(3, 4), INTEGER_FAULTS),
-    (Fp16ExactDot, ExactParameters(3, 4), EXACT_FAULTS)], ids=["floats", "integers", "exact"])
+    (Int8Dot, LaneParameters(3, 4), INTEGER_FAULTS),
+    (Fp16ExactDot, LaneParameters(3, 4), EXACT_FAULTS)], ids=["floats", "integers", "exact"])
 def test_faults_are_found(kind, parameters, faults):
     broken = [faulty(kind, parameters, fault) for fault in faults.values()]
     found = differences([kind(parameters), *broken], 2000, SEED)
@@ -329,7 +328,7 @@ def test_faults_are_found(kind, parameters, faults):
 
 
 def test_integers_are_exact_modulo_2_32():
-    made = Int8Dot(Int8Parameters(0, 32))
+    made = Int8Dot(LaneParameters(0, 32))
     made._MustUse__used = True
     most = [-128] * 32
     assert step(made, most, most, 0) == 2 ** 19
@@ -359,13 +358,12 @@ def test_parameters_are_checked(change, wrong):
         MxFp4Dot(DotParameters(**{"format": SINGLE} | change))
 
 
-@pytest.mark.parametrize("kind, parameters", [(Int8Dot, Int8Parameters),
-                                              (Fp8ExactDot, ExactParameters)])
+@pytest.mark.parametrize("kind", [Int8Dot, Fp8ExactDot])
 @pytest.mark.parametrize("change, wrong", [({"stages": 6}, "stages = 6"), ({"lanes": 1},
                                            "lanes = 1"), ({"lanes": 64}, "lanes = 64")])
-def test_parameters_of_integers_are_checked(kind, parameters, change, wrong):
+def test_parameters_of_lanes_are_checked(kind, change, wrong):
     with pytest.raises(ValueError, match=f"{wrong} is out of range: expected"):
-        kind(parameters(**change))
+        kind(LaneParameters(**change))
 
 
 def test_designs_share_registers_as_the_tile_does():

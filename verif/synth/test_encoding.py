@@ -7,8 +7,9 @@ import pytest
 
 from synth.baselines.block_dots import MxFp4Dot, NvFp4Dot
 from synth.baselines.dot_products import DotParameters
-from synth.baselines.int8 import Int8Dot, Int8Parameters
+from synth.baselines.int8 import Int8Dot
 from synth.baselines.minifloat import BFLOAT16, BINARY16, DLFLOAT16, FP8_143, FP8_152
+from synth.baselines.pipeline import LaneParameters
 from synth.energy.encoding import (
     E2M1,
     E4M3,
@@ -123,7 +124,7 @@ def test_nvfp4_scales_take_the_whole_range():
 def test_steps_have_the_codes_along_k(short):
     """A block's codes and the scale that is theirs; integers without one."""
     for unit, lanes in ((MxFp4Dot(DotParameters(lanes=32)), 32), (NvFp4Dot(
-            DotParameters(lanes=16)), 16), (Int8Dot(Int8Parameters(lanes=8)), 8)):
+            DotParameters(lanes=16)), 16), (Int8Dot(LaneParameters(lanes=8)), 8)):
         unit._MustUse__used = True
         for operand, values in zip(encoded(unit, short["wgrad"]), (
                 short["wgrad"].a_float, short["wgrad"].b_float), strict=True):
