@@ -44,7 +44,7 @@ class SolveMode(IntEnum):
     SAWB_UNSIGNED = 6  # 14 / SAWB's alpha, for UINT4, of which 0..14 reach as far [as SAWB]
 
 
-SAWB_MODES = frozenset({SolveMode.SAWB, SolveMode.SAWB_UNSIGNED})
+SAWB_MODES = (SolveMode.SAWB, SolveMode.SAWB_UNSIGNED)
 
 
 class SolveError(ValueError):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Carry-save trees, prefix adders and shifters of the baselines."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 Columns = list[list[Value]]  # bits to be added, by weight
@@ -19,6 +21,20 @@ def and_array(a: Value, b: Value) -> Columns:
     for i in range(len(a)):
         for j in range(len(b)):
             columns[i + j].append(a[i] & b[j])
+    return columns
+
+
+def signed_columns(products: Sequence[tuple[Value, Value]]) -> Columns:
+    """The bits of a sum of (sign, magnitude), a power of two of them, in two's complement, as wide
+    as all of them need: -s = ~s - 1 at the weight above, and the ones of all in a constant."""
+    width, lanes = len(products[0][1]), len(products)
+    columns: Columns = [[] for _ in range(width + lanes.bit_length())]
+    for sign, size in products:
+        for weight in range(width):
+            columns[weight].append(size[weight] ^ sign)
+        columns[0].append(sign)
+        columns[width].append(~sign)
+    columns[-1].append(Const(1, 1))
     return columns
 
 

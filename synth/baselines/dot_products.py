@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
 from synth.baselines.arithmetic import (
-    Columns,
     add,
     and_array,
     compress,
@@ -20,6 +19,7 @@ from synth.baselines.arithmetic import (
     named,
     normalise,
     shift_down,
+    signed_columns,
 )
 from synth.baselines.float_mac import Operand
 from synth.baselines.minifloat import (
@@ -157,20 +157,11 @@ class Dot(Mac):
 
     def summed(self, m: Module, products: list[tuple[Value, Value]], *beside: Value) -> list[Value]:
         """Sign and magnitude of the sum of (sign, magnitude), and the values beside it."""
-        width, lanes = len(products[0][1]), len(products)
-        above = width + lanes.bit_length()  # with a sign
-        columns: Columns = [[] for _ in range(above)]
-        for sign, size in products:
-            for weight in range(width):
-                columns[weight].append(size[weight] ^ sign)
-            columns[0].append(sign)
-            columns[width].append(~sign)  # -s = ~s - 1, at the weight above
-        columns[above - 1].append(Const(1, 1))
-        x, y, *beside = self.cut(m, "tree", *compress(m, columns), *beside)
+        x, y, *beside = self.cut(m, "tree", *compress(m, signed_columns(products)), *beside)
         total = named(m, add(m, x, y))
         sign = total[-1]
-        size = total[:-1] ^ sign.replicate(above - 1)
-        size = named(m, add(m, size, Cat(sign, Const(0, above - 2))))
+        size = total[:-1] ^ sign.replicate(len(total) - 1)
+        size = named(m, add(m, size, Cat(sign, Const(0, len(total) - 2))))
         return self.cut(m, "magnitude", sign, size, *beside)
 
 

@@ -7,7 +7,7 @@ Validity*, 2013): a product is shifted to its own place, all of them and the sum
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 
-from synth.baselines.arithmetic import Columns, add, and_array, compress, named
+from synth.baselines.arithmetic import add, and_array, compress, named, signed_columns
 from synth.baselines.float_mac import Operand
 from synth.baselines.minifloat import BINARY16, DLFLOAT16, FP8_143, FP8_152, MiniFloat
 from synth.baselines.pipeline import LaneParameters, Mac, register
@@ -40,11 +40,9 @@ class ExactDot(Mac):
     swept = (3, 4, 5)
 
     def __init__(self, config: LaneParameters):
-        if config.lanes not in (4, 8, 16, 32):
-            self._MustUse__used = True  # refused, not forgotten
-            raise ValueError(f"lanes = {config.lanes!r} is out of range: expected 4, 8, 16 or 32")
+        self.config = config
         super().__init__(config, self.a_format.width * config.lanes,
-                         self.b_format.width * config.lanes, self.width_of(config) + 1)
+                         self.b_format.width * config.lanes, self.width + 1)
 
     @property
     def lanes(self) -> int:
@@ -66,11 +64,8 @@ class ExactDot(Mac):
 
     @property
     def width(self) -> int:
-        return self.width_of(self.config)
-
-    def width_of(self, config: LaneParameters) -> int:
-        """With a sign."""
-        return self.reach + (config.lanes - 1).bit_length() + HEADROOM + 1
+        """Of the sum, with a sign."""
+        return self.reach + (self.lanes - 1).bit_length() + HEADROOM + 1
 
     @property
     def reach(self) -> int:
@@ -103,7 +98,7 @@ class ExactDot(Mac):
         *found, symbol, first = self.cut(m, "shift", *signs, *sizes, symbol, first)
 
         # Their sum, in two rows and in one.
-        columns = self._columns(found[:lanes], found[lanes:])
+        columns = signed_columns(list(zip(found[:lanes], found[lanes:], strict=True)))
         columns, symbol, first = self.levels(m, columns, ("upper",), symbol, first)
         x, y, symbol, first = self.cut(m, "tree", *compress(m, columns), symbol, first)
         term, symbol, first = self.cut(m, "pair", named(m, add(m, x, y)), symbol, first)
@@ -122,18 +117,6 @@ class ExactDot(Mac):
             zeros = Const(0, 1 << k)
             size = named(m, Mux(bit, Cat(zeros, size), Cat(size, zeros))[:self.reach])
         return size
-
-    def _columns(self, signs: list[Value], sizes: list[Value]) -> Columns:
-        """The sum of signed products, as wide as all of them need."""
-        above = self.reach + self.lanes.bit_length()
-        columns: Columns = [[] for _ in range(above)]
-        for sign, size in zip(signs, sizes, strict=True):
-            for weight in range(self.reach):
-                columns[weight].append(size[weight] ^ sign)
-            columns[0].append(sign)
-            columns[self.reach].append(~sign)  # -s = ~s - 1, at the weight above
-        columns[above - 1].append(Const(1, 1))  # -2^reach of each lane, modulo 2^above
-        return columns
 
 
 class Dlfloat16ExactDot(ExactDot):

@@ -92,9 +92,6 @@ class Int8Dot(Int8Mac):
     swept = (2, 3, 4)
 
     def __init__(self, config: LaneParameters):
-        if config.lanes not in (4, 8, 16, 32):
-            self._MustUse__used = True  # refused, not forgotten
-            raise ValueError(f"lanes = {config.lanes!r} is out of range: expected 4, 8, 16 or 32")
         Mac.__init__(self, config, WIDTH * config.lanes, WIDTH * config.lanes, signed(SUM_WIDTH))
 
     @property

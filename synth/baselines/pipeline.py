@@ -25,9 +25,14 @@ class MacParameters:
 
 @dataclass(frozen=True)
 class LaneParameters(MacParameters):
-    """`stages` : as of `MacParameters`. lanes : products per cycle, 4, 8, 16 or 32."""
+    """`stages` : as of `MacParameters`. lanes : products per cycle, 4, 8, 16 or 32; ValueError for
+    others."""
 
     lanes: int = 8
+
+    def __post_init__(self):
+        if self.lanes not in (4, 8, 16, 32):
+            raise ValueError(f"lanes = {self.lanes!r} is out of range: expected 4, 8, 16 or 32")
 
     @property
     def variant(self) -> str:

@@ -219,5 +219,6 @@ def top_code(fmt: Format) -> float:
 def sawb(x: torch.Tensor, bits: int, fmt: Format) -> torch.Tensor:
     """SAWB's scale from `fixed(x, bits)` to codes, float64: its clip is the value of 7. UINT4 has
     twice as many codes above 0, so its steps are half as large."""
-    scale = solve(Request(SolveMode.SAWB, kernels.moments(x, bits))).scale.value
-    return torch.tensor(scale * (fmt.hi // INT4_SYM.hi), dtype=torch.float64)
+    mode = SolveMode.SAWB_UNSIGNED if fmt == UINT4 else SolveMode.SAWB
+    scale = solve(Request(mode, kernels.moments(x, bits))).scale.value
+    return torch.tensor(scale, dtype=torch.float64)

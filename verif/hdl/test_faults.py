@@ -68,6 +68,8 @@ FAULTS = (
     Fault("solver", "GRADSCALE of no elements is degenerate", r"& ~is_grad;", ";"),
     Fault("solver", "SAWB is never below the mean", r"= adder_fits & \(\|adder_total\);",
           "= 1'h0;"),
+    Fault("solver", "UINT4 has the steps of INT4_SYM", r"8'haf << is_unsigned", "8'haf"),
+    Fault("solver", "and where alpha is the largest", r"(= _\d+_) << is_unsigned;", r"\1;"),
     Fault("engine", "a block ends one beat late",
           r"(assign after_last = )after_left( == \d+)", r"\1step[12:0]\2"),
     Fault("engine", "a tensor's exponent acts the wrong way", r"\) - (\$signed\(entry)", r") + \1"),

@@ -281,8 +281,8 @@ EXACT_FAULTS = {
         ExactDot, "_shifted", lambda real: lambda self, m, size, amount:
             real(self, m, size, Cat(amount[:-1], 0))),
     "a negative product lacks its one": (
-        ExactDot, "_columns", lambda real: lambda self, signs, sizes:
-            [(found := real(self, signs, sizes))[0][:-1], *found[1:]]),
+        exact_dots, "signed_columns", lambda real: lambda products:
+            [(found := real(products))[0][:-1], *found[1:]]),
     "what is added has no sign": (
         exact_dots, "add", lambda real: lambda m, x, y: real(
             m, x, y & (1 << len(x) - exact_dots.HEADROOM) - 1 if len(x) == ACCUMULATOR else y)),
