@@ -123,12 +123,13 @@ class Mapping(Task):
 
     @cached_property
     def key(self) -> str:
-        """A digest of all that the result depends on."""
-        commands = self.recipe.commands(Path("."), self.name, self.library)[1:]
+        """A digest of all that the result depends on, wherever the library lies."""
+        commands = [*self.recipe.commands(Path("."), self.name, self.library)[1:],
+                    *finish(Path("."), self.library)]
         return digest(
-            VERSION, str(LIMIT), *self.library.buffer, self.text, *commands,
-            *self.recipe.files(self.library, set()).values(),
-            *finish(Path("."), self.library), self.library.digest,
+            VERSION, str(LIMIT), *self.library.buffer, self.text,
+            *(command.replace(str(self.library.path), "liberty") for command in commands),
+            *self.recipe.files(self.library, set()).values(), self.library.digest,
             importlib.metadata.version("pyosys"),
             *(sta.depends_on(self.library) if self.timed else ()))
 

@@ -174,6 +174,7 @@ def test_key_is_of_the_content(monkeypatch):
     monkeypatch.setattr(asic.CellLibrary, "digest", "liberty")
     monkeypatch.setattr(asic.CellLibrary, "path", "somewhere")
     one = key(Counter, Recipe(600))
+    monkeypatch.setattr(asic.CellLibrary, "path", "another machine's")
     assert one == key(Counter, Recipe(600))
     others = [key(Counter, Recipe(700)), key(Counter, Recipe(600, "keep")), key(Pair, Recipe(600)),
               key(Counter, Recipe(600, full_adders=False)),
