@@ -13,14 +13,23 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from synth.cells.designs import Design, designs, dots, quick_designs, second_library_designs
-from synth.cells.libraries import NANGATE45, OSU180
-from synth.cells.recipes import QUICK, SWEEP
+from synth.cells.designs import (
+    Design,
+    contenders,
+    designs,
+    dots,
+    others,
+    quick_designs,
+    second_library_designs,
+)
+from synth.cells.libraries import NANGATE45, OSU180, CellLibrary
+from synth.cells.recipes import QUICK, SWEEP, Recipe
 from synth.cells.summary import (
     FORMATS,
     TOLERANCE,
     energy_figures,
     figures,
+    finalists,
     regressions,
     summarise,
 )
@@ -84,21 +93,25 @@ def some(chosen: list[Design], pool: Pool, console: Console) -> int:
 
 def run(quick: bool, pool: Pool, console: Console) -> tuple[dict[str, Outcome], Energies]:
     """The sweep of each library, then energy in the first, with a bar for each step."""
-    # a dot product of 32 lanes has as many cells as a hundred multiply-accumulators
-    plan = [(NANGATE45, "", quick_designs() if quick else designs(), QUICK if quick else SWEEP)]
-    if not quick:
-        plan += [(NANGATE45, ", dot products", dots("base"), QUICK),
-                 (OSU180, "", second_library_designs(), QUICK)]
     outcomes: dict[str, Outcome] = {}
     with _bars(console) as bars:
-        for library, part, chosen, recipes in plan:
-            progress = _progress(bars, console, library.name + part)
-            outcomes.setdefault(library.name, Outcome()).add(
-                sweep(chosen, recipes, library, pool, progress))
-        library, _, _, recipes = plan[0]
-        points = chosen_points(outcomes[library.name].points, library, quick)
-        energies = measure(points, recipes, library, quick, pool, partial(
-            _progress(bars, console, library.name), "energy"))
+        def add(library: CellLibrary, part: str, chosen: list[Design], recipes: list[Recipe]):
+            outcomes.setdefault(library.name, Outcome()).add(sweep(
+                chosen, recipes, library, pool, _progress(bars, console, library.name + part)))
+
+        if quick:
+            add(NANGATE45, "", quick_designs(), QUICK)
+        else:
+            add(NANGATE45, "", contenders(), SWEEP)
+            # a dot product of 32 lanes has as many cells as a hundred multiply-accumulators
+            add(NANGATE45, ", others", [*others(), *dots("base")], QUICK)
+            add(NANGATE45, ", finalists", finalists(outcomes[NANGATE45.name].points),
+                [recipe for recipe in SWEEP if recipe not in QUICK])
+            add(OSU180, "", second_library_designs(), QUICK)
+        recipes = QUICK if quick else SWEEP
+        points = chosen_points(outcomes[NANGATE45.name].points, NANGATE45, quick)
+        energies = measure(points, recipes, NANGATE45, quick, pool, partial(
+            _progress(bars, console, NANGATE45.name), "energy"))
     return outcomes, energies
 
 

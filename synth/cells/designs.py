@@ -87,8 +87,22 @@ class Design:
 
 
 def designs() -> list[Design]:
-    """Every design of the full sweep."""
-    return [*(d for name in PRESETS for d in core(name)), *alone("base", 4), *baselines("base")]
+    """Every design of the full sweep, but for `dots`."""
+    return [*contenders(), *others()]
+
+
+def contenders() -> list[Design]:
+    """What every recipe maps: the presets that headlines are of at their own depth, and every
+    baseline."""
+    ours = [d for name in ("base", "lean") for d in core(name)
+            if d.depth == PRESETS[name].pipeline]
+    return [*ours, *alone("base", 4), *baselines("base")]
+
+
+def others() -> list[Design]:
+    """Other presets, other depths: fewer recipes will do, which makes them no denser."""
+    known = {str(design) for design in contenders()}
+    return [design for name in PRESETS for design in core(name) if str(design) not in known]
 
 
 def quick_designs() -> list[Design]:

@@ -12,8 +12,8 @@ from collections import defaultdict
 
 from golden.config import VERSION
 from synth.cells import sta
-from synth.cells.designs import GEMMS, Design, only
-from synth.cells.libraries import LIBRARIES, CellLibrary, MissingError
+from synth.cells.designs import DOTS, GEMMS, Design, only
+from synth.cells.libraries import LIBRARIES, NANGATE45, CellLibrary, MissingError
 from synth.cells.sweep import Outcome, Point
 
 MEASURES = (*GEMMS, "training")
@@ -67,6 +67,12 @@ def densest(points: list[Point], library: CellLibrary, *blocks: str, preset: str
     """The best point of these blocks in a preset, None without one."""
     found = [p for p in points if p.design.block in blocks and p.design.preset == preset]
     return best(found, library) if found else None
+
+
+def finalists(points: list[Point]) -> list[Design]:
+    """Of every kind of dot product the densest, which the full sweep maps by all recipes."""
+    found = [densest(points, NANGATE45, block) for block in DOTS]
+    return [point.design for point in found if point]
 
 
 def density_ratio(points: list[Point], library: CellLibrary) -> dict:

@@ -13,7 +13,7 @@ from hdl.library import Library, place
 from synth import __main__ as program
 from synth.cells import asic, sta, sweep
 from synth.cells.asic import MappedBlock, Netlist, mappings, timing
-from synth.cells.designs import BOUNDARIES, designs, dots, quick_designs
+from synth.cells.designs import BOUNDARIES, contenders, designs, dots, others, quick_designs
 from synth.cells.fanout import ALONE, LIMIT, buffered
 from synth.cells.libraries import LIBRARIES, NANGATE45, MissingError
 from synth.cells.recipes import (
@@ -26,7 +26,8 @@ from synth.cells.recipes import (
     adder_cells,
     adder_rows,
 )
-from synth.cells.sweep import choices, pareto
+from synth.cells.summary import densities, finalists
+from synth.cells.sweep import Point, choices, pareto
 from tools import cache
 from tools.yosys import yosys
 from verif.here import Here
@@ -76,6 +77,22 @@ def test_every_design_elaborates_once_named():
                    for name in ("base", "base, radix 4 alone"))
     assert len(bare) < len(plain)
     assert {d.ours for d in quick_designs()} == {True, False}
+    first = [str(d) for d in contenders()]
+    assert found[:len(first)] == first and {d.ours for d in others()} == {True}
+    assert {"tetra_engine/lean/3", "tetra_mac_tile/base/3", "tetra_fp16_mac/base/0"} <= {*first}
+    assert {"tetra_engine/big/3", "tetra_mac_tile/base/2"} <= {*map(str, others())}
+
+
+def test_of_each_kind_of_dot_product_the_densest_is_a_finalist():
+    chosen = [d for d in dots("base") if d.block in ("tetra_mx_fp4_dot", "tetra_int8_dot")]
+    points = [Point(design, "nangate45", {design.block: "r"}, 1000.0 + 100 * (i % 3), 1.0, {})
+              for i, design in enumerate(chosen)]
+    found = finalists([*points, Point(design(), "nangate45", {}, 1.0, 1.0, {})])
+    assert {d.block for d in found} == {d.block for d in chosen} and len(found) == 2
+    for block in {d.block for d in chosen}:
+        alike = {p.design: densities(p, NANGATE45)["training"] for p in points
+                 if p.design.block == block}
+        assert max(alike, key=alike.get) in found
 
 
 def test_boundaries_exist():
