@@ -20,9 +20,11 @@ from synth.cells.libraries import NANGATE45, MissingError
 from synth.cells.recipes import QUICK
 from synth.cells.summary import TOUGHEST, best
 from synth.cells.sweep import Point, failure, sweep
+from synth.energy.energy import Energies
 from synth.layout import kit, pictures, report, route
+from synth.layout.energy import energies
 from synth.layout.layout import Layout, Result, package
-from synth.layout.summary import TIMINGS, summarise
+from synth.layout.summary import ENERGIES, TIMINGS, summarise
 from tools.arguments import Parser, add_switch, add_workers
 from tools.cache import ROOT
 from tools.console import open_console
@@ -95,12 +97,17 @@ def run(quick: bool, pool: Pool, console: Console) -> tuple[dict[Design, Result]
         if not {"sta", "placer", "placer's cells"} & missing.keys():
             tasks = _tasks(points, routed, pool)
             made = run_all(pool, tasks, lambda n: progress("layout", n, len(tasks)))
-    failures = [*outcome.failures, *(
+        drawn, power = [], Energies()
+        if made and not quick:
+            units = [p for p in points if p.design.block == TILE or not p.design.ours]
+            drawn, power = energies(units, made, pool, progress)
+    failures = [*outcome.failures, *power.failures, *(
         failure(design, design.block, "layout", f"layout-{design}", NANGATE45, error)
         for design, error in made.items() if isinstance(error, Exception))]
     found = {design: made[design] for design in wanted if isinstance(made.get(design), Result)}
     return found, summarise(found, str(against.design) if against else "",
-                            sorted({*outcome.missing, *missing.values()}),
+                            drawn,
+                            sorted({*outcome.missing, *missing.values(), *power.missing}),
                             [vars(each) for each in failures])
 
 
@@ -156,10 +163,10 @@ def _progress(bars: Progress, console: Console) -> Callable[[str, int, int], Non
 
     def progress(step: str, done: int, total: int):
         if step not in steps:
-            steps[step] = bars.add_task(STEPS[step], total=total)
+            steps[step] = bars.add_task(STEPS.get(step, step), total=total)
         bars.update(steps[step], completed=done)
         if not console.is_terminal:
-            console.print(f"{STEPS[step]}: {done} of {total}", highlight=False)
+            console.print(f"{STEPS.get(step, step)}: {done} of {total}", highlight=False)
 
     return progress
 
@@ -173,6 +180,13 @@ def show(summary: dict, console: Console) -> None:
     for row in report.rows(summary):
         table.add_row(*row)
     console.print(table)
+    if summary["energies"]:
+        table = Table(title="pJ per MAC in training", title_justify="left")
+        for heading in ("design", *ENERGIES):
+            table.add_column(heading, justify="left" if heading == "design" else "right")
+        for row in report.energy_rows(summary):
+            table.add_row(*row)
+        console.print(table)
     for ratio in summary["ratios"]:
         console.print(f"{ratio['ours']} over {ratio['rival']}: " + ", ".join(
             f"{ratio[timing]:.2f} {timing}" for timing in TIMINGS if timing in ratio),

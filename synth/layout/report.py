@@ -7,7 +7,7 @@ from functools import partial
 from synth.cells.designs import Design
 from synth.layout import pictures
 from synth.layout.layout import Result
-from synth.layout.summary import TIMINGS
+from synth.layout.summary import ENERGIES, TIMINGS
 from tools.page import page, paragraph, picture, section, table
 
 
@@ -40,6 +40,14 @@ def render(found: Mapping[Design, Result], summary: dict) -> str:
         ["ours", "rival", *TIMINGS], about="Ratios of density", words=(0, 1)),
         paragraph("MACs per second and area of cells, operand registers of rivals shared by a grid "
                   "as in synthesis.")))
+    if summary["energies"]:
+        parts.append(section("Energy", table(
+            energy_rows(summary), ["design", *ENERGIES], about="pJ per MAC in training",
+            words=(0,)), paragraph(
+                "Picojoules per MAC, mean of the three GEMMs, on operands of a training step. "
+                "Wires have the capacitance that the layout gives them; what toggles is simulated "
+                "without their delays. Tiles are placed with one column and with two. Wires of a "
+                "grid around rivals are not counted.")))
     return page("Tetra: layouts", "What Tetra costs with its wires", parts,
                 f"Tetra {summary['version']}, {summary['router'] or 'no router'}.")
 
@@ -71,6 +79,13 @@ def rows(summary: dict) -> list[list[str]]:
             *(str(len(design[name])) if name in design else "" for name in ("opens", "shorts")),
             str(design["markers"]) if "close" in design else ""])
     return found
+
+
+def energy_rows(summary: dict) -> list[list[str]]:
+    """A row per design: its energy in training with each kind of wires."""
+    return [[design["name"], *(f"{design['pj_per_mac'][wires]['training']:.3f}"
+                               if wires in design["pj_per_mac"] else "" for wires in ENERGIES)]
+            for design in summary["energies"]]
 
 
 def compared(found: Mapping[Design, Result], summary: dict,

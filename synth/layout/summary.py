@@ -14,20 +14,22 @@ TIMINGS = {  # of period_ns: what the wires are
     "placed": "wires as long as half the perimeter of their pins' box",
     "routed": "routed wires, extracted",
 }
+ENERGIES = ("no wires", "placed", "routed")  # of TIMINGS, those of which there is an energy
 MISSING = ("a clock tree (the clock is routed, and ideal in timing), power straps, sizing of cells "
            "behind placement, filling, the foundry's rule deck, antennas")
 
 
-def summarise(found: dict[Design, Result], against: str, missing: list[str],
+def summarise(found: dict[Design, Result], against: str, drawn: list[dict], missing: list[str],
               failures: list[dict]) -> dict:
-    """What is written to summary.json; `against` : the fused multiply-add that counts."""
+    """What is written to summary.json; `against` : the fused multiply-add that counts, `drawn` :
+    energies."""
     designs = [_design(design, result) for design, result in found.items()]
     ours = [design for design in designs if design["ours"]]
     return {
         "version": VERSION, "library": NANGATE45.title, "utilisation": UTILISATION,
         "router": _version(), "timings": TIMINGS, "without": MISSING, "designs": designs,
         "ratios": [_ratio(one, other) for one in ours for other in designs if not other["ours"]],
-        "against": against, "missing": missing, "failures": failures}
+        "against": against, "energies": drawn, "missing": missing, "failures": failures}
 
 
 def _design(design: Design, result: Result) -> dict:

@@ -4,6 +4,7 @@
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from synth.energy.energy import Run, measure, simulate_all
 from synth.energy.operands import SIZE, beats, turns
 from synth.energy.power import cells_of, power
 from synth.energy.vcd import Activity, activities
+from synth.layout.energy import Wires
 from tools import cache
 from train.network.mlp import quantised_mlp
 from verif.here import Here
@@ -180,6 +182,11 @@ def test_an_inverter_draws_what_the_library_says():
     entry, = cells_of(path)["INV_X1"].entries["ZN"]
     assert found.internal == pytest.approx(2 * entry.energy(NANGATE45.load) * 1e-15 / 1e-9)
     assert found.clocked == 0
+    wired = power(cells, ["y"], seen, 1e-9, NANGATE45, {"x": 2.0, "y": 3.0})
+    assert wired.switching == pytest.approx((farads + 5e-15) * NANGATE45.voltage ** 2 / 1e-9)
+    assert wired.internal == pytest.approx(2 * entry.energy(NANGATE45.load + 3) * 1e-15 / 1e-9)
+    with pytest.raises(RuntimeError, match="net z, which the simulation has not"):
+        power(cells, ["y"], seen, 1e-9, NANGATE45, {"z": 1.0})
     with pytest.raises(RuntimeError, match="inverter/ZN: net y is unknown"):
         power(cells, [], seen | {"y": Activity(0, 0.0, True)}, 1e-9, NANGATE45)
 
@@ -201,8 +208,8 @@ def lacking(vectors: list[dict[str, int]], cycle: int) -> list[dict[str, int]]:
     return [*vectors[:cycle], vectors[cycle] | {"enable": 0}, *vectors[cycle + 1:]]
 
 
-def simulated(*runs: Run) -> list:
-    found = simulate_all(Here(), list(runs), lambda done, total: None)
+def simulated(*runs: Run, wiring=None) -> list:
+    found = simulate_all(Here(), list(runs), lambda done, total: None, wiring)
     return [found[run] for run in runs]
 
 
@@ -219,6 +226,12 @@ def test_a_simulated_multiplier(short, monkeypatch, tmp_path):
         Run(bench, (recipe,), 2.0, NANGATE45, glitches) for glitches in (True, False))))
     assert loud.total > quiet.total > quiet.clocked > 0
     assert loud.total == pytest.approx(loud.internal + loud.switching + loud.leakage)
+    placed, = simulated(Run(bench, (recipe,), 2.0, NANGATE45), wiring=partial(Wires, routed=False))
+    assert 1.02 < placed.power.switching / loud.switching < 2
+    assert placed.power.leakage == loud.leakage and placed.power.internal > loud.internal
+    unwired, = simulated(Run(bench, (recipe,), 2.0, NANGATE45),
+                         wiring=lambda top, netlists: Wires(top, ("no Verilog",), routed=False))
+    assert isinstance(unwired, RuntimeError)
     broken = Run(replace(bench, vectors=lacking(bench.vectors, 20)), (recipe,), 2.0, NANGATE45)
     hurried = Run(bench, (recipe,), 0.3, NANGATE45)
     for wrong in simulated(broken, hurried):

@@ -16,18 +16,19 @@ from synth.cells.asic import mappings
 from synth.cells.designs import baselines, core
 from synth.cells.libraries import NANGATE45, MissingError
 from synth.cells.recipes import Recipe
-from synth.energy import gates
+from synth.energy import energy, gates
 from synth.layout import __main__ as program
 from synth.layout import gds, kit, place, report, route
 from synth.layout.check import check, shapes
 from synth.layout.layout import Layout, Result, package
 from synth.layout.pieces import Routed, Via, Wire
-from synth.layout.summary import summarise
+from synth.layout.summary import ENERGIES, summarise
 from synth.layout.trace import groups, trace
 from synth.layout.wires import no_wires, promised_wires, routed_wires
 from tools import cache as kept
 from verif.here import Here
-from verif.needs import needs_router, needs_sta
+from verif.needs import needs_icarus, needs_router, needs_sta
+from verif.synth import recorded
 
 RECIPE = Recipe(600, "keep")
 
@@ -257,6 +258,7 @@ def test_a_router_that_does_not_finish_is_a_failure_with_its_log(monkeypatch, tm
         route.route(placed, tmp_path)
 
 
+@needs_icarus
 @needs_sta
 @needs_router
 def test_the_program_lays_out_compares_and_says_what_is_missing(monkeypatch, tmp_path, capsys):
@@ -271,8 +273,13 @@ def test_the_program_lays_out_compares_and_says_what_is_missing(monkeypatch, tmp
     monkeypatch.setattr(program, "open_pool", lambda *_: Here())
     monkeypatch.setattr(program, "ROOT", tmp_path)
     monkeypatch.setattr("sys.argv", ["layout"])
+    monkeypatch.setattr(energy, "gemms", lambda quant: recorded.short())
+    monkeypatch.setattr(energy, "QUICK_CYCLES", {"mac": 64})
     assert program.main() == 0
     summary = json.loads((tmp_path / "summary.json").read_text())
+    (name, drawn), = (each.values() for each in summary["energies"])  # of ours tiles alone
+    bare, promised, laid = (drawn[wires]["training"] for wires in ENERGIES)
+    assert name == str(mac) and bare < promised and abs(laid / promised - 1) < 0.1
     first, second = summary["designs"]
     assert first["ours"] and not second["ours"] and first["clean"] and second["clean"]
     ratio, = summary["ratios"]
@@ -283,6 +290,7 @@ def test_the_program_lays_out_compares_and_says_what_is_missing(monkeypatch, tmp
             ours.macs["fprop"] / first["cell_area_um2"] / first["period_ns"][timing]
             * (second["cell_area_um2"] - saved) * second["period_ns"][timing])
     page = (tmp_path / "report.html").read_text()
+    assert f"{laid:.3f}" in page and f"{laid:.3f}" in capsys.readouterr().out
     assert "connectivity-checked" in page and "clock tree" in page and page.count("<img") == 1
     assert (tmp_path / "tetra_int8_mac-base-0" / "routed.def").read_text().count("ROUTED") > 100
 
@@ -294,6 +302,7 @@ def test_the_program_lays_out_compares_and_says_what_is_missing(monkeypatch, tmp
     assert program.main() == 0  # placed at least
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["missing"] == ["qrouter: not installed; apt install qrouter"]
+    assert [list(each["pj_per_mac"]) for each in summary["energies"]] == [["no wires", "placed"]]
     assert all("placed" in d["period_ns"] and "routed" not in d["period_ns"] and d["clean"] is None
                for d in summary["designs"])
     assert "absent: qrouter" in capsys.readouterr().out
@@ -317,7 +326,7 @@ def test_a_layout_that_is_not_clean_has_no_routed_period_and_says_so(tmp_path):
     design = next(d for d in core("tiny") if d.block == "tetra_dot_product")
     for name, value in (("", []), ("opens", ["x"]), ("shorts", [["x", "y"]]), ("failed", ["x"])):
         found = {design: Result(figures | ({name: value} if name else {}), tmp_path)}
-        summary = summarise(found, "", [], [])
+        summary = summarise(found, "", [], [], [])
         assert found[design].clean == (not name)
         assert bool(report.unclean(summary)) == bool(name)
         assert all(name in text and "x" in text for text in report.unclean(summary))
