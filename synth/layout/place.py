@@ -21,7 +21,7 @@ try:
 except ImportError:
     coloquinte = None
 
-UTILISATION = 0.9  # cells' area over that of the rows
+UTILISATION = 0.75  # cells' area over that of the rows
 EFFORT, SEED = 3, 1
 
 
