@@ -134,7 +134,7 @@ def test_pictures_show_the_numbers(whole, width):
     bars = [patch.get_width() for patch in first.patches]
     assert bars == [each["gap"] for each in whole["ablations"] if each["task"] == "bible"]
     assert len(plots.curves(whole, width).axes) == len({e["task"] for e in whole["curves"]}) == 7
-    assert len(plots.sensitivity(whole, width).axes) == 6  # a panel per task and setting
+    assert len(plots.sensitivity(whole, width).axes) == 5  # a panel per task and setting
     assert len(plots.area(whole, width).axes) == len(TASKS)
 
 

@@ -161,7 +161,8 @@ def test_the_file_fits_its_schema(tmp_path):
     write(summary, path)
     found = json.loads(path.read_text())
     assert found == summary
-    assert len(found["tasks"]) == len(TASKS) * len(plan.POLICIES)
+    more = sum(map(len, plan.MORE.values()))
+    assert len(found["tasks"]) == len(TASKS) * len(plan.POLICIES) + more
     for each in found["tasks"]:
         assert {name: type(each[name]) for name in FIELDS} == FIELDS
         assert each["seeds"] == list(plan.SEEDS) == each["paired"]
