@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make synth`: every design by every recipe, to build/synth/summary.json and report.html.
+"""`make synth`: designs mapped by recipes, to build/synth/summary.json and report.html.
 
 `make fpga` is the part of it that concerns FPGAs, alone.
 """

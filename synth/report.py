@@ -73,8 +73,9 @@ def _compared(summary: dict) -> list[str]:
             partial(plots.depth, summary),
             "Line chart: the fastest clock of each block against its number of pipeline stages.",
             "Each line shows how much faster one block gets as more registers cut it into shorter "
-            "stages: the fastest clock that any recipe reaches, preset "
-            f"{summary['preset']}. Baselines are dashed.")),
+            "stages: the fastest clock that any of its recipes reaches, preset "
+            f"{summary['preset']}. Baselines are dashed. Our depths other than the preset's own "
+            "have four recipes.")),
     ]
 
 

@@ -231,7 +231,7 @@ def carry_save_widths(text: str) -> set[int]:
     return {int(width) for width in re.findall(rf"\\{CARRY_SAVE}(\d+)\b", text)}
 
 
-# Each was the best of some design, or close to it, in a wider search; every design gets all.
+# Each was the best of some design, or close to it, in a wider search.
 SWEEP = [
     *(Recipe(600, "keep", adders) for adders in ADDERS),
     Recipe(300, "keep", "sklansky"),

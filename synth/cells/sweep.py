@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every design by every recipe, in parallel; what was done before is taken from the cache.
+"""Designs by recipes, in parallel; what was done before is taken from the cache.
 
 Blocks are mapped first, each with each recipe. A design of one block then has a point per recipe. A
 design of several blocks may map each by another recipe: the block with the largest share sets the

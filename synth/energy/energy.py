@@ -11,15 +11,15 @@ energy of its mean register.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 from golden.config import PRESETS
-from synth.cells import asic, sta
-from synth.cells.asic import mappings
+from synth.cells import sta
+from synth.cells.asic import Mapping, mappings
 from synth.cells.designs import GEMMS, component, grid
 from synth.cells.libraries import CellLibrary, MissingError
 from synth.cells.recipes import Recipe
@@ -59,7 +59,7 @@ class Run:
     glitches: bool = True
 
     @cached_property
-    def mappings(self) -> list[asic.Mapping]:
+    def mappings(self) -> list[Mapping]:
         """What makes its blocks."""
         return [one for name, tried in mappings(self.bench.netlist, list(self.recipes),
                                                 self.library).items()
@@ -68,15 +68,15 @@ class Run:
 
 @dataclass(frozen=True, eq=False)
 class Simulation(Task):
-    """A run with the netlists of its blocks, and femtofarads of its nets' wires where those are
-    known; a wrong result is a RuntimeError."""
+    """A run with the netlists of its blocks, and femtofarads of its nets' wires if they count; a
+    wrong result is a RuntimeError."""
 
     bench: Bench
     netlists: tuple[str, ...]
     period: float
     library: CellLibrary
     glitches: bool
-    wires: Mapping[str, float]
+    parasitics: dict[str, float]
     kind: ClassVar[str] = "energy"
     products: ClassVar[tuple[str, ...]] = ("power.json",)
 
@@ -85,7 +85,7 @@ class Simulation(Task):
         return digest(
             *self.netlists, repr(self.bench.vectors),
             repr((self.bench.start, self.period, self.glitches, self.library)),
-            repr(sorted(self.wires.items())),
+            repr(sorted(self.parasitics.items())),
             self.library.digest, self.library.models.read_bytes(), sta.version(), gates.version(),
             *(Path(module.__file__).read_bytes() for module in (gates, gates.vcd, models, benches)))
 
@@ -100,7 +100,8 @@ class Simulation(Task):
             flat, bench.vectors, self.period, bench.start, library, folder, self.glitches)
         bench.check(outputs)
         seconds = (len(bench.vectors) - bench.start) * self.period * 1e-9
-        drawn = power(flat.cells, flat.outputs, active, seconds, library, self.wires)
+        drawn = power(flat.cells, flat.outputs, active, seconds, library,
+                      self.parasitics)
         registers = [cell for cell, pins in flat.cells.values()
                      if library.clock_pin in pins and cell not in library.clock_gates]
         (folder / "power.json").write_text(
@@ -111,27 +112,31 @@ class Simulation(Task):
         return Measured(Power(**found["power"]), self.period, found["flip_flops"])
 
 
-Wiring = Callable[[str, tuple[str, ...]], Task]  # top and netlists to what reads as their wires
+# Of a top and its mapped netlists: what makes a layout, and reads as femtofarads of wires by net.
+Extraction = Callable[[str, tuple[str, ...]], Task]
 
 
 def simulate_all(pool: Pool, runs: list[Run], progress: Callable[[int, int], None],
-                 wiring: Wiring | None = None) -> dict[Run, Measured | RuntimeError]:
+                 extraction: Extraction | None = None) -> dict[Run, Measured | RuntimeError]:
     """What every run measures; their blocks, which few of them have alone, are mapped before, and
-    wires laid where `wiring` says what lays them."""
+    laid out where wires count."""
     mapped = run_all(pool, {one.key: one for run in runs for one in run.mappings}, lambda n: None)
     blocks = {run: [mapped[one.key] for one in run.mappings] for run in runs}
     failed = {run: error for run, found in blocks.items() for error in found
               if isinstance(error, RuntimeError)}
     netlists = {run: (run.bench.netlist.top, tuple(block.verilog for block in found))
                 for run, found in blocks.items() if run not in failed}
-    wires: dict = {each: {} for each in netlists.values()}
-    if wiring:
-        wires = run_all(pool, {each: wiring(*each) for each in wires}, lambda n: None)
+    parasitics: dict = {each: {} for each in netlists.values()}
+    steps = len(runs) + len(parasitics) * bool(extraction)
+    if extraction:
+        parasitics = run_all(pool, {each: extraction(*each) for each in parasitics},
+                             lambda n: progress(n, steps))
     failed |= {run: error for run, each in netlists.items()
-               if isinstance(error := wires[each], RuntimeError)}
-    todo = {run: Simulation(run.bench, each[1], run.period, run.library, run.glitches, wires[each])
+               if isinstance(error := parasitics[each], RuntimeError)}
+    todo = {run: Simulation(run.bench, each[1], run.period, run.library, run.glitches,
+                            parasitics[each])
             for run, each in netlists.items() if run not in failed}
-    return failed | run_all(pool, todo, lambda n: progress(len(failed) + n, len(runs)))
+    return failed | run_all(pool, todo, lambda n: progress(steps - len(todo) + n, steps))
 
 
 def quantisation(point: Point) -> str:
@@ -223,10 +228,10 @@ class Energies:
 
 
 def measure(points: list[Point], recipes: list[Recipe], library: CellLibrary, quick: bool,
-            pool: Pool, progress: Callable[[int, int], None], wiring: Wiring | None = None,
-            ) -> Energies:
+            pool: Pool, progress: Callable[[int, int], None],
+            extraction: Extraction | None = None, what: str = "energy") -> Energies:
     """Energies of these points; quick: of fewer cycles, and glitches not on their own. Wires have
-    none but with `wiring`."""
+    none without an `extraction`. `what` is measured is said of failures."""
     energies = Energies()
     try:
         gates.tool(), sta.tool(), library.models
@@ -237,7 +242,7 @@ def measure(points: list[Point], recipes: list[Recipe], library: CellLibrary, qu
     todo = [plan for point in points for plan in plans(
         point, operands[quantisation(point)], recipes, library, quick)]
     runs = [run for plan in todo for run in (*plan.runs, *plan.quiet)]
-    measured = simulate_all(pool, runs, progress, wiring)
+    measured = simulate_all(pool, runs, progress, extraction)
     for point in points:
         per_gemm = {}
         for plan in (plan for plan in todo if plan.point is point):
@@ -245,8 +250,8 @@ def measure(points: list[Point], recipes: list[Recipe], library: CellLibrary, qu
                       if isinstance(found := measured[run], RuntimeError)]
             if errors:
                 energies.failures.append(failure(
-                    point.design, f"energy of {plan.gemm}", "; ".join(point.recipes.values()),
-                    f"energy-{point.design}-{plan.gemm}", library, errors[0]))
+                    point.design, f"{what} of {plan.gemm}", "; ".join(point.recipes.values()),
+                    f"{what}-{point.design}-{plan.gemm}", library, errors[0]))
             else:
                 per_gemm[plan.gemm] = plan.energy(measured)
         if len(per_gemm) == len(GEMMS):

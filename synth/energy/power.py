@@ -65,18 +65,18 @@ class Power:
 
 def power(cells: dict[str, tuple[str, dict[str, str]]], outputs: list[str],
           active: dict[str, Activity], seconds: float, library: CellLibrary,
-          wires: Mapping[str, float] | None = None) -> Power:
+          parasitics: Mapping[str, float] | None = None) -> Power:
     """What the cells draw whose nets did that in so many seconds.
 
-    `cells` : instance -> (cell, {pin: net}). `wires` : femtofarads of nets, of none without it. The
-    nets of inputs and of the clock are charged like any other. RuntimeError if a net was not seen,
-    or was unknown.
+    `cells` : instance -> (cell, {pin: net}). `parasitics` : femtofarads of wires by net. The nets
+    of inputs and of the clock are charged like any other. RuntimeError if a net was not seen, or
+    was unknown.
     """
     tables, capacitances = cells_of(library.path), library.capacitances
     load = dict.fromkeys(active, 0.0) | dict.fromkeys(outputs, library.load)
-    for net, farads in (wires or {}).items():
+    for net, farads in (parasitics or {}).items():
         if net not in load:
-            raise RuntimeError(f"a wire of net {net}, which the simulation has not")
+            raise RuntimeError(f"parasitics of net {net}, which the simulation has not")
         load[net] += farads
     clocks: set[str] = set()
     for name, (kind, pins) in cells.items():

@@ -4,7 +4,7 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -20,11 +20,10 @@ from synth.cells.libraries import NANGATE45, MissingError
 from synth.cells.recipes import QUICK
 from synth.cells.summary import TOUGHEST, best
 from synth.cells.sweep import Point, failure, sweep
-from synth.energy.energy import Energies
 from synth.layout import kit, pictures, report, route
-from synth.layout.energy import energies
+from synth.layout.energy import KINDS, energies
 from synth.layout.layout import Layout, Result, package
-from synth.layout.summary import ENERGIES, TIMINGS, summarise
+from synth.layout.summary import TIMINGS, summarise
 from tools.arguments import Parser, add_switch, add_workers
 from tools.cache import ROOT
 from tools.console import open_console
@@ -97,17 +96,17 @@ def run(quick: bool, pool: Pool, console: Console) -> tuple[dict[Design, Result]
         if not {"sta", "placer", "placer's cells"} & missing.keys():
             tasks = _tasks(points, routed, pool)
             made = run_all(pool, tasks, lambda n: progress("layout", n, len(tasks)))
-        drawn, power = [], Energies()
+        drawn, unmeasured, absent = [], [], []
         if made and not quick:
             units = [p for p in points if p.design.block == TILE or not p.design.ours]
-            drawn, power = energies(units, made, pool, progress)
-    failures = [*outcome.failures, *power.failures, *(
+            drawn, unmeasured, absent = energies(units, made, pool, progress)
+    failures = [*outcome.failures, *unmeasured, *(
         failure(design, design.block, "layout", f"layout-{design}", NANGATE45, error)
         for design, error in made.items() if isinstance(error, Exception))]
     found = {design: made[design] for design in wanted if isinstance(made.get(design), Result)}
     return found, summarise(found, str(against.design) if against else "",
                             drawn,
-                            sorted({*outcome.missing, *missing.values(), *power.missing}),
+                            sorted({*outcome.missing, *missing.values(), *absent}),
                             [vars(each) for each in failures])
 
 
@@ -173,20 +172,10 @@ def _progress(bars: Progress, console: Console) -> Callable[[str, int, int], Non
 
 def show(summary: dict, console: Console) -> None:
     """Periods, what was left open, the ratios, and what is absent."""
-    table = Table(title="Layouts, period in ns", title_justify="left")
-    for heading in ("design", "cells", "core um2", "wire um", *TIMINGS, "opens", "shorts",
-                    "too close"):
-        table.add_column(heading, justify="left" if heading == "design" else "right")
-    for row in report.rows(summary):
-        table.add_row(*row)
-    console.print(table)
+    headings = ("cells", "core um2", "wire um", *TIMINGS, "opens", "shorts", "too close")
+    console.print(_table("Layouts, period in ns", headings, report.rows(summary)))
     if summary["energies"]:
-        table = Table(title="pJ per MAC in training", title_justify="left")
-        for heading in ("design", *ENERGIES):
-            table.add_column(heading, justify="left" if heading == "design" else "right")
-        for row in report.energy_rows(summary):
-            table.add_row(*row)
-        console.print(table)
+        console.print(_table("pJ per MAC in training", KINDS, report.energy_rows(summary)))
     for ratio in summary["ratios"]:
         console.print(f"{ratio['ours']} over {ratio['rival']}: " + ", ".join(
             f"{ratio[timing]:.2f} {timing}" for timing in TIMINGS if timing in ratio),
@@ -198,6 +187,16 @@ def show(summary: dict, console: Console) -> None:
     for each in summary["failures"]:
         console.print(f"failed: {each['design']} by {each['recipe']}: {each['message']} "
                       f"({each['log']})", highlight=False)
+
+
+def _table(title: str, headings: Iterable[str], rows: list[list[str]]) -> Table:
+    """Designs and what is found of each."""
+    table = Table("design", title=title, title_justify="left")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 if __name__ == "__main__":

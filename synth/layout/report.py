@@ -6,8 +6,9 @@ from functools import partial
 
 from synth.cells.designs import Design
 from synth.layout import pictures
+from synth.layout.energy import KINDS
 from synth.layout.layout import Result
-from synth.layout.summary import ENERGIES, TIMINGS
+from synth.layout.summary import TIMINGS
 from tools.page import page, paragraph, picture, section, table
 
 
@@ -42,12 +43,13 @@ def render(found: Mapping[Design, Result], summary: dict) -> str:
                   "as in synthesis.")))
     if summary["energies"]:
         parts.append(section("Energy", table(
-            energy_rows(summary), ["design", *ENERGIES], about="pJ per MAC in training",
+            energy_rows(summary), ["design", *KINDS], about="pJ per MAC in training",
             words=(0,)), paragraph(
                 "Picojoules per MAC, mean of the three GEMMs, on operands of a training step. "
-                "Wires have the capacitance that the layout gives them; what toggles is simulated "
-                "without their delays. Tiles are placed with one column and with two. Wires of a "
-                "grid around rivals are not counted.")))
+                "Wires have the capacitance that the layout gives them: routed, or as trees "
+                "between their pins' places. What toggles is simulated with delays by fanout. "
+                "Tiles are placed with one column and with two. Wires of a grid around rivals are "
+                "not counted.")))
     return page("Tetra: layouts", "What Tetra costs with its wires", parts,
                 f"Tetra {summary['version']}, {summary['router'] or 'no router'}.")
 
@@ -84,7 +86,7 @@ def rows(summary: dict) -> list[list[str]]:
 def energy_rows(summary: dict) -> list[list[str]]:
     """A row per design: its energy in training with each kind of wires."""
     return [[design["name"], *(f"{design['pj_per_mac'][wires]['training']:.3f}"
-                               if wires in design["pj_per_mac"] else "" for wires in ENERGIES)]
+                               if wires in design["pj_per_mac"] else "" for wires in KINDS)]
             for design in summary["energies"]]
 
 

@@ -14,7 +14,6 @@ TIMINGS = {  # of period_ns: what the wires are
     "placed": "wires as long as half the perimeter of their pins' box",
     "routed": "routed wires, extracted",
 }
-ENERGIES = ("no wires", "placed", "routed")  # of TIMINGS, those of which there is an energy
 MISSING = ("a clock tree (the clock is routed, and ideal in timing), power straps, sizing of cells "
            "behind placement, filling, the foundry's rule deck, antennas")
 
@@ -22,7 +21,7 @@ MISSING = ("a clock tree (the clock is routed, and ideal in timing), power strap
 def summarise(found: dict[Design, Result], against: str, drawn: list[dict], missing: list[str],
               failures: list[dict]) -> dict:
     """What is written to summary.json; `against` : the fused multiply-add that counts, `drawn` :
-    energies."""
+    energies by design."""
     designs = [_design(design, result) for design, result in found.items()]
     ours = [design for design in designs if design["ours"]]
     return {

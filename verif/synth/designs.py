@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Designs that are made up, for tests of the flow."""
+"""Designs that are made up or small, for tests of the flow."""
+
+from dataclasses import replace
+from functools import cache
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from synth.cells.designs import GEMMS, Design
+from synth.cells.asic import mappings
+from synth.cells.designs import GEMMS, Design, baselines, core
+from synth.cells.libraries import NANGATE45
+from synth.cells.recipes import Recipe
 
 CONFIG = Config(2, 2, 4)
+RECIPE = Recipe(600, "keep")
 
 
 class Counter(wiring.Component):
@@ -30,3 +37,11 @@ def design(build=Counter, macs=1, **changes) -> Design:
                  "build": lambda: build(CONFIG),
                  "macs": macs if isinstance(macs, dict) else dict.fromkeys(GEMMS, macs)}
     return Design(**(described | changes))
+
+
+@cache
+def small_netlist(block: str) -> tuple[str, str]:
+    """A small design's top and its mapped netlist."""
+    one_of = next(d for d in (*core("tiny"), *baselines("base")) if d.block == block)
+    (name, (one,)), = mappings(one_of.netlist(), [RECIPE], NANGATE45).items()
+    return name, replace(one, timed=False).run().verilog

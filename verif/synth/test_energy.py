@@ -27,7 +27,7 @@ from synth.energy.energy import Run, measure, simulate_all
 from synth.energy.operands import SIZE, beats, turns
 from synth.energy.power import cells_of, power
 from synth.energy.vcd import Activity, activities
-from synth.layout.energy import Wires
+from synth.layout.energy import Parasitics
 from tools import cache
 from train.network.mlp import quantised_mlp
 from verif.here import Here
@@ -185,10 +185,25 @@ def test_an_inverter_draws_what_the_library_says():
     wired = power(cells, ["y"], seen, 1e-9, NANGATE45, {"x": 2.0, "y": 3.0})
     assert wired.switching == pytest.approx((farads + 5e-15) * NANGATE45.voltage ** 2 / 1e-9)
     assert wired.internal == pytest.approx(2 * entry.energy(NANGATE45.load + 3) * 1e-15 / 1e-9)
-    with pytest.raises(RuntimeError, match="net z, which the simulation has not"):
+    with pytest.raises(RuntimeError, match="parasitics of net z, which the simulation has not"):
         power(cells, ["y"], seen, 1e-9, NANGATE45, {"z": 1.0})
     with pytest.raises(RuntimeError, match="inverter/ZN: net y is unknown"):
         power(cells, [], seen | {"y": Activity(0, 0.0, True)}, 1e-9, NANGATE45)
+
+
+def test_a_clocks_wire_counts_as_clocked():
+    """Which is what a rival saves whose registers a grid shares."""
+    _library()
+    seen = {"clk": Activity(20, 0.5, False), "d": Activity(2, 0.5, False),
+            "q": Activity(2, 0.5, False)}
+    cells = {"register": ("DFF_X1", {"CK": "clk", "D": "d", "Q": "q"})}
+    bare, wired = (power(cells, ["q"], seen, 1e-9, NANGATE45, wires)
+                   for wires in ({}, {"clk": 5.0, "q": 0.0}))
+    more = 0.5 * 5e-15 * NANGATE45.voltage ** 2 * 20 / 1e-9
+    assert wired.clocked - bare.clocked == pytest.approx(more)
+    assert wired.switching - bare.switching == pytest.approx(more)
+    data = power(cells, ["q"], seen, 1e-9, NANGATE45, {"q": 5.0})
+    assert data.switching > bare.switching and data.clocked < bare.clocked + more / 2
 
 
 def test_delays_are_the_longest_of_any_condition():
@@ -208,8 +223,11 @@ def lacking(vectors: list[dict[str, int]], cycle: int) -> list[dict[str, int]]:
     return [*vectors[:cycle], vectors[cycle] | {"enable": 0}, *vectors[cycle + 1:]]
 
 
-def simulated(*runs: Run, wiring=None) -> list:
-    found = simulate_all(Here(), list(runs), lambda done, total: None, wiring)
+def simulated(*runs: Run, extraction=None) -> list:
+    steps = []
+    found = simulate_all(Here(), list(runs), lambda *step: steps.append(step), extraction)
+    assert [done for done, _ in steps] == list(range(1, len(steps) + 1))
+    assert {total for _, total in steps} == {len(runs) + (extraction is not None)}
     return [found[run] for run in runs]
 
 
@@ -226,11 +244,12 @@ def test_a_simulated_multiplier(short, monkeypatch, tmp_path):
         Run(bench, (recipe,), 2.0, NANGATE45, glitches) for glitches in (True, False))))
     assert loud.total > quiet.total > quiet.clocked > 0
     assert loud.total == pytest.approx(loud.internal + loud.switching + loud.leakage)
-    placed, = simulated(Run(bench, (recipe,), 2.0, NANGATE45), wiring=partial(Wires, routed=False))
+    placed, = simulated(Run(bench, (recipe,), 2.0, NANGATE45),
+                        extraction=partial(Parasitics, routed=False))
     assert 1.02 < placed.power.switching / loud.switching < 2
     assert placed.power.leakage == loud.leakage and placed.power.internal > loud.internal
     unwired, = simulated(Run(bench, (recipe,), 2.0, NANGATE45),
-                         wiring=lambda top, netlists: Wires(top, ("no Verilog",), routed=False))
+                         extraction=lambda top, _: Parasitics(top, ("no Verilog",), False))
     assert isinstance(unwired, RuntimeError)
     broken = Run(replace(bench, vectors=lacking(bench.vectors, 20)), (recipe,), 2.0, NANGATE45)
     hurried = Run(bench, (recipe,), 0.3, NANGATE45)

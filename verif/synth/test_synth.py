@@ -7,13 +7,22 @@ from dataclasses import replace
 
 import pytest
 from amaranth.hdl import Module
+from rich.console import Console
 
 from hdl.engine.engine import Engine
 from hdl.library import Library, place
 from synth import __main__ as program
 from synth.cells import asic, sta, sweep
 from synth.cells.asic import MappedBlock, Netlist, mappings, timing
-from synth.cells.designs import BOUNDARIES, contenders, designs, dots, others, quick_designs
+from synth.cells.designs import (
+    BOUNDARIES,
+    DOTS,
+    contenders,
+    designs,
+    dots,
+    others,
+    quick_designs,
+)
 from synth.cells.fanout import ALONE, LIMIT, buffered
 from synth.cells.libraries import LIBRARIES, NANGATE45, MissingError
 from synth.cells.recipes import (
@@ -102,6 +111,31 @@ def test_boundaries_exist():
     blocks = Netlist(library.text, top, BOUNDARIES).blocks
     assert set(blocks) == BOUNDARIES | {top}
     assert blocks["tetra_mac_cell"] == CONFIG.rows * CONFIG.cols
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_what_is_mapped_by_which_recipes(quick, monkeypatch):
+    """All by which the headlines stand by all recipes, with the finalists of the dot products."""
+    asked = []
+
+    def swept(chosen, recipes, library, pool, progress):
+        asked.append(({str(d) for d in chosen}, [*recipes], library.name))
+        return sweep.Outcome([Point(d, library.name, {}, 1.0 + d.depth, 1.0, {}) for d in chosen])
+
+    monkeypatch.setattr(program, "sweep", swept)
+    monkeypatch.setattr(program, "measure", lambda points, recipes, *_: recipes)
+    found, recipes = program.run(quick, Here(), Console())
+    assert recipes is (QUICK if quick else SWEEP)
+    if quick:
+        assert asked == [({str(d) for d in quick_designs()}, QUICK, "nangate45")]
+        return
+    first, rest, last, second = asked
+    assert first == ({str(d) for d in contenders()}, SWEEP, "nangate45")
+    assert rest == ({*map(str, others()), *map(str, dots("base"))}, QUICK, "nangate45")
+    assert len(last[0]) == len(DOTS) and last[0] < rest[0]
+    assert {*last[1], *QUICK} == {*SWEEP} and not {*last[1]} & {*QUICK}
+    assert second[1:] == (QUICK, "osu180")
+    assert len(found["nangate45"].points) == sum(len(names) for names, *_ in asked[:3])
 
 
 @pytest.mark.parametrize("count", [3, 4, 5, 12, 13, 144, 145, 2000])
@@ -196,6 +230,10 @@ def test_key_is_of_the_content(monkeypatch):
     others = [key(Counter, Recipe(700)), key(Counter, Recipe(600, "keep")), key(Pair, Recipe(600)),
               key(Counter, Recipe(600, full_adders=False)),
               key(Counter, Recipe(600), replace(NANGATE45, load=1.0))]
+    monkeypatch.setattr(asic.CellLibrary, "digest", "another liberty")
+    others.append(key(Counter, Recipe(600)))
+    monkeypatch.setattr(asic, "finish", lambda *_: ["another end"])
+    others.append(key(Counter, Recipe(600)))
     monkeypatch.setattr(sta, "version", lambda: "2")
     others.append(key(Counter, Recipe(600)))
     assert len({one, *others}) == len(others) + 1
