@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from synth.cells.asic import MappedBlock, mappings, timing
 from synth.cells.designs import Design
 from synth.cells.libraries import CellLibrary, MissingError
-from synth.cells.recipes import Recipe
+from synth.cells.recipes import QUICK, Recipe
 from tools.cache import ROOT
 from tools.files import write_atomically
 from tools.jobs import Pool
@@ -97,9 +97,8 @@ def sweep(chosen: list[Design], recipes: list[Recipe], library: CellLibrary, poo
     for design, per_block in todo.items():
         good = {name: [found for one in tried if isinstance(found := mapped[one.key], MappedBlock)]
                 for name, tried in per_block.items()}
-        if all(good.values()):
-            for i, choice in enumerate(choices(netlists[design].blocks, good)):
-                plans[design, i] = (design, choice)
+        for i, choice in enumerate(candidates(netlists[design].blocks, good)):
+            plans[design, i] = (design, choice)
     timed = time_all(pool, {key: (netlists[design], list(choice.values()))
                             for key, (design, choice) in plans.items()}, library,
                      lambda n: progress("time", n, len(plans)))
@@ -116,6 +115,19 @@ def sweep(chosen: list[Design], recipes: list[Recipe], library: CellLibrary, poo
             design, library.name, found,
             sum(b["instances"] * b["area"] for b in blocks.values()), timed[key], blocks))
     return outcome
+
+
+def candidates(instances: dict[str, int], mapped: dict[str, list[MappedBlock]],
+               ) -> list[dict[str, MappedBlock]]:
+    """`choices` of all recipes, and of those of `QUICK` alone: what promises most is a guess, and
+    a guess from more recipes must not end with less."""
+    few = {name: [block for block in found if block.recipe in QUICK]
+           for name, found in mapped.items()}
+    found: list[dict[str, MappedBlock]] = []
+    for options in (mapped, few):
+        if all(options.values()):
+            found += [choice for choice in choices(instances, options) if choice not in found]
+    return found
 
 
 def choices(instances: dict[str, int], mapped: dict[str, list[MappedBlock]],

@@ -36,7 +36,7 @@ from synth.cells.recipes import (
     adder_rows,
 )
 from synth.cells.summary import densities, finalists
-from synth.cells.sweep import Point, choices, pareto
+from synth.cells.sweep import Point, candidates, choices, pareto
 from tools import cache
 from tools.yosys import yosys
 from verif.here import Here
@@ -257,6 +257,23 @@ def test_choices():
     assert {"top": glue, "cell": fast, "lane": quick} in found
     assert {"top": glue, "cell": small, "lane": slow} in found
     assert choices({"cell": 1}, {"cell": [fast, worse]}) == [{"cell": fast}, {"cell": worse}]
+
+
+def test_more_recipes_find_no_less():
+    """What is timed of all recipes has what would be timed of those of `QUICK` alone."""
+    found = {name: [mapped(name, 10 + 10 * (recipe in QUICK) + i, 1, recipe)
+                    for i, recipe in enumerate(SWEEP)] for name in ("cell", "lane")}
+    found["top"] = [mapped("top", 1, None, recipe) for recipe in SWEEP]
+    few = {name: [block for block in blocks if block.recipe in QUICK]
+           for name, blocks in found.items()}
+    instances = {"top": 1, "cell": 400, "lane": 4}
+    every, less = choices(instances, found), choices(instances, few)
+    assert len(every) == len(less) == 2 and not any(choice in every for choice in less)
+    assert candidates(instances, found) == [*every, *less]
+    assert candidates(instances, few) == less
+    others = {name: [b for b in blocks if b.recipe not in QUICK] for name, blocks in found.items()}
+    assert candidates(instances, others) == choices(instances, others)
+    assert candidates(instances, {"cell": found["cell"], "lane": []}) == []
 
 
 @pytest.mark.parametrize("absent", ["library", "tool"])
