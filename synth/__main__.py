@@ -60,7 +60,7 @@ def main() -> int:
     parser.add_argument("--fpga", action="store_true", help="FPGAs only, no cell libraries")
     add_workers(parser)
     parser.add_argument("--check", action="store_true",
-                        help=f"fail if a density fell by more than {TOLERANCE:.0%}")
+                        help=f"fail if a density fell by more than {TOLERANCE:.0%}%")
     parser.add_argument("--update", action="store_true", help=f"write {FIGURES.name} anew")
     o = parser.parse_args()
     console = open_console()
@@ -170,7 +170,7 @@ def _progress(bars: Progress, console: Console, name: str):
         if step not in steps:
             steps[step] = bars.add_task(title, total=total)
         bars.update(steps[step], completed=done)
-        if not console.is_terminal and (done == total or done % 50 == 0):
+        if not console.is_terminal and (done == total or done % 10 == 0):
             console.print(f"{title}: {done} of {total}", highlight=False)
 
     return progress
@@ -190,7 +190,8 @@ def show(summary: dict, console: Console) -> None:
                       f"{best['area_um2']:,.0f}", f"{best['fmax_mhz']:,.0f}", density,
                       "; ".join(dict.fromkeys(best["recipes"].values())))
     console.print(table)
-    console.print(_ratios(summary))
+    if ratios(summary):
+        console.print(_ratios(summary))
     if summary["quick"]:
         console.print(f"These are figures of {SUBSET}: {BOUNDS}.", highlight=False)
     for text in summary["missing"]:

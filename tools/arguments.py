@@ -8,8 +8,10 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 
 MAX_SEED = 2**32 - 1  # what numpy, the binding and the random words all take
+MAX_LISTED = 30  # names in an error; of more the nearest
 MAX_JOBS = 1024  # processes at once: more is a slip of the finger
 
 
@@ -51,8 +53,11 @@ def one_of(names: Iterable[str]) -> Callable[[str], str]:
     """A parser of names from a list."""
     def parse(text: str) -> str:
         if text not in names:
+            known = list(names)
+            near = get_close_matches(text, known, 5, 0) if len(known) > MAX_LISTED else known
+            more = f" or another of {len(known)}" if len(known) > len(near) else ""
             raise argparse.ArgumentTypeError(
-                f"{text!r} is unknown: expected one of {', '.join(names)}")
+                f"{text!r} is unknown: expected one of {', '.join(near)}{more}")
         return text
     return parse
 

@@ -17,7 +17,7 @@ from synth.cells import sta
 from synth.cells.asic import mappings
 from synth.cells.designs import Design, baselines, core, dots
 from synth.cells.libraries import NANGATE45, MissingError
-from synth.cells.recipes import QUICK
+from synth.cells.recipes import QUICK, Recipe
 from synth.cells.summary import TOUGHEST, best
 from synth.cells.sweep import Point, failure, sweep
 from synth.layout import kit, pictures, report, route
@@ -40,6 +40,8 @@ CORES = ("lean", "base")  # presets
 CELL, TILE = "tetra_mac_cell", "tetra_mac_tile"
 RIVALS = ((Bf16Dot, "8 into 1-6-9"), (Fp8Dot, "8 into 1-6-9"), (MxFp4Dot, ""), (NvFp4Dot, ""))
 BLOCKS_DEPTH = 6  # of rivals in blocks, at which they are densest
+# the last one makes the densest multiply-add of all recipes
+RECIPES = [*QUICK, Recipe(300, "twice", generic=True)]
 
 
 def main() -> int:
@@ -51,21 +53,27 @@ def main() -> int:
     console = open_console()
     try:
         with open_pool(o.jobs, o.scheduler) as pool:
+            for text in _tools()[0].values():  # before anyone waits
+                console.print(f"absent: {text}", highlight=False)
             found, summary = run(o.quick, pool, console)
     except KeyboardInterrupt:
         print("\ninterrupted: the next run goes on from here", file=sys.stderr)
         return 130
-    write(found, summary)
     show(summary, console)
+    if not found:
+        print("error: nothing was laid out; what an earlier run left in build/layout stays",
+              file=sys.stderr)
+        return 1
+    write(found, summary)
     if o.picture and (compared := report.compared(found, summary)):
         write_atomically(PICTURE, png(pictures.layouts(*compared, WIDE)))
     console.print(f"{(FOLDER / 'report.html').relative_to(ROOT)}", highlight=False)
     unclean = any(design["clean"] is False for design in summary["designs"])
-    return 0 if found and not unclean and not summary["failures"] else 1
+    return 0 if not unclean and not summary["failures"] else 1
 
 
 def chosen(quick: bool) -> list[Design]:
-    """What is laid out: of multiply-adds those with the most cuts, which are the densest."""
+    """What is laid out: of multiply-adds those with the most cuts, the densest of all recipes."""
     ours = [design for name in CORES for design in core(name)
             if design.depth == PRESETS[name].pipeline]
     macs = [d for d in baselines("base") if d.block in TOUGHEST]
@@ -84,7 +92,7 @@ def run(quick: bool, pool: Pool, console: Console) -> tuple[dict[Design, Result]
     wanted = chosen(quick)
     with _bars(console) as bars:
         progress = _progress(bars, console)
-        outcome = sweep(wanted, QUICK, NANGATE45, pool, progress)
+        outcome = sweep(wanted, RECIPES, NANGATE45, pool, progress)
         points = [best(found, NANGATE45) for design in wanted
                   if (found := [p for p in outcome.points if p.design is design])]
         # of the two multiply-adds the denser
@@ -99,7 +107,7 @@ def run(quick: bool, pool: Pool, console: Console) -> tuple[dict[Design, Result]
         drawn, unmeasured, absent = [], [], []
         if made and not quick:
             units = [p for p in points if p.design.block == TILE or not p.design.ours]
-            drawn, unmeasured, absent = energies(units, made, pool, progress)
+            drawn, unmeasured, absent = energies(units, RECIPES, made, pool, progress)
     failures = [*outcome.failures, *unmeasured, *(
         failure(design, design.block, "layout", f"layout-{design}", NANGATE45, error)
         for design, error in made.items() if isinstance(error, Exception))]
@@ -128,7 +136,7 @@ def _tools() -> tuple[dict[str, str], bool]:
 def _tasks(points: list[Point], routed: bool, pool: Pool) -> dict[Design, Layout]:
     """A layout of every point's mapped blocks. A tile would take hours to route: it is placed."""
     blocks = {point.design: [one for name, tried in mappings(
-        point.design.netlist(), QUICK, NANGATE45).items() for one in tried
+        point.design.netlist(), RECIPES, NANGATE45).items() for one in tried
         if str(one.recipe) == point.recipes[name]] for point in points}
     mapped = run_all(pool, {one.key: one for needed in blocks.values() for one in needed},
                      lambda n: None)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from synth.cells.libraries import NANGATE45
-from synth.cells.recipes import QUICK
+from synth.cells.recipes import Recipe
 from synth.cells.sweep import Failure, Point
 from synth.energy.energy import measure
 from synth.energy.gates import Flat
@@ -68,11 +68,12 @@ def tree(points: Sequence[tuple[int, int]]) -> int:
     return total
 
 
-def energies(points: list[Point], laid: dict, pool: Pool,
+def energies(points: list[Point], recipes: list[Recipe], laid: dict, pool: Pool,
              progress: Callable[[str, int, int], None],
              ) -> tuple[list[dict], list[Failure], list[str]]:
     """Of every point pJ per MAC without wires, with those of its placement, and with routed ones
-    where `laid`, by design, has a Result that is its netlist; all failures, and what is missing."""
+    where `laid`, by design, has a Result that is its netlist; all failures, and what is missing.
+    `recipes` : among which those are that mapped the points."""
     routed = [point for point in points
               if isinstance(found := laid.get(point.design), Result) and found.clean]
     plan = {"no wires": (points, None), "placed": (points, partial(Parasitics, routed=False)),
@@ -84,7 +85,7 @@ def energies(points: list[Point], laid: dict, pool: Pool,
         chosen, extraction = plan[kind]
         if chosen:
             what = f"energy, {kind}"
-            measured = measure(chosen, QUICK, NANGATE45, True, pool, partial(progress, what),
+            measured = measure(chosen, recipes, NANGATE45, True, pool, partial(progress, what),
                                extraction, what)
             failures += measured.failures
             missing = measured.missing

@@ -164,7 +164,7 @@ def main() -> int:
     parser.add_argument("--batch", type=integer(1, 2**16), default=None,
                         help="examples in the step; the task's own unless given")
     parser.add_argument("--check", action="store_true",
-                        help=f"fail if the verilated engine differs by more than {TOLERANCE:.0%}")
+                        help=f"fail if the verilated engine differs by more than {TOLERANCE:.0%}%")
     o = parser.parse_args()
     console = open_console()
     try:

@@ -256,7 +256,7 @@ def test_the_program_lays_out_compares_and_says_what_is_missing(monkeypatch, tmp
                 and d.depth == PRESETS["tiny"].pipeline)
     mac = next(d for d in baselines("base") if d.block == "tetra_int8_mac" and d.depth == 0)
     monkeypatch.setattr(program, "chosen", lambda quick: [ours, mac])
-    monkeypatch.setattr(program, "QUICK", [RECIPE])
+    monkeypatch.setattr(program, "RECIPES", [RECIPE])
     monkeypatch.setattr(program, "TOUGHEST", ("tetra_int8_mac",))
     monkeypatch.setattr(program, "FOLDER", tmp_path)
     monkeypatch.setattr(program, "open_pool", lambda *_: Here())
@@ -306,7 +306,16 @@ def test_the_program_lays_out_compares_and_says_what_is_missing(monkeypatch, tmp
     monkeypatch.setattr(program, "package", no_checker)
     monkeypatch.setattr("synth.layout.layout.package", no_checker)
     assert program.main() == 0
-    assert "absent: klayout" in capsys.readouterr().out
+    assert "absent: klayout" in capsys.readouterr().out.partition("mapping")[0]  # before it waits
+
+    def no_timer():
+        raise MissingError("OpenSTA (sta): not installed; apt install opensta")
+
+    before = (tmp_path / "summary.json").read_bytes()
+    monkeypatch.setattr(sta, "tool", no_timer)
+    assert program.main() == 1
+    assert (tmp_path / "summary.json").read_bytes() == before
+    assert "nothing was laid out" in capsys.readouterr().err
 
 
 def test_a_layout_that_is_not_clean_has_no_routed_period_and_says_so(tmp_path):

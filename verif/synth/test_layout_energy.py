@@ -10,6 +10,7 @@ import pytest
 from scipy.sparse.csgraph import minimum_spanning_tree
 
 from synth.cells.designs import baselines
+from synth.cells.recipes import QUICK
 from synth.cells.sweep import Point
 from synth.energy.energy import Energies
 from synth.layout.energy import KINDS, Parasitics, energies, tree
@@ -74,7 +75,7 @@ def test_energies_have_the_wires_that_a_layout_has(monkeypatch, tmp_path):
                         [what], ["iverilog"])
 
     monkeypatch.setattr("synth.layout.energy.measure", measure)
-    drawn, failures, missing = energies(points, laid, Here(), lambda *_: None)
+    drawn, failures, missing = energies(points, QUICK, laid, Here(), lambda *_: None)
     assert asked == [("energy, no wires", 3, None), ("energy, placed", 3, False),
                      ("energy, routed", 1, True)]
     assert failures == [what for what, *_ in asked] and missing == ["iverilog"]

@@ -5,6 +5,9 @@ import os
 import re
 import subprocess
 import sys
+from argparse import ArgumentTypeError
+from importlib import import_module
+from importlib.util import find_spec
 
 import pytest
 from rich.console import Console
@@ -16,6 +19,7 @@ import synth.energy.__main__
 import verif.formal.__main__
 from golden.config import PRESETS
 from tools import start
+from tools.arguments import one_of
 from tools.cache import ROOT
 from tools.errors import LostError, ToolError
 from tools.jobs import Done
@@ -52,7 +56,7 @@ WRONG = [
     (suite, ["--workers=-1"], "WORKERS = '-1' is out of range: expected an integer 1..1024"),
     (driver.replay, ["--trace=x", "file"], "TRACE = 'x' is neither on nor off: expected 1"),
     (driver.replay, ["--backend=gpu"], "BACKEND = 'gpu' is unknown: expected one of rtl, golden"),
-    (synth.__main__, ["tetra_tile"], "'tetra_tile' is unknown: expected one of tetra_dot_product"),
+    (synth.__main__, ["tetra_mac_til/lean/3"], "unknown: expected one of tetra_mac_tile/lean/3, "),
     (synth.energy.__main__, ["tetra_engine/base/3"], "'tetra_engine/base/3' is unknown"),
     (synth.__main__, ["--quick=yes"], "QUICK = 'yes' is neither on nor off"),
     (synth.area, ["--preset="], "PRESET = '' is unknown: expected one of tiny"),
@@ -81,6 +85,33 @@ def test_make_hands_settings_on_whole(value):
     shown = subprocess.run(["make", "-s", "-f", "-", "show", f"BLOCK={given}", f"SEED={given}"],
                            cwd=ROOT, text=True, capture_output=True, check=True, input=show)
     assert shown.stdout == f"[{value}][--s={value}]"
+
+
+PROGRAMS = [
+    "driver.core_bench", "driver.replay", "hdl.emit.export", "synth", "synth.area", "synth.energy",
+    "synth.layout", "train.bench", "train.core.bench", "train.digits", "train.digits.seeds",
+    "train.study", "train.study.check", "train.study.estimate", "train.study.run", "verif.formal",
+    "verif.gates", "verif.golden.correlations", "verif.random_check", "verif.regress",
+    "verif.suite", "verif.synth.baselines", "verif.wave"]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_program_shows_its_help(name, monkeypatch, capsys):
+    """A per cent sign by itself is a traceback there."""
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    module = name if find_spec(name).submodule_search_locations is None else f"{name}.__main__"
+    with pytest.raises(SystemExit) as left:
+        import_module(module).main()
+    assert not left.value.code and "usage: " in capsys.readouterr().out
+
+
+def test_of_many_names_the_nearest_are_listed():
+    few, many = one_of(["one", "two"]), one_of([f"design/{i}" for i in range(100)])
+    with pytest.raises(ArgumentTypeError, match=r"^'x' is unknown: expected one of one, two$"):
+        few("x")
+    with pytest.raises(ArgumentTypeError, match=r"expected one of design/77, .*or another of 100$"):
+        many("design77")
+    assert many("design/99") == "design/99"
 
 
 def test_help_lists_every_setting_of_every_target():
