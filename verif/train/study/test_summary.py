@@ -184,8 +184,9 @@ def test_what_json_has_not_is_refused_and_the_file_stays(tmp_path):
 def test_areas_are_those_of_the_formats():
     areas = {each["policy"]: each for each in compared({})["areas"]}
     assert areas["bf16"]["area"] == 1
-    assert 0 < areas["sun2020"]["area"] < areas["luq"]["area"] == areas["tetra"]["area"] < 0.2
+    assert 0 < areas["luq"]["area"] == areas["tetra"]["area"] < areas["sun2020"]["area"] < 0.2
     assert areas["sun2020"]["block"].startswith("tetra_mac_tile/base, radix 4 alone/")
+    assert areas["tetra"]["block"].startswith("tetra_mac_tile/lean/")
     for policy in ("int4_forward", "nvfp4", "mxfp4"):
         assert areas[policy]["area"] is None and areas[policy]["why"]
 
