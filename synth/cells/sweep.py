@@ -21,7 +21,7 @@ from tools.jobs import Pool
 from tools.tasks import run_all
 
 FAILED = ROOT / "build" / "synth" / "failed"
-ASSEMBLED = ((100, 8), (10_000, 2))  # up to so many instances: choices timed whole
+ASSEMBLED = ((100, 4), (10_000, 2))  # up to so many instances: choices timed whole
 
 
 @dataclass(frozen=True)
