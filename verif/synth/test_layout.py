@@ -115,7 +115,7 @@ def test_a_placement_with_cells_over_each_other_is_refused(placed):
 
 
 @needs_router
-def test_a_routed_layout_is_itssmall_netlist(placed, routed):
+def test_a_routed_layout_is_its_netlist(placed, routed):
     found = check(placed, routed)
     mended = route.mended(routed, found.opens)
     found = check(placed, mended)
