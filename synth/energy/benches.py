@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -86,8 +87,6 @@ def tile_bench(config: Config, columns: int, gemm: Gemm, recipes: dict[str, str]
                cycles: int) -> Bench:
     """All rows and the first columns of a tile, beat after beat as the engine feeds it."""
     cut = replace(config, cols=columns)
-    library = Library()
-    top = library.convert(MacTile, cut)
     stream = beats(gemm, config)[:WARM_UP + cycles]
     layout = beat_layout(cut)
     idle = {"rst": 1, "clear": 0, "i_valid": 0, "i_payload": 0, "o_ready": 1}
@@ -113,8 +112,16 @@ def tile_bench(config: Config, columns: int, gemm: Gemm, recipes: dict[str, str]
     due = len(stream) - MacTile.latency(cut) - cut.rows
     check = TileCheck(cut, [bool(vector["o_ready"]) for vector in vectors], expected,
                       sum(end <= due for end in ends[1:]) * cut.rows)
-    return Bench(Netlist(library.text, top, BOUNDARIES), recipes, vectors, RESET + WARM_UP, check,
+    return Bench(_tile(cut), recipes, vectors, RESET + WARM_UP, check,
                  cut.macs_per_cycle)
+
+
+@cache
+def _tile(config: Config) -> Netlist:
+    """The same for every GEMM."""
+    library = Library()
+    top = library.convert(MacTile, config)
+    return Netlist(library.text, top, BOUNDARIES)
 
 
 def mac_bench(mac: Mac, netlist: Netlist, config: Config, gemm: Gemm, recipes: dict[str, str],

@@ -67,15 +67,51 @@ class Run:
 
 
 @dataclass(frozen=True, eq=False)
-class Simulation(Task):
-    """A run with the netlists of its blocks, and femtofarads of its nets' wires if they count; a
-    wrong result is a RuntimeError."""
+class Simulator(Task):
+    """What simulates mapped blocks for so many cycles of any stimulus, and counts from `start` on.
 
-    bench: Bench
+    It reads as the Verilog of the blocks in one module, and Icarus Verilog's program.
+    """
+
+    top: str
     netlists: tuple[str, ...]
+    cycles: int
+    start: int
     period: float
     library: CellLibrary
     glitches: bool
+    kind: ClassVar[str] = "simulator"
+    products: ClassVar[tuple[str, ...]] = ("flat.v", "bench.vvp")
+
+    @cached_property
+    def key(self) -> str:
+        return digest(
+            *self.netlists, repr((self.cycles, self.start, self.period, self.glitches,
+                                  self.library)),
+            self.library.digest, self.library.models.read_bytes(), sta.version(), gates.version(),
+            Path(gates.__file__).read_bytes())
+
+    def make(self, folder: Path) -> None:
+        paths = [folder / f"block{i}.v" for i in range(len(self.netlists))]
+        for path, text in zip(paths, self.netlists, strict=True):
+            path.write_text(text)
+        flat = gates.flatten(paths, self.top, self.library, folder)
+        gates.compile_bench(flat, self.cycles, self.period, self.start, self.library, folder,
+                            self.glitches)
+
+    def read(self, folder: Path) -> tuple[bytes, ...]:
+        return tuple((folder / name).read_bytes() for name in self.products)
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation(Task):
+    """A bench on what its `Simulator` reads as, and femtofarads of its nets' wires if they count; a
+    wrong result is a RuntimeError."""
+
+    bench: Bench
+    made: tuple[bytes, ...]
+    period: float
+    library: CellLibrary
     parasitics: dict[str, float]
     kind: ClassVar[str] = "energy"
     products: ClassVar[tuple[str, ...]] = ("power.json",)
@@ -83,27 +119,23 @@ class Simulation(Task):
     @cached_property
     def key(self) -> str:
         return digest(
-            *self.netlists, repr(self.bench.vectors),
-            repr((self.bench.start, self.period, self.glitches, self.library)),
-            repr(sorted(self.parasitics.items())),
-            self.library.digest, self.library.models.read_bytes(), sta.version(), gates.version(),
+            *self.made, repr(self.bench.vectors),
+            repr((self.bench.start, self.period, self.library)),
+            repr(sorted(self.parasitics.items())), self.library.digest, gates.version(),
             *(Path(module.__file__).read_bytes() for module in (gates, gates.vcd, models, benches)))
 
     def make(self, folder: Path) -> None:
         bench, library = self.bench, self.library
-        paths = [folder / f"block{i}.v" for i in range(len(self.netlists))]
-        for path, text in zip(paths, self.netlists, strict=True):
-            path.write_text(text)
-        flat = gates.flatten(paths, bench.netlist.top, library, folder)
-        gates.write_sdf(flat, library, folder)
-        outputs, active = gates.simulate(
-            flat, bench.vectors, self.period, bench.start, library, folder, self.glitches)
+        for name, content in zip(Simulator.products, self.made, strict=True):
+            (folder / name).write_bytes(content)
+        flat = gates.read_flat(folder / Simulator.products[0], bench.netlist.top)
+        outputs, active = gates.simulate(flat, bench.vectors, self.period, folder)
         bench.check(outputs)
         seconds = (len(bench.vectors) - bench.start) * self.period * 1e-9
-        drawn = power(flat.cells, flat.outputs, active, seconds, library,
-                      self.parasitics)
+        drawn = power(flat.cells, flat.outputs, active, seconds, library, self.parasitics)
+        gated = library.clock_gates
         registers = [cell for cell, pins in flat.cells.values()
-                     if library.clock_pin in pins and cell not in library.clock_gates]
+                     if library.clock_pin in pins and cell not in gated]
         (folder / "power.json").write_text(
             json.dumps({"power": asdict(drawn), "flip_flops": len(registers)}))
 
@@ -119,23 +151,29 @@ Extraction = Callable[[str, tuple[str, ...]], Task]
 def simulate_all(pool: Pool, runs: list[Run], progress: Callable[[int, int], None],
                  extraction: Extraction | None = None) -> dict[Run, Measured | RuntimeError]:
     """What every run measures; their blocks, which few of them have alone, are mapped before, and
-    laid out where wires count."""
+    laid out where wires count. What differs in its stimulus alone is compiled once."""
     mapped = run_all(pool, {one.key: one for run in runs for one in run.mappings}, lambda n: None)
     blocks = {run: [mapped[one.key] for one in run.mappings] for run in runs}
     failed = {run: error for run, found in blocks.items() for error in found
               if isinstance(error, RuntimeError)}
-    netlists = {run: (run.bench.netlist.top, tuple(block.verilog for block in found))
-                for run, found in blocks.items() if run not in failed}
-    parasitics: dict = {each: {} for each in netlists.values()}
-    steps = len(runs) + len(parasitics) * bool(extraction)
+    simulators = {run: Simulator(
+        run.bench.netlist.top, tuple(block.verilog for block in found), len(run.bench.vectors),
+        run.bench.start, run.period, run.library, run.glitches)
+        for run, found in blocks.items() if run not in failed}
+    compiled = {one.key: one for one in simulators.values()}
+    parasitics: dict = {(one.top, one.netlists): {} for one in compiled.values()}
+    steps = len(runs) + len(compiled) + len(parasitics) * bool(extraction)
+    made = run_all(pool, compiled, lambda n: progress(n, steps))
     if extraction:
         parasitics = run_all(pool, {each: extraction(*each) for each in parasitics},
-                             lambda n: progress(n, steps))
-    failed |= {run: error for run, each in netlists.items()
-               if isinstance(error := parasitics[each], RuntimeError)}
-    todo = {run: Simulation(run.bench, each[1], run.period, run.library, run.glitches,
-                            parasitics[each])
-            for run, each in netlists.items() if run not in failed}
+                             lambda n: progress(len(made) + n, steps))
+    todo = {}
+    for run, one in simulators.items():
+        wires, program = parasitics[one.top, one.netlists], made[one.key]
+        if error := next((e for e in (wires, program) if isinstance(e, RuntimeError)), None):
+            failed[run] = error
+        else:
+            todo[run] = Simulation(run.bench, program, run.period, run.library, wires)
     return failed | run_all(pool, todo, lambda n: progress(steps - len(todo) + n, steps))
 
 
@@ -189,6 +227,7 @@ def plans(point: Point, operands: dict[str, Gemm], recipes: list[Recipe], librar
     """The simulations of a tile or a baseline at its best point, for each GEMM."""
     design, made = point.design, component(point.design)
     used = tuple(r for r in recipes if str(r) in set(point.recipes.values()))
+    netlist = None if design.ours else design.netlist()
     cycles = QUICK_CYCLES if quick else CYCLES
     found = []
     for gemm in GEMMS:
@@ -196,7 +235,7 @@ def plans(point: Point, operands: dict[str, Gemm], recipes: list[Recipe], librar
             benches = [tile_bench(made.config, columns, operands[gemm], point.recipes,
                                   cycles["tile"]) for columns in COLUMNS]
         else:
-            benches = [mac_bench(made, design.netlist(), grid(PRESETS[design.preset], made.lanes),
+            benches = [mac_bench(made, netlist, grid(PRESETS[design.preset], made.lanes),
                                  operands[gemm], point.recipes,
                                  cycles["mac" if made.lanes == 1 else "dot"])]
         runs, quiet = ([Run(bench, used, point.period * gates.MARGIN, library, glitches)
@@ -207,14 +246,15 @@ def plans(point: Point, operands: dict[str, Gemm], recipes: list[Recipe], librar
 
 def chosen_points(points: list[Point], library: CellLibrary, quick: bool) -> list[Point]:
     """The densest point of the headline's tile for each set of formats, and of every baseline; of
-    16-bit dot products that of all. Quick: of baselines only of multiply-adds of 16 bits."""
+    16-bit dot products that of all. Quick: of baselines the densest 16-bit multiply-add alone."""
     groups: dict[str, list[Point]] = {}
     for point in points:
         block, preset = point.design.block, point.design.preset
         if block == HEADLINE["tile"] and preset in FORMATS.values():
             groups.setdefault(f"{block}/{preset}", []).append(point)
         elif not point.design.ours and preset == PRESET and (not quick or block in TOUGHEST):
-            groups.setdefault("dot16" if block in DOT16 else block, []).append(point)
+            kind = "fma16" if quick else "dot16" if block in DOT16 else block
+            groups.setdefault(kind, []).append(point)
     return [best(found, library) for found in groups.values()]
 
 

@@ -77,13 +77,18 @@ class Flat:
 
 
 def flatten(netlists: list[Path], top: str, library: CellLibrary, folder: Path) -> Flat:
-    """One module of a design's mapped blocks."""
+    """One module of a design's mapped blocks, in flat.v."""
     path = folder / "flat.v"
     yosys([f"read_liberty -lib -ignore_miss_func {library.path}",
            *(f"read_verilog {netlist}" for netlist in netlists),
            f"hierarchy -check -top {top}", "flatten", "opt_clean -purge",
            "splitnets -ports -format __", "rename -hide", "opt_clean -purge",
            f"write_verilog -noattr -noexpr -nohex {path}"])
+    return read_flat(path, top)
+
+
+def read_flat(path: Path, top: str) -> Flat:
+    """What `flatten` wrote."""
     text = path.read_text()
     ports = _PORT.findall(text)
     return Flat(path, top, *([name for way, name in ports if way == wanted and name != "clk"]
@@ -155,20 +160,25 @@ def timed(flat: Flat, paths: dict[str, Delays], library: CellLibrary) -> str:
         model(name, *key) for key, name in made.items()) + design
 
 
-def simulate(flat: Flat, vectors: list[dict[str, int]], period: float, start: int,
-             library: CellLibrary, folder: Path, glitches: bool = True,
+def compile_bench(flat: Flat, cycles: int, period: float, start: int, library: CellLibrary,
+                  folder: Path, glitches: bool = True) -> None:
+    """The program bench.vvp, which simulates so many cycles and dumps all nets from `start` on."""
+    write_sdf(flat, library, folder)
+    paths = delays((folder / "sta.sdf").read_text(), library, glitches)
+    (folder / "timed.v").write_text(timed(flat, paths, library))
+    (folder / "bench.v").write_text(_bench(flat, cycles, period, start))
+    _run([tool(), "-g2005", "-gspecify", "-o", "bench.vvp", "timed.v", "bench.v"], folder)
+
+
+def simulate(flat: Flat, vectors: list[dict[str, int]], period: float, folder: Path,
              ) -> tuple[list[dict[str, int | None]], dict[str, Activity]]:
-    """The outputs at the end of every cycle, and what all nets did from cycle `start` on.
+    """The outputs at the end of every cycle, and what all nets did in the dump of bench.vvp.
 
     A value with an unknown bit is None. `vectors` are the inputs of each cycle, by vector port.
     """
-    paths = delays((folder / "sta.sdf").read_text(), library, glitches)
-    (folder / "timed.v").write_text(timed(flat, paths, library))
     (folder / "vectors.mem").write_text("".join(
         "".join(str(vector[port] >> bit & 1) for port, bit in map(_bit, flat.inputs)) + "\n"
         for vector in vectors))
-    (folder / "bench.v").write_text(_bench(flat, len(vectors), period, start))
-    _run([tool(), "-g2005", "-gspecify", "-o", "bench.vvp", "timed.v", "bench.v"], folder)
     _run(["vvp", "-n", "bench.vvp"], folder)
     outputs = []
     for line in (folder / "outputs.txt").read_text().split():
@@ -180,8 +190,7 @@ def simulate(flat: Flat, vectors: list[dict[str, int]], period: float, start: in
     end = round(len(vectors) * round(period * RESOLUTION))
     with open(folder / "bench.vcd") as lines:
         found = vcd.activities(lines, end)
-    for name in ("bench.vcd", "bench.vvp"):
-        (folder / name).unlink()
+    (folder / "bench.vcd").unlink()
     return outputs, found
 
 
