@@ -106,11 +106,12 @@ def others() -> list[Design]:
 
 
 def quick_designs() -> list[Design]:
-    """The subset of `make synth QUICK=1`."""
-    ours = [d for name in ("base", "lean") for d in core(name) if d.block == "tetra_mac_cell"
-            # a tile takes long to time
-            or (d.block == "tetra_mac_tile" and d.depth == PRESETS[name].pipeline)]
-    return [*ours, *baselines("base", every=2), *dots("base", [MxFp4Dot], [6])]
+    """The subset of `make synth QUICK=1`: two headline tiles, and near the depth that is densest
+    what they are compared with."""
+    ours = [d for name in ("base", "lean") for d in core(name)
+            if d.block in ("tetra_mac_cell", "tetra_mac_tile")
+            and d.depth == PRESETS[name].pipeline]
+    return [*ours, *baselines("base", every=2, last=2), *dots("base", [MxFp4Dot], [6])]
 
 
 def second_library_designs() -> list[Design]:
@@ -177,10 +178,11 @@ def grid(config: Config, lanes: int = 1) -> Config:
     return replace(config, rows=1 << bits // 2, cols=1 << bits - bits // 2, lanes=lanes)
 
 
-def baselines(name: str, every: int = 1) -> list[Design]:
-    """The baselines in a `grid` as fast as a preset; `every` so many depths, the deepest always."""
+def baselines(name: str, every: int = 1, last: int = 0) -> list[Design]:
+    """The baselines in a `grid` as fast as a preset; `every` so many depths, the deepest always,
+    and the `last` so many of them, if not all."""
     return [_baseline(kind, MacParameters(depth), name) for kind in BASELINES
-            for depth in sorted({*range(len(kind.cuts))[::every], len(kind.cuts) - 1})]
+            for depth in sorted({*range(len(kind.cuts))[::every], len(kind.cuts) - 1})[-last:]]
 
 
 def dots(name: str, kinds: Iterable[type[Mac]] = DOTS.values(), depths: Iterable[int] = (),

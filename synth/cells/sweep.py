@@ -21,7 +21,7 @@ from tools.jobs import Pool
 from tools.tasks import run_all
 
 FAILED = ROOT / "build" / "synth" / "failed"
-ASSEMBLED = ((100, 4), (10_000, 2))  # up to so many instances: choices timed whole
+ASSEMBLED = ((100, 4), (10_000, 2))  # up to so many instances: choices timed whole, at most
 
 
 @dataclass(frozen=True)
@@ -161,6 +161,7 @@ def choices(instances: dict[str, int], mapped: dict[str, list[MappedBlock]],
                               choice))
     size = sum(instances.values())
     few = next(few for limit, few in ASSEMBLED if size <= limit)
+    few = min(few, max(2, len(mapped) - 1))  # of few kinds the first was always the best
     return [choice for _, choice in sorted(found, key=lambda each: each[0])[:few]]
 
 

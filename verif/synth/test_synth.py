@@ -251,11 +251,15 @@ def test_choices():
     assert pareto([worse, fast, small]) == [small, fast]
     quick, slow = mapped("lane", 2, 0.5), mapped("lane", 1, 1.5)
     glue, alike = mapped("top", 1, None, SWEEP[2]), mapped("top", 2, None)
-    found = choices({"top": 1, "cell": 4, "lane": 1},
-                    {"top": [glue, alike], "cell": [worse, fast, small], "lane": [quick, slow]})
-    assert found[0] == {"top": alike, "cell": fast, "lane": quick}
-    assert {"top": glue, "cell": fast, "lane": quick} in found
-    assert {"top": glue, "cell": small, "lane": slow} in found
+    options = {"top": [glue, alike], "cell": [worse, fast, small], "lane": [quick, slow]}
+    few = choices({"top": 1, "cell": 4, "lane": 1}, options)
+    assert few[0] == {"top": alike, "cell": fast, "lane": quick} and len(few) == 2
+    rest = {name: mapped(name, 0.1, 0.1) for name in ("drain", "feed")}
+    many = choices({"top": 1, "cell": 4, "lane": 1, "drain": 1, "feed": 1},
+                   options | {name: [block] for name, block in rest.items()})
+    assert many[:2] == [choice | rest for choice in few] and len(many) == 4
+    assert {"top": glue, "cell": fast, "lane": quick} | rest in many
+    assert {"top": glue, "cell": small, "lane": slow} | rest in many
     assert choices({"cell": 1}, {"cell": [fast, worse]}) == [{"cell": fast}, {"cell": worse}]
 
 
