@@ -256,6 +256,18 @@ def test_a_simulated_multiplier(short, monkeypatch, tmp_path):
     hurried = Run(bench, (recipe,), 0.3, NANGATE45)
     for wrong in simulated(broken, hurried, compiled=2):
         assert isinstance(wrong, RuntimeError) and "simulated cells: sum" in str(wrong)
+    again, later, shorter = simulated(*(
+        Run(each, (recipe,), 2.0, NANGATE45) for each in (bench, replace(
+            bench, start=bench.start + 8), replace(bench, vectors=bench.vectors[:-8]))), compiled=3)
+    assert again.power == loud and loud != later.power != shorter.power != loud
+
+    def uncompiled(*_):
+        raise RuntimeError("no program")
+
+    monkeypatch.setattr(gates, "compile_bench", uncompiled)
+    for wrong in simulated(*(Run(each, (recipe,), 2.5, NANGATE45) for each in (
+            bench, broken.bench)), compiled=1):
+        assert isinstance(wrong, RuntimeError) and str(wrong) == "no program"
 
 
 @needs_library

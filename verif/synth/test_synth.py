@@ -86,6 +86,7 @@ def test_every_design_elaborates_once_named():
                    for name in ("base", "base, radix 4 alone"))
     assert len(bare) < len(plain)
     assert {d.ours for d in quick_designs()} == {True, False}
+    assert [d.depth for d in quick_designs() if d.block == "tetra_fp16_mac"] == [4, 6]
     first = [str(d) for d in contenders()]
     assert found[:len(first)] == first and {d.ours for d in others()} == {True}
     assert {"tetra_engine/lean/3", "tetra_mac_tile/base/3", "tetra_fp16_mac/base/0"} <= {*first}
