@@ -161,7 +161,7 @@ def choices(instances: dict[str, int], mapped: dict[str, list[MappedBlock]],
                               choice))
     size = sum(instances.values())
     few = next(few for limit, few in ASSEMBLED if size <= limit)
-    few = min(few, max(2, len(mapped) - 1))  # of few kinds the first was always the best
+    few = min(few, max(2, len(mapped) - 1))  # of few kinds the first was the best
     return [choice for _, choice in sorted(found, key=lambda each: each[0])[:few]]
 
 

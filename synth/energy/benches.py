@@ -112,8 +112,7 @@ def tile_bench(config: Config, columns: int, gemm: Gemm, recipes: dict[str, str]
     due = len(stream) - MacTile.latency(cut) - cut.rows
     check = TileCheck(cut, [bool(vector["o_ready"]) for vector in vectors], expected,
                       sum(end <= due for end in ends[1:]) * cut.rows)
-    return Bench(_tile(cut), recipes, vectors, RESET + WARM_UP, check,
-                 cut.macs_per_cycle)
+    return Bench(_tile(cut), recipes, vectors, RESET + WARM_UP, check, cut.macs_per_cycle)
 
 
 @cache
