@@ -2,7 +2,8 @@
 """The scale solver: dyadic scale, zero point and GradScale step from a tensor's statistics.
 
 One adder serves every step of multiplication, division and square root, one bit per step of two
-cycles: a scale is needed once per tensor, so that size counts and latency does not.
+cycles, or `FAR` where these are zeros and only move: a scale is needed once per tensor, so that
+size counts more than latency.
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
@@ -17,10 +18,10 @@ from hdl.library import place
 from hdl.scales.layouts import REQUEST_LAYOUT, SOLUTION_LAYOUT
 from hdl.scales.solver_adder import CONTROL_LAYOUT, HALF, LONG, X_SHAPE, Z_SHAPE, SolverAdder
 from hdl.scales.solver_results import POINT, NextExponent, ZeroPoint
+from hdl.scales.solver_steps import FAR, LATENCIES, STEPS
 
 CONST_WIDTH = 8  # bits of the constant numerators, which lie at the top of the long register
 COUNT_FACTOR = SAWB_COUNT >> 3  # 175: the factor 8 goes into the exponent
-STEPS = LONG  # of one multiplication whose product is to end in the long register
 # With the root's grid 2**e, the scale's shift is the number of quotient bits, less the shifts of
 # the divisor, plus e - ROOT_PLACES.
 ROOT_PLACES = LONG - HALF + 3
@@ -61,24 +62,7 @@ class ScaleSolver(wiring.Component):
     Arithmetic: `golden.solver.solve`.
     """
 
-    # Steps: load; normalise by b shifts (b + 1); s + b + 8 quotient bits; round; limit.
-    # The divisor 1 is the slowest: b = 31 and s + b = 44 (7 / 1), 40 (64 / 1) or 43 (15 / 1).
-    # A step is two cycles: the adder adds, then the registers move. A state takes a cycle more, in
-    # which what it asks of the adder is decoded.
-    latencies = {mode: 2 * steps + states for mode, (steps, states) in {
-        # and high - low; a product of 16 + s steps; the zero point. 2 * (s + b) counts, at most 88
-        SolveMode.RANGE: (1 + 1 + (2 * 44 + 1 + 8) + 2 + 16 + 1, 8),
-        SolveMode.SYMMETRIC: (1 + (31 + 1) + (44 + 8) + 2, 5),
-        SolveMode.LUQ: (1 + (31 + 1) + (40 + 8) + 2, 5),
-        SolveMode.PACT: (1 + (31 + 1) + (43 + 8) + 2, 5),
-        # A 1 and a 0: S2 and n * S2 normalised in 62 + 32 shifts; multiplications by n, of r - S1,
-        # of S1 and of n, and the root; S1 aligned; the divisor normalised; S1 aligned to it; the
-        # quotient of 175 * 2. (A single 1 is done sooner: its divisor is max|x|.)
-        SolveMode.SAWB: (1 + (94 + 2) + 5 * STEPS + 95 + 1 + (23 + 1) + 86 + 103 + 2, 15),
-        # a bit less of the quotient, whose numerator is twice as large
-        SolveMode.SAWB_UNSIGNED: (1 + (94 + 2) + 5 * STEPS + 95 + 1 + (23 + 1) + 86 + 102 + 2, 15),
-        SolveMode.GRADSCALE: (1 + 1 + (16 + 48) + 1, 4),  # load; limit; product; decision
-    }.items()}
+    latencies = LATENCIES
     latency = max(latencies.values())
 
     def __init__(self, config: Config):
@@ -134,13 +118,21 @@ class ScaleSolver(wiring.Component):
 
         # First cycle of a step: the adder adds, and what the step goes by is found. No register
         # moves, so that in the second cycle all of it is still true.
-        last = Signal(reset_less=True)
-        zero = Signal(reset_less=True)
-        even = Signal(reset_less=True)
-        empty = Signal(reset_less=True)
+        last, last_up, last_down, far_left, far_up, far_down, no_bit, zero, even, empty = (
+            Signal(name=name, reset_less=True) for name in (
+                "last", "last_up", "last_down", "far_left", "far_up", "far_down", "no_bit", "zero",
+                "even", "empty"))
         high_square = Signal(reset_less=True)
+        blank = (x == 0) & (y[-FAR:] == 0)
+        unread = y[:FAR] == 0  # of a multiplication's factor, or above it
         m.d.sync += [
             last.eq(steps == 0),
+            far_left.eq(blank),
+            no_bit.eq(multiplier == 0),
+            far_up.eq(blank & (steps >= FAR - 1)),
+            far_down.eq(unread & (steps >= FAR - 1)),
+            last_up.eq((steps == 0) | (blank & (steps == FAR - 1))),
+            last_down.eq((steps == 0) | (unread & (steps == FAR - 1))),
             zero.eq(y == 0),
             # a square root wants an even exponent: either of two places may hold the leading one
             even.eq(y[-2:].any() & ~shift[0]),
@@ -156,18 +148,25 @@ class ScaleSolver(wiring.Component):
             exponents.exponent.eq(exponent),
         ]
 
-        # Second cycle of a step: {x, y} goes up or down a place, with the sum if it is taken.
+        # Second cycle of a step: {x, y} goes up or down a place, with the sum if it is taken, or
+        # as it is `FAR` places.
         moves = Signal()
         up = Signal()
         down = Signal()
+        far = Signal()
         with m.If(up):
-            m.d.sync += [x.eq(adder.result), y.eq(y << 1)]
+            m.d.sync += y.eq(Mux(far, y << FAR, y << 1))
+            with m.If(~far):
+                m.d.sync += x.eq(adder.result)
         with m.If(down):
-            m.d.sync += [x.eq(adder.result >> 1), y.eq(Cat(y[1:], adder.result[0]))]
+            m.d.sync += [
+                x.eq(Mux(far, x >> FAR, adder.result >> 1)),
+                y.eq(Mux(far, Cat(y[FAR:], x[:FAR]), Cat(y[1:], adder.result[0]))),
+            ]
 
         def multiply():
-            """{x, y} <= x +/- addend * y, after as many steps as y has bits."""
-            m.d.comb += [down.eq(1), adder.take.eq(y[0])]
+            """{x, y} <= x +/- addend * y, after as many places as y has."""
+            m.d.comb += [down.eq(1), far.eq(far_down), adder.take.eq(y[0])]
 
         def set_scale(scale: Dyadic):
             return [multiplier.eq(scale.multiplier), shift.eq(scale.shift)]
@@ -184,8 +183,8 @@ class ScaleSolver(wiring.Component):
             with m.Elif(ready):
                 m.d.sync += [*loads, steps.eq(STEPS - 1)]
             with m.Else():
-                m.d.comb += up.eq(1)
-                m.d.sync += shift.eq(shift - 1)
+                m.d.comb += [up.eq(1), far.eq(far_left)]
+                m.d.sync += shift.eq(shift - Mux(far_left, FAR, 1))
             return ready & ~zero
 
         # What a mode begins with. RANGE compares offset-binary extremes; PACT's alpha or max|x| is
@@ -197,7 +196,7 @@ class ScaleSolver(wiring.Component):
                      Mux(is_pact, -CONST_WIDTH - request.exponent, -CONST_WIDTH))
 
         with m.If(moves):
-            m.d.sync += steps.eq(steps - 1)
+            m.d.sync += steps.eq(steps - Mux(far, FAR, 1))
             with m.FSM() as states:
                 with m.State("IDLE"):
                     m.d.sync += [
@@ -237,7 +236,7 @@ class ScaleSolver(wiring.Component):
                         m.next = "COUNT"
                 with m.State("COUNT"):
                     multiply()
-                    with m.If(last):
+                    with m.If(last_down):
                         m.next = "EVEN"
                 with m.State("EVEN"):
                     with m.If(normalise(even, z.eq(0), shift.eq(shift >> 1))):
@@ -254,8 +253,8 @@ class ScaleSolver(wiring.Component):
                         ]
                         m.next = "ALIGN"
                 with m.State("ALIGN"):  # x <= S1 on the grid of the root
-                    m.d.comb += up.eq(1)
-                    with m.If(last):
+                    m.d.comb += [up.eq(1), far.eq(far_up)]
+                    with m.If(last_up):
                         m.next = "DIFFERENCE"
                 with m.State("DIFFERENCE"):  # S1 - r, which only truncation can make positive
                     m.d.sync += [
@@ -267,18 +266,18 @@ class ScaleSolver(wiring.Component):
                     m.next = "MOMENTS"
                 with m.State("MOMENTS"):
                     multiply()
-                    with m.If(last):
+                    with m.If(last_down):
                         m.next = "ALPHA"
                 with m.State("ALPHA"):  # z <= the divisor
                     with m.If(normalise(y[-1], z.eq(y[HALF:]), y.eq(stats.sum_abs))):
                         m.next = "MEAN"
                 with m.State("MEAN"):  # {x, y} <= SAWB_UNIT * S1
                     multiply()
-                    with m.If(last):
+                    with m.If(last_down):
                         m.d.sync += steps.eq(LONG - HALF - ROOT_PLACES - 1 - shift)
                         m.next = "BELOW"
                 with m.State("BELOW"):  # on the divisor's grid in the end; above it before or never
-                    m.d.comb += up.eq(1)
+                    m.d.comb += [up.eq(1), far.eq(far_up)]
                     with m.If(adder.fits & adder.total.any()):  # alpha is max|x|
                         m.d.sync += [
                             x.eq(0),
@@ -286,7 +285,7 @@ class ScaleSolver(wiring.Component):
                             shift.eq(-CONST_WIDTH),
                         ]
                         m.next = "DIVISOR"
-                    with m.Elif(last):
+                    with m.Elif(last_up):
                         m.d.sync += [
                             x.eq(0),
                             y.eq(COUNT_FACTOR << is_unsigned),
@@ -295,7 +294,7 @@ class ScaleSolver(wiring.Component):
                         m.next = "NUMERATOR"
                 with m.State("NUMERATOR"):
                     multiply()
-                    with m.If(last):
+                    with m.If(last_down):
                         m.next = "DIVIDE"
 
                 # Divide until the quotient has 16 bits, then round to nearest, ties to even.
@@ -306,8 +305,9 @@ class ScaleSolver(wiring.Component):
                     with m.If(normalise(y[-1], z.eq(y[HALF:]), y.eq(numerator))):
                         m.next = "DIVIDE"
                 with m.State("DIVIDE"):
-                    m.d.comb += [up.eq(1), adder.take.eq(adder.fits)]
-                    m.d.sync += [multiplier.eq(Cat(adder.fits, multiplier)), shift.eq(shift + 1)]
+                    m.d.comb += [up.eq(1), far.eq(far_left & no_bit), adder.take.eq(adder.fits)]
+                    m.d.sync += [multiplier.eq(Cat(adder.fits, multiplier)),
+                                 shift.eq(shift + Mux(far, FAR, 1))]
                     with m.If(multiplier[-2]):
                         m.next = "ROUND"
                 with m.State("ROUND"):  # against twice the remainder
@@ -340,7 +340,7 @@ class ScaleSolver(wiring.Component):
                         m.next = "DONE"
                 with m.State("PRODUCT"):
                     multiply()
-                    with m.If(last):
+                    with m.If(last_down):
                         m.next = "RESULT"
                 with m.State("RESULT"):
                     with m.If(is_range):

@@ -32,14 +32,15 @@ from verif.bench.streams import Scoreboard, Sink, Source, StreamBench
 from verif.bench.watchdog import watched
 
 REQUEST, SOLUTION = Packing(REQUEST_LAYOUT), Packing(SOLUTION_LAYOUT)
-SLOWEST = {  # requests that take the documented latency
-    SolveMode.RANGE: Request(SolveMode.RANGE, Statistics(2, low=0, high=31)),
+SLOWEST = {  # requests that take the documented latency; those of SAWB nine tenths of the bound
+    SolveMode.RANGE: Request(SolveMode.RANGE, Statistics(2, low=0, high=481)),
     SolveMode.SYMMETRIC: Request(SolveMode.SYMMETRIC, Statistics(1, largest=1)),
     SolveMode.LUQ: Request(SolveMode.LUQ, Statistics(1, largest=1)),
     SolveMode.PACT: Request(SolveMode.PACT, alpha=1),
-    SolveMode.SAWB: Request(SolveMode.SAWB, measure([0, 1])),
-    SolveMode.SAWB_UNSIGNED: Request(SolveMode.SAWB_UNSIGNED, measure([0, 1])),
-    SolveMode.GRADSCALE: Request(SolveMode.GRADSCALE, measure([1]), scale=Dyadic(2**15, 63)),
+    **{mode: Request(mode, Statistics(
+        34617516, 0, 30667764, 30667764, 498604934891712, 15284721516836105161056))
+       for mode in SAWB_MODES},
+    SolveMode.GRADSCALE: Request(SolveMode.GRADSCALE, measure([1]), scale=Dyadic(2**16 - 1, 47)),
 }
 
 
@@ -246,7 +247,8 @@ async def requests(dut):
 
 @cocotb.test()
 async def latency(dut):
-    """The documented worst cases take as long as documented, then one cycle to be taken."""
+    """The documented worst cases take as long as documented, then one cycle to be taken; of SAWB a
+    bound is documented."""
     bench = SolverBench(dut)
     await bench.reset()
     for mode, request in SLOWEST.items():
@@ -254,7 +256,9 @@ async def latency(dut):
         bench.add(request)
         await bench.finish()
         cycles = bench.cycle - start
-        assert cycles == ScaleSolver.latencies[mode] + 1, f"{mode!r} took {cycles} cycles"
+        most = ScaleSolver.latencies[mode] + 1
+        least = 0.88 * most if mode in SAWB_MODES else most
+        assert least <= cycles <= most, f"{mode!r} took {cycles} cycles"
 
 
 @cocotb.test()
