@@ -11,7 +11,7 @@ from hdl.core.panels import ConfigPanels, blocks_of
 from hdl.layouts import WORD, result_layout, words_layout
 from hdl.library import place
 
-SLOTS = 2
+SLOTS = 4  # words leave as fast as they come, so that those of two panels are not always enough
 MASK_BIT = 8  # of a collected code: above both phases
 
 
@@ -21,7 +21,7 @@ def wide(config: Config) -> int:
 
 
 class Collect(wiring.Component):
-    """Keeps two panels of results, `Config.rows` rows of one strip each.
+    """Keeps `SLOTS` panels of results, `Config.rows` rows of one strip each.
 
     Members
     -------
@@ -46,7 +46,7 @@ class Collect(wiring.Component):
             "added": In(stream.Signature(words_layout(config))),
             "panel": Out(1),
             "free": In(1),
-            "slot": In(1),
+            "slot": In(range(SLOTS)),
             "part": In(range(max(self.parts, 2))),
             "advance": In(1),
             "rows": Out(WORD * wide(config)).array(config.rows),
@@ -58,7 +58,7 @@ class Collect(wiring.Component):
         config, result = self.config, self.result
         walk = place(m, platform, "panels", ConfigPanels(config))
         job = Signal(store_layout(config), reset_less=True)
-        running, slot = Signal(), Signal()
+        running, slot = Signal(), Signal(range(SLOTS))
         free = Signal(range(SLOTS + 1), init=SLOTS)
         row = Signal(range(config.rows), reset_less=True)
         block = Signal(range(max(config.strip // config.cols, 2)), reset_less=True)
@@ -87,7 +87,7 @@ class Collect(wiring.Component):
             with m.If(last_row):
                 m.d.sync += block.eq(Mux(last_block, 0, block + 1))
             with m.If(ends):
-                m.d.sync += slot.eq(~slot)
+                m.d.sync += slot.eq(slot + 1)
                 with m.If(walk.last & walk.last_strip):
                     m.d.sync += running.eq(0)
         m.d.sync += free.eq(free + self.free - ends)

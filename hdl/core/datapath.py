@@ -156,6 +156,7 @@ class Datapath(wiring.Component):
         # Operands.
         m.d.comb += [
             feed.filled_a.eq(buffer_a.filled), feed.filled_b.eq(buffer_b.filled),
+            feed.complete_a.eq(buffer_a.complete),
             buffer_a.slot.eq(feed.slot_a), buffer_b.slot.eq(feed.slot_b),
             buffer_a.block.eq(feed.panel), buffer_b.block.eq(feed.block),
             buffer_a.chunk.eq(feed.chunk), buffer_b.chunk.eq(feed.chunk),
@@ -188,19 +189,23 @@ class Datapath(wiring.Component):
         wiring.connect(m, engine.report, store.report)
         wiring.connect(m, store.segment, wiring.flipped(self.segment))
         wiring.connect(m, store.item, wiring.flipped(self.item))
-        # Sums that left 32 bits: they are the fault of the job that is stored, or, of rows that are
-        # discarded, of the one whose report comes next. Words per column are made before their
-        # rows, those of the next job maybe before this one is stored.
+        # Sums that left 32 bits: they are the fault of the job that is stored, of results ahead of
+        # it that of the next one, or, of rows that are discarded, of the one whose report comes
+        # next. Words per column are made before their rows, those of the next job maybe before this
+        # one is stored.
         told = store.report.valid & store.report.ready
         takes = engine.result.valid & engine.result.ready
-        lost, measured = Signal(), Signal()
+        lost, lost_ahead, measured = Signal(), Signal(), Signal()
         made, words_lost = Signal(range(3)), Signal(2)  # jobs whose words are made
         left = made - store.corrected
         m.d.sync += [made.eq(left + correction.finished), words_lost.eq(
             (words_lost >> store.corrected)
             | ((correction.finished & correction.lost) << left[:1]))]
-        with m.If(store.saturated | (takes & engine.saturates) | (told & measured)):
-            m.d.sync += lost.eq(1)
+        loses = Signal()
+        m.d.comb += loses.eq(store.saturated | (takes & engine.saturates))
+        m.d.sync += [lost_ahead.eq(lost_ahead | (loses & store.ahead)),
+                     lost.eq(lost | (told & measured) | (loses & ~store.ahead)
+                             | (store.job.valid & store.job.ready & (lost_ahead | loses)))]
         with m.If(engine.measures_saturated):
             m.d.sync += measured.eq(1)
         m.d.comb += [

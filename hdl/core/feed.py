@@ -20,7 +20,8 @@ class Feed(wiring.Component):
     Members
     -------
     job : In(stream of feed_layout).
-    filled_a, filled_b : In(1), a slot of the operand has been filled.
+    filled_a, filled_b : In(1), a slot of the operand has been filled. complete_a : In, as of
+        `OperandBuffer`: a panel is read as soon as it is there.
     free_a, free_b : Out(1), one is done with.
     slot_a, slot_b, panel, block, chunk : Out, what to read. advance : Out(1), the buffers go on.
     valid : Out(1), ready : In(1), of the beats that both buffers show.
@@ -36,6 +37,7 @@ class Feed(wiring.Component):
             "job": In(stream.Signature(feed_layout(config))),
             "filled_a": In(1),
             "filled_b": In(1),
+            "complete_a": In(range(max(config.lanes // config.rows, 2))),
             "free_a": Out(1),
             "free_b": Out(1),
             "slot_a": Out(1),
@@ -70,7 +72,7 @@ class Feed(wiring.Component):
             walk.sizes.eq(Mux(running, job.sizes, self.job.p.sizes)),
             walk.start.eq(~running),
             chunks.eq((job.k + (config.lanes - 1)) >> bits),
-            reads.eq(running & (full_a != 0) & (full_b != 0)),
+            reads.eq(running & ((full_a != 0) | (self.complete_a > panel)) & (full_b != 0)),
             last_chunk.eq(self.chunk == chunks - 1),
             last_block.eq(self.block == blocks_of(walk.cols, config) - 1),
             last_panel.eq(walk.last | (panel == config.lanes // config.rows - 1)),

@@ -6,10 +6,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from hdl.core.collect import MASK_BIT, column, wide
+from hdl.core.collect import MASK_BIT, SLOTS, column, wide
 from hdl.core.layouts import item_bytes, item_layout, store_layout
 from hdl.core.panels import ConfigPanels
-from hdl.core.segments import PANELS, Kind, Order, size_of
+from hdl.core.segments import Kind, Order, size_of
 from hdl.layouts import WORD
 from hdl.library import place
 
@@ -36,7 +36,7 @@ class Items(wiring.Component):
             "job": In(stream.Signature(store_layout(config))),
             "panel": In(1),
             "free": Out(1),
-            "slot": Out(1),
+            "slot": Out(range(SLOTS)),
             "part": Out(range(max(self.parts, 2))),
             "advance": Out(1),
             "rows": In(WORD * wide(config)).array(config.rows),
@@ -49,7 +49,7 @@ class Items(wiring.Component):
         config, whole = self.config, item_bytes(self.config)
         walk = place(m, platform, "panels", ConfigPanels(config))
         job = Signal(store_layout(config), reset_less=True)
-        running, there = Signal(), Signal(range(PANELS + 1))
+        running, there = Signal(), Signal(range(SLOTS + 1))
         kind = Signal(Kind)
         line = Signal(range(max(config.strip, config.rows) + 1))
         order = Order(job, kind, line, walk.rows, walk.cols)
@@ -97,7 +97,7 @@ class Items(wiring.Component):
                 m.d.sync += [kind.eq(order.kind_after), line.eq(order.line_after),
                              left.eq(order.size_after), part.eq(0), sub.eq(0)]
             with m.If(self.free):
-                m.d.sync += [kind.eq(Kind.RESULT), line.eq(0), self.slot.eq(~self.slot),
+                m.d.sync += [kind.eq(Kind.RESULT), line.eq(0), self.slot.eq(self.slot + 1),
                              left.eq(size_of(job, Kind.RESULT, walk.rows_after,
                                              walk.cols_after))]
                 with m.If(walk.last & walk.last_strip):

@@ -24,7 +24,8 @@ class OperandBuffer(wiring.Component):
     Members
     -------
     run : In(run_layout), written in the cycle in which `write` is 1, if it is of this operand.
-    filled : Out(1), the slot's last run is written.
+    filled : Out(1), the slot's last run is written. complete : Out, how many blocks of the slot that
+        is being filled are, if its vectors come one by one.
     slot, block, chunk : In, what is read: `vectors` vectors from `vectors * block` on, lanes steps
         of K from `lanes * chunk` on.
     advance : In(1), registers of the read go on.
@@ -43,6 +44,7 @@ class OperandBuffer(wiring.Component):
             "run": In(run_layout(config)),
             "write": In(1),
             "filled": Out(1),
+            "complete": Out(range(max(self.blocks, 2))),
             "slot": In(1),
             "block": In(range(max(self.blocks, 2))),
             "chunk": In(range(max(self.chunks, 2))),
@@ -66,6 +68,10 @@ class OperandBuffer(wiring.Component):
         with m.If(mine):
             m.d.sync += number.eq(turn + 1)
         vector, bank, group = _split(tag.index, vectors, banks, groups)
+        with m.If(self.filled):
+            m.d.sync += self.complete.eq(0)
+        with m.Elif(mine & self.run.last & ~tag.turned & (vector == vectors - 1)):
+            m.d.sync += self.complete.eq(self.complete + 1)
         lane, chunk = _split(tag.index, lanes, self.chunks)
         at = Signal(range(max(SLOTS * groups * self.chunks, 2)))
         m.d.comb += at.eq(_address(tag.slot[0], Mux(tag.turned, turn, group),

@@ -6,11 +6,11 @@ from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
+from hdl.core.collect import SLOTS
 from hdl.core.layouts import STRIDE, address_width, moved, segment_layout, store_layout
 from hdl.core.panels import ConfigPanels
 from hdl.library import place
 
-PANELS = 2  # that may be collected and not written
 
 
 class Kind(enum.Enum, shape=2):
@@ -79,7 +79,7 @@ class Segments(wiring.Component):
         config = self.config
         walk = place(m, platform, "panels", ConfigPanels(config))
         job = Signal(store_layout(config), reset_less=True)
-        running, there = Signal(), Signal(range(PANELS + 1))
+        running, there = Signal(), Signal(range(SLOTS + 1))
         kind = Signal(Kind)
         line = Signal(range(max(config.strip, config.rows) + 1))
         order = Order(job, kind, line, walk.rows, walk.cols)

@@ -30,8 +30,10 @@ class Store(wiring.Component):
 
     Members
     -------
-    job : In(stream of store_layout), taken when all of the job before is acknowledged.
-    result, added, saturated : as of `Collect`. report : In(stream of REPORT_LAYOUT).
+    job : In(stream of store_layout), taken when all of the job before is acknowledged. Its results
+        are collected from the offer on, once those of the job before are.
+    result, added, saturated : as of `Collect`. ahead : Out(1), they are of the job that is offered.
+    report : In(stream of REPORT_LAYOUT).
     segment : Out(stream of segment_layout). item : Out(stream of item_layout), their bytes.
     idle : In(1), all that was written is acknowledged.
     written : Out(1), the job has been written and acknowledged. corrected, done, interrupt :
@@ -55,6 +57,7 @@ class Store(wiring.Component):
             "interrupt": Out(1),
             "waits": Out(1),
             "saturated": Out(1),
+            "ahead": Out(1),
         })
 
     def elaborate(self, platform):
@@ -65,17 +68,25 @@ class Store(wiring.Component):
         items = place(m, platform, "items", Items(config))
         state = Signal(State)
         job = Signal(store_layout(config), reset_less=True)
-        parts = (collect, segments, items)
         idle = state == State.IDLE
 
-        # Results: collected, asked a place for, and sent there.
-        for part in parts:
+        # Results: collected, asked a place for, and sent there. While the job before is written,
+        # this one fills the panels that are free.
+        ahead = Signal()  # the job that is offered has been taken by `collect`
+        collects = Signal()
+        m.d.comb += [
+            collect.job.p.eq(self.job.p), collect.job.valid.eq(self.job.valid & ~ahead),
+            collects.eq(collect.job.valid & collect.job.ready),
+            self.ahead.eq(ahead),
+        ]
+        m.d.sync += ahead.eq((ahead | collects) & ~(self.job.valid & self.job.ready))
+        for part in (segments, items):
             m.d.comb += [part.job.p.eq(self.job.p), part.job.valid.eq(self.job.valid & idle)]
         wiring.connect(m, wiring.flipped(self.result), collect.result)
         wiring.connect(m, wiring.flipped(self.added), collect.added)
         m.d.comb += [
             self.saturated.eq(collect.saturated),
-            # all of them are idle when the state is
+            # those that write are idle when the state is, and `collect` unless it is ahead
             self.job.ready.eq(idle),
             segments.panel.eq(collect.panel), items.panel.eq(collect.panel),
             collect.free.eq(items.free),

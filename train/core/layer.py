@@ -6,7 +6,7 @@ x (batch, in) UINT4, w (out, in) INT4_SYM, y (batch, out) UINT4 or INT32, dy as 
     QUANTISE  w   of the master copy, in the scale that the step before has solved
     GEMM      y  = clip(x w^T + bias), with its clip mask;  of the last layer the INT32 sums
     GEMM      dw = dy^T x                                   INT32, as w lies
-    GEMM      db = dy summed over the batch                 INT32
+    GEMM      db = dy summed over the batch                 INT32; of the last layer the host has it
     GEMM      dx = dy w, where the mask of x is             FP4, straight from the sums
 """
 
@@ -115,11 +115,12 @@ class CoreLayer:
         fmt, rows = self.quantise_gradient.fmt, self._x.tensor.rows
         taken, phase = (dy.codes, Phase.EVEN) if dy.odd is None else (dy.odd, Phase.ODD)
         self._dw_unit = self._x.unit * scale * fmt.unit(phase)
-        self._db_unit = scale * fmt.unit(phase)
         self._dw = self._keep(("dw", rows), self.device.gemm, self._x.tensor, taken,
                               transpose_a=True, transpose_b=True, transpose_c=True)
-        self._db = self._keep(("db", rows), self.device.gemm, ones, taken, transpose_b=True,
-                              barrier=False)
+        if not self.is_last:
+            self._db_unit = scale * fmt.unit(phase)
+            self._db = self._keep(("db", rows), self.device.gemm, ones, taken, transpose_b=True,
+                                  barrier=False)
         if below is None:
             return None
         unit = self._w_unit * scale * fmt.unit()
@@ -140,15 +141,15 @@ class CoreLayer:
         return found
 
     def finish(self) -> None:
-        """When all jobs of a step have ended: the parameters' gradients, and what the statistics
-        say about the next step."""
+        """When all jobs of a step have ended: the parameters' gradients, but for the last layer's
+        bias, and what the statistics say about the next step."""
         batch = self._x.tensor.rows
         self.weight.gradient = self.device.download(self._dw.codes) * (self._dw_unit / batch)
-        self.bias.gradient = self.device.download(self._db.codes)[0] * (self._db_unit / batch)
         of_weight = self.device.report(self._w)[0]
         self._entry = of_weight.entry
         self.degenerate += of_weight.degenerate
         if not self.is_last:
+            self.bias.gradient = self.device.download(self._db.codes)[0] * (self._db_unit / batch)
             high = self.device.report(self.result)[0].statistics.high
             self._top = max(high * self.unit, SMALLEST)
         if self._dy.report is not None:
