@@ -51,7 +51,7 @@ class Accelerator:
 
     `gemm`, `quantise`, `preset` and `fence` queue a job and return at once; `download`, `report`
     and `wait` wait until all jobs have ended. Every job starts when all that was written before is
-    in memory, unless it is queued with barrier=False.
+    in memory, unless it is queued with barrier=False: then of the job right before it may not be.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ class Accelerator:
             clip mask is not. clip_mask : write the mask of
             4-bit integer formats. adapt : Adapt; then a report is written. out : the Result of an
             earlier job of the same shape, to be overwritten. barrier : False lets the job start
-            before what earlier ones write is in memory. interrupt : on completion.
+            before what the one right before it writes is in memory. interrupt : on completion.
         """
         _check_format("x", checks.as_instance("x", x, Tensor), (INT32,))
         job = Descriptor(op=CoreOp.QUANTISE, m=x.rows, n=x.cols)

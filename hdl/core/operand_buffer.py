@@ -24,8 +24,8 @@ class OperandBuffer(wiring.Component):
     Members
     -------
     run : In(run_layout), written in the cycle in which `write` is 1, if it is of this operand.
-    filled : Out(1), the slot's last run is written. complete : Out, how many blocks of the slot that
-        is being filled are, if its vectors come one by one.
+    filled : Out(1), the slot's last run is written. complete : Out, how many blocks of the slot
+        that is being filled are, if its vectors come one by one.
     slot, block, chunk : In, what is read: `vectors` vectors from `vectors * block` on, lanes steps
         of K from `lanes * chunk` on.
     advance : In(1), registers of the read go on.

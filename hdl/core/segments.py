@@ -12,7 +12,6 @@ from hdl.core.panels import ConfigPanels
 from hdl.library import place
 
 
-
 class Kind(enum.Enum, shape=2):
     """What a segment has of each element."""
 

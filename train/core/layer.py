@@ -39,6 +39,15 @@ class Codes(NamedTuple):
     unit: float
 
 
+class Backward(NamedTuple):
+    """The gradient of a layer's output, its scale, and whether another job was queued behind the
+    one that makes it: then a job that reads it needs no barrier."""
+
+    gradient: Result
+    scale: float
+    settled: bool = False
+
+
 class CoreLayer:
     """`y = clip(x w^T + bias)`, or the logits of the last layer.
 
@@ -98,46 +107,48 @@ class CoreLayer:
         self._w = self._keep("w", self.device.quantise, self._master, OWN, adapt=adapt,
                              barrier=False)
 
-    def forward(self, x: Codes, y_unit: float, frozen: bool) -> Codes:
-        """Queue y."""
+    def forward(self, x: Codes, y_unit: float, frozen: bool, barrier: bool) -> Codes:
+        """Queue y; without a barrier if the job before is not needed for it."""
         self._x = x
         adapt = None if self._of_output is None or frozen else Adapt(self._of_output)
         self.result = self._keep(
             ("y", x.tensor.rows, frozen), self.device.gemm, x.tensor, self._w.codes, self._then,
-            bias=self._words, clip_mask=not self.is_last, adapt=adapt)
+            bias=self._words, clip_mask=not self.is_last, adapt=adapt, barrier=barrier)
         return Codes(self.result.codes, y_unit)
 
-    def backward(self, dy: Result, scale: float, ones: Tensor,
-                 below: "CoreLayer | None") -> tuple[Result, float] | None:
+    def backward(self, above: Backward, ones: Tensor, below: "CoreLayer | None") -> Backward | None:
         """Queue the gradients of the parameters and of x, that is of the output of the layer
-        `below`; of the latter the codes and their scale."""
-        self._dy, self._dy_scale = dy, scale
+        `below`. That of x is first: the layer below waits for it while the others are computed."""
+        self._dy, self._dy_scale = dy, scale = above.gradient, above.scale
         fmt, rows = self.quantise_gradient.fmt, self._x.tensor.rows
         taken, phase = (dy.codes, Phase.EVEN) if dy.odd is None else (dy.odd, Phase.ODD)
+        found = None if below is None else self._input_gradient(above, below)
         self._dw_unit = self._x.unit * scale * fmt.unit(phase)
         self._dw = self._keep(("dw", rows), self.device.gemm, self._x.tensor, taken,
-                              transpose_a=True, transpose_b=True, transpose_c=True)
+                              transpose_a=True, transpose_b=True, transpose_c=True,
+                              barrier=found is None and not above.settled)
         if not self.is_last:
             self._db_unit = scale * fmt.unit(phase)
             self._db = self._keep(("db", rows), self.device.gemm, ones, taken, transpose_b=True,
                                   barrier=False)
-        if below is None:
-            return None
-        unit = self._w_unit * scale * fmt.unit()
+        return found and found._replace(settled=True)
+
+    def _input_gradient(self, above: Backward, below: "CoreLayer") -> Backward:
+        unit = self._w_unit * above.scale * self.quantise_gradient.fmt.unit()
         gradient = below.quantise_gradient
 
-        def queue(barrier: bool) -> tuple[Result, float]:
+        def queue() -> Backward:
             then, adapt = gradient.job(unit)
             result = self._keep(
-                ("dx", rows), self.device.gemm, self._w.codes, dy.codes, then, transpose_a=True,
-                transpose_c=True, mask=below.result.mask, transpose_mask=True, adapt=adapt,
-                barrier=barrier)
-            return result, unit / gradient.applied(then, adapt).value
+                ("dx", self._x.tensor.rows), self.device.gemm, self._w.codes, above.gradient.codes,
+                then, transpose_a=True, transpose_c=True, mask=below.result.mask,
+                transpose_mask=True, adapt=adapt, barrier=not above.settled)
+            return Backward(result, unit / gradient.applied(then, adapt).value)
 
-        found = queue(barrier=False)
+        found = queue()
         if not gradient.known:  # what this job has measured is the first scale
-            gradient.learn(self.device.report(found[0])[0])
-            found = queue(barrier=True)
+            gradient.learn(self.device.report(found.gradient)[0])
+            found = queue()
         return found
 
     def finish(self) -> None:

@@ -21,7 +21,7 @@ from golden.formats import INT32, UINT4
 from golden.report import Entry
 from golden.rescale import Rescale
 from train.core.gradients import Gradient, Largest, TwoPhases
-from train.core.layer import Codes, CoreLayer
+from train.core.layer import Backward, Codes, CoreLayer
 from train.network.layers import softmax_cross_entropy
 from train.network.mlp import LOSS_FRACTION_BITS, initial, layer_sizes
 from train.network.optimizer import Parameter
@@ -127,8 +127,10 @@ class CoreNetwork:
             units.append(layer.prepare(units[-1]))
         for layer in self.layers:
             layer.quantise(frozen)
+        barrier = len(self.layers) == 1  # the first layer's weights are not those of the job before
         for layer, unit in zip(self.layers, units[1:], strict=True):
-            x = layer.forward(x, unit, frozen)
+            x = layer.forward(x, unit, frozen, barrier)
+            barrier = True
         return self.device.download(self.layers[-1].result.codes) * units[-1]
 
     def backward(self, gradient: np.ndarray) -> None:
@@ -141,10 +143,10 @@ class CoreNetwork:
         then, adapt = last.first(unit, int(np.abs(fixed.astype(np.int64)).max()))
         dy = self.device.quantise(words, then, adapt=adapt, out=self._gradient.get(batch))
         self._gradient[batch] = dy
-        found: tuple[Result, float] | None = (dy, unit / last.applied(then, adapt).value)
+        found: Backward | None = Backward(dy, unit / last.applied(then, adapt).value)
         for layer, below in zip(self.layers[::-1], [*self.layers[-2::-1], None], strict=True):
             assert found is not None  # but the first layer all have one below
-            found = layer.backward(*found, ones, below)
+            found = layer.backward(found, ones, below)
         for layer in self.layers:
             layer.finish()
         # the host has this one exactly, where the device had to sum what it has rounded

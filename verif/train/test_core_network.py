@@ -58,7 +58,8 @@ def test_a_step_is_what_its_codes_say(recipe):
                 dy = Quantised(odd, dy.fmt, dy.scale, phase=Phase.ODD)
             expected = dy.dequantise().T @ found["inputs"].dequantise() / BATCH
             np.testing.assert_allclose(layer.weight.gradient, expected, rtol=1e-9, atol=1e-12)
-            np.testing.assert_allclose(layer.bias.gradient, dy.dequantise().mean(axis=0),
+            whole = gradient if layer is network.layers[-1] else dy.dequantise()
+            np.testing.assert_allclose(layer.bias.gradient, whole.mean(axis=0),
                                        rtol=1e-9, atol=1e-12)
             layer.weight.value -= 0.5 * layer.weight.gradient
             layer.bias.value -= 0.5 * layer.bias.gradient
@@ -138,7 +139,7 @@ def test_the_core_has_the_same_bits():
         with pytest.raises(ValueError, match="the core is closed"):
             rtl.read32(0)
         causes = rtl.cycles
-        assert sum(causes.values()) == rtl.cycle_count and min(causes.values()) > 0
+        assert sum(causes.values()) == rtl.cycle_count and min(causes.values()) >= 0
         assert 0 < rtl.utilization() < 1 and rtl.seconds > 0
         assert golden.cycles is golden.cycle_count is golden.utilization() is golden.seconds is None
 

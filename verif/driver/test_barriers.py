@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The order of memory: a job waits for all but the one before it, and with a barrier for that too.
+
+The core rounds one row after the other, so slowly that a job which does not wait has read before.
+"""
+
+import numpy as np
+import pytest
+
+from driver.accelerator import Accelerator
+from driver.verilated_core import VerilatedCore
+from golden.descriptor import CoreOp, Descriptor
+from golden.dyadic import Dyadic
+from golden.formats import INT4, INT4_SYM, INT32
+from golden.rescale import Rescale
+from hdl.arithmetic.serial import row_cycles
+from verif.bench.benches import CORES
+from verif.driver.mirrored import BASE, SIZE, Mirrored
+
+THEN = Rescale(INT4, Dyadic(40000, 20))
+CONFIG = CORES["fpga"]
+ROUNDING = 16 * 16 // CONFIG.cols * row_cycles(CONFIG)  # cycles that a job of 16 x 16 takes
+
+
+@pytest.fixture(scope="module")
+def core():
+    with VerilatedCore(CONFIG, quick=True, latency=9) as core:
+        yield core
+
+
+def run(core: VerilatedCore, between: int, *, barrier: bool, others: tuple[int, int] = (1, 1),
+        ) -> int:
+    """A product of what a job before it writes, with `between` others in between; its cycles.
+    AssertionError if a byte is not the golden core's, which runs one job after the other."""
+    core.reset()
+    both = Mirrored(core, seed=between)
+    with Accelerator(both, (BASE, SIZE), ring=8) as device:
+        rng = np.random.default_rng(between)
+        x, other = (device.upload(rng.integers(-40, 40, shape), INT32)
+                    for shape in ((16, 16), others))
+        w = device.upload(rng.integers(-7, 8, (5, 16)), INT4_SYM)
+        before = core.cycles
+        codes = device.quantise(x, THEN).codes
+        for _ in range(between):
+            device.quantise(other, THEN, barrier=False)
+        device.gemm(codes, w, transpose_a=True, barrier=barrier)
+        device.wait()
+        took = core.cycles - before
+    both.compare()
+    return took
+
+
+def test_the_job_before_is_waited_for_with_a_barrier(core):
+    """Without one its results are read before they are there."""
+    run(core, 0, barrier=True)
+    with pytest.raises(AssertionError, match="bytes differ"):
+        run(core, 0, barrier=False)
+
+
+@pytest.mark.parametrize("between", [1, 2, 3])
+@pytest.mark.parametrize("others", [(1, 1), (16, 16)])
+def test_those_before_that_are_waited_for_anyhow(core, between, others):
+    run(core, between, barrier=False, others=others)
+
+
+def test_operands_come_while_the_job_before_is_computed(core):
+    early, late = (run(core, 1, barrier=barrier, others=(16, 16)) for barrier in (False, True))
+    assert early < late - 50 and late > 2 * ROUNDING
+
+
+def test_a_fence_is_a_barrier(core):
+    core.reset()
+    both = Mirrored(core)
+    with Accelerator(both, (BASE, SIZE), ring=8) as device:
+        x = device.upload(np.arange(256).reshape(16, 16) - 128, INT32)
+        w = device.upload(np.ones((5, 16), np.int8), INT4_SYM)
+        codes = device.quantise(x, THEN).codes
+        device.enqueue(Descriptor(op=CoreOp.FENCE, barrier=True))
+        device.gemm(codes, w, transpose_a=True, barrier=False)
+        device.wait()
+    both.compare()
