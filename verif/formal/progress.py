@@ -16,6 +16,7 @@ from hdl.scales.solver_adder import (
     Z_SHAPE,
     SolverAdder,
 )
+from hdl.scales.solver_steps import FAR
 from hdl.tile.dot_product import LaneSum
 from hdl.tile.mac_tile import MacTile, stage_layout
 from verif.formal.harness import SMALL, Harness, implies, latency
@@ -154,9 +155,12 @@ def solving(h: Harness, path: str):
     same = code == h.past(code)
     step, settled = h.net(f"{path}step"), h.net(f"{path}settled")
     stay = h.ghost(8, "stay")  # steps in this state before this one
-    before = h.ghost(8, "before")
-    h.m.d.sync += before.eq(stay + step)
-    h.m.d.comb += stay.eq(Mux(same, before, 0))
+    places = h.ghost(8, "places")  # that {x, y} moved in them
+    before, places_before = h.ghost(8, "before"), h.ghost(8, "places_before")
+    h.m.d.sync += [before.eq(stay + step),
+                   places_before.eq(places + Mux(step, Mux(h.net(f"{path}far"), FAR, 1), 0))]
+    h.m.d.comb += [stay.eq(Mux(same, before, 0)), places.eq(Mux(same, places_before, 0))]
+    h.prove(stay <= places)
     phase = Mux(step, 2, settled)  # cycles of this step
     waits = states["IDLE"] | states["DONE"]
     rank, budget = Signal(range(len(ORDER))), Signal(12)
@@ -191,16 +195,23 @@ def solving(h: Harness, path: str):
             implies(step & ~waits, total == wanted),
             implies(step, (h.net(f"{path}zero") == (y == 0))
                     & (h.net(f"{path}last") == (steps == 0))))
+    blank, unread, many = (x == 0) & (y[-FAR:] == 0), y[:FAR] == 0, steps >= FAR - 1
+    for name, found in {
+            "far_left": blank, "far_up": blank & many, "far_down": unread & many,
+            "last_up": (steps == 0) | (blank & (steps == FAR - 1)),
+            "last_down": (steps == 0) | (unread & (steps == FAR - 1)),
+            "no_bit": multiplier == 0}.items():
+        h.prove(implies(step, h.net(f"{path}{name}") == found))
     is_pact, is_grad = i.p.mode == SolveMode.PACT, i.p.mode == SolveMode.GRADSCALE
     h.prove(implies(step, h.net(f"{path}empty") == ((count == 0) & ~is_pact & ~is_grad)))
 
     # Zeros follow what a normalisation shifts up.
     for name in ("SQUARES", "EVEN", "ALPHA", "DIVISOR"):
-        h.prove(implies(states[name], low_bits(y, stay) == 0))
+        h.prove(implies(states[name], (low_bits(y, places) == 0) & (places <= LONG)))
     for name in ("COUNT", "ROOT", "MOMENTS", "MEAN", "NUMERATOR"):
-        h.prove(implies(states[name], stay + steps == LONG - 1))
-    h.prove(implies(states["PRODUCT"], stay + steps <= LONG - 1))
-    h.prove(implies(states["ALIGN"] | states["BELOW"], stay + steps <= COUNTED - 1))
+        h.prove(implies(states[name], places + steps == LONG - 1))
+    h.prove(implies(states["PRODUCT"], places + steps <= LONG - 1))
+    h.prove(implies(states["ALIGN"] | states["BELOW"], places + steps <= COUNTED - 1))
 
     # The quotient starts from 0; what only SAWB visits has at least one element.
     sawb = Cat(states[name] for name in SAWB).any()
@@ -208,28 +219,28 @@ def solving(h: Harness, path: str):
             implies(sawb | (states["DIVISOR"] & is_sawb), count != 0),
             implies(sawb | states["SPAN"] | states["DIVISOR"], multiplier == 0))
     # A product's sign ends in x: once the multiplier's bits are used up, x only halves.
-    _halving(h, states["MOMENTS"], stay, x, y, SAWB_SLOPE)
-    h.prove(implies(states["MOMENTS"] & (stay >= SAWB_SLOPE.bit_length() + 35), y[-1] == x[-1]))
+    _halving(h, states["MOMENTS"], places, x, y, SAWB_SLOPE)
+    h.prove(implies(states["MOMENTS"] & (places >= SAWB_SLOPE.bit_length() + 35), y[-1] == x[-1]))
     # SAWB's divisor may be negative, without meaning, but then it is normalised as it is.
     h.prove(implies(states["ALPHA"], (x == 0) | ((x == -1) & y[-1])),
             implies(states["DIVISOR"], x == 0))
     # The numerator: not zero after the factor's lowest bits.
     is_unsigned = i.p.mode == SolveMode.SAWB_UNSIGNED
-    _halving(h, states["NUMERATOR"] & ~is_unsigned, stay, x, y, COUNT_FACTOR)
-    _halving(h, states["NUMERATOR"] & is_unsigned, stay, x, y, 2 * COUNT_FACTOR)
-    product = Cat(y, x).as_signed() >> (LONG - stay)[:7]
+    _halving(h, states["NUMERATOR"] & ~is_unsigned, places, x, y, COUNT_FACTOR)
+    _halving(h, states["NUMERATOR"] & is_unsigned, places, x, y, 2 * COUNT_FACTOR)
+    product = Cat(y, x).as_signed() >> (LONG - places)[:7]
     normal = (z > 0) & (z >> (HALF - 1) == 1)
     h.prove(implies(states["MEAN"] | states["BELOW"], normal),
             implies(states["NUMERATOR"], normal & (x >= 0)),
-            implies(states["NUMERATOR"] & (stay >= 2), product > 0))
+            implies(states["NUMERATOR"] & (places >= 2), product > 0))
     # The division: the remainder stays below the divisor, and doubles until the first 1.
     whole = Cat(y, x)
     h.prove(implies(states["DIVIDE"], normal & (x >= 0) & (x < z)),
             implies(states["DIVIDE"] & (multiplier == 0),
-                    (whole != 0) & (low_bits(whole, stay) == 0)),
+                    (whole != 0) & (low_bits(whole, places) == 0)),
             implies(states["DIVIDE"], ~multiplier[-1]))
     for bit in range(15):
-        h.prove(implies(states["DIVIDE"] & ~multiplier[bit:].any(), stay <= DIVIDE - 17 + bit))
+        h.prove(implies(states["DIVIDE"] & ~multiplier[bit:].any(), places <= DIVIDE - 17 + bit))
     return age
 
 
@@ -238,11 +249,11 @@ def low_bits(value, places):
     return value & ((1 << places) - 1)[:len(value)]
 
 
-def _halving(h: Harness, state, stay, x, y, factor: int):
+def _halving(h: Harness, state, places, x, y, factor: int):
     """x through a multiplication by a short constant: what is left of it shrinks to its sign."""
     used = factor.bit_length()
     bound = Signal(signed(HALF + 4))
-    h.m.d.comb += bound.eq(Mux(stay <= used, 2**(HALF + 1),
-                               ((1 << (HALF + 1)) >> (stay - used)[:7]) | (stay > used + HALF + 1)))
+    h.m.d.comb += bound.eq(Mux(places <= used, 2**(HALF + 1), (
+        (1 << (HALF + 1)) >> (places - used)[:7]) | (places > used + HALF + 1)))
     h.prove(implies(state, (x >= -bound) & (x < bound)),
-            implies(state, low_bits(y, (LONG - stay)[:7]) == (factor >> stay)))
+            implies(state, low_bits(y, (LONG - places)[:7]) == (factor >> places)))
