@@ -2,17 +2,20 @@
 """The order of memory: a job waits for all but the one before it, and with a barrier for that too.
 
 The core rounds one row after the other, so slowly that a job which does not wait has read before.
+Results that run ahead of the job before are their own job's fault.
 """
 
 import numpy as np
 import pytest
 
-from driver.accelerator import Accelerator
+from driver.accelerator import Accelerator, Result
 from driver.verilated_core import VerilatedCore
-from golden.descriptor import CoreOp, Descriptor
+from golden.adaptive import Adapt
+from golden.descriptor import CoreFault, CoreOp, Descriptor
 from golden.dyadic import Dyadic
 from golden.formats import INT4, INT4_SYM, INT32
-from golden.rescale import Rescale
+from golden.rescale import Rescale, rescale
+from golden.solver import SolveMode
 from hdl.arithmetic.serial import row_cycles
 from verif.bench.benches import CORES
 from verif.driver.mirrored import BASE, SIZE, Mirrored
@@ -79,3 +82,26 @@ def test_a_fence_is_a_barrier(core):
         device.gemm(codes, w, transpose_a=True, barrier=False)
         device.wait()
     both.compare()
+
+
+@pytest.mark.parametrize("adds", [True, False], ids=["accumulate", "bias"])
+@pytest.mark.parametrize("name", CORES)
+def test_an_overflow_ahead_is_the_fault_of_its_job(name, adds):
+    """The first job waits for its scale while the second one's sums leave 32 bits."""
+    with VerilatedCore(CORES[name], quick=True, latency=9) as core:
+        device = Accelerator(Mirrored(core), (BASE, SIZE), ring=8)
+        rng = np.random.default_rng(1)
+        values = rng.integers(-40, 40, (2, 9))
+        x, most = device.upload(values, INT32), device.upload(np.full((1, 3), INT32.hi), INT32)
+        a, b = device.upload(np.ones((1, 4), np.int8), INT4), device.upload(
+            np.ones((3, 4), np.int8), INT4_SYM)
+        first = device.quantise(x, THEN, adapt=Adapt(0, solve=SolveMode.SAWB))
+        if adds:
+            device.gemm(a, b, accumulate=True, out=Result(most), barrier=False)
+        else:
+            device.quantise(most, Rescale(), bias=most, barrier=False)
+        with pytest.raises(CoreFault, match="OVERFLOW in descriptor 1"):
+            device.wait()
+        device.wait()
+        np.testing.assert_array_equal(device.download(first.codes), rescale(values, THEN).codes)
+        assert device.report(first)[0].statistics.count == values.size
