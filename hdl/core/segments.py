@@ -78,7 +78,8 @@ class Segments(wiring.Component):
         config = self.config
         walk = place(m, platform, "panels", ConfigPanels(config))
         job = Signal(store_layout(config), reset_less=True)
-        running, there = Signal(), Signal(range(SLOTS + 1))
+        # beside those that are collected, up to three whose last item waits behind `Items`
+        running, there = Signal(), Signal(range(SLOTS + 4))
         kind = Signal(Kind)
         line = Signal(range(max(config.strip, config.rows) + 1))
         order = Order(job, kind, line, walk.rows, walk.cols)
