@@ -11,7 +11,7 @@ import pytest
 from driver.accelerator import Accelerator, Result
 from driver.verilated_core import VerilatedCore
 from golden.adaptive import Adapt
-from golden.descriptor import CoreFault, CoreOp, Descriptor
+from golden.descriptor import CoreFault
 from golden.dyadic import Dyadic
 from golden.formats import INT4, INT4_SYM, INT32
 from golden.rescale import Rescale, rescale
@@ -78,7 +78,7 @@ def test_a_fence_is_a_barrier(core):
         x = device.upload(np.arange(256).reshape(16, 16) - 128, INT32)
         w = device.upload(np.ones((5, 16), np.int8), INT4_SYM)
         codes = device.quantise(x, THEN).codes
-        device.enqueue(Descriptor(op=CoreOp.FENCE, barrier=True))
+        device.fence()
         device.gemm(codes, w, transpose_a=True, barrier=False)
         device.wait()
     both.compare()

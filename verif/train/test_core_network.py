@@ -138,8 +138,10 @@ def test_the_core_has_the_same_bits():
         rtl.close()
         with pytest.raises(ValueError, match="the core is closed"):
             rtl.read32(0)
-        causes = rtl.cycles
-        assert sum(causes.values()) == rtl.cycle_count and min(causes.values()) >= 0
+        causes = dict(rtl.cycles)
+        assert sum(causes.values()) == rtl.cycle_count
+        assert causes.pop("waiting to store") >= 0  # a memory that is this quick keeps up
+        assert min(causes.values()) > 0
         assert 0 < rtl.utilization() < 1 and rtl.seconds > 0
         assert golden.cycles is golden.cycle_count is golden.utilization() is golden.seconds is None
 
