@@ -58,6 +58,7 @@ class Clip(Enum):
     SAWB = "sawb"  # SAWB's alpha, from the first two moments; of UINT4 14 / 15 of the range is that
     BY_SIGN = "by_sign"  # of an input: SAWB where there are signs, learned where there are none
     LEARNED = "learned"  # a parameter of the layer, which the optimizer moves
+    FROM_SAWB = "from_sawb"  # likewise, and where an input has signs it starts with SAWB's alpha
     PACT = "pact"  # likewise, with the gradient of Choi et al.: of an input alone
     GRADSCALE = "gradscale"  # a power of two that follows the largest magnitude, [Sun20] 3.2
 
@@ -134,7 +135,7 @@ class Role:
     @property
     def learns(self) -> bool:
         """Whether the clip is, or may be, a parameter of the layer."""
-        return self.clip in (Clip.LEARNED, Clip.PACT, Clip.BY_SIGN)
+        return self.clip in (Clip.LEARNED, Clip.FROM_SAWB, Clip.PACT, Clip.BY_SIGN)
 
 
 def _member(name: str, value: Any, kind: type[Enum]) -> Enum:
@@ -199,7 +200,7 @@ class Policy:
             raise ValueError(f"input.axis = {self.input.axis.value} with clip = "
                              f"{self.input.clip.value}: tokens are others in every step; use "
                              "tensor, or clip = max")
-        if self.weight.clip in (Clip.PACT, Clip.BY_SIGN):
+        if self.weight.clip in (Clip.PACT, Clip.BY_SIGN, Clip.FROM_SAWB):
             raise ValueError(f"weight.clip = {self.weight.clip.value}: it is for inputs; use sawb "
                              "or learned")
         if self.weight.fmt == UINT4:

@@ -116,7 +116,7 @@ class Quantiser(OptionalState):
 
     @property
     def learns(self) -> bool:
-        return self.clip in (Clip.LEARNED, Clip.PACT)
+        return self.clip in (Clip.LEARNED, Clip.FROM_SAWB, Clip.PACT)
 
     @torch.no_grad()
     def forward(self, x: torch.Tensor, execution: Execution, key: tuple[int, ...], *,
@@ -167,8 +167,12 @@ class Quantiser(OptionalState):
 
     def _first_clip(self, x) -> torch.Tensor:
         """Where a learned clip starts: twice the mean magnitude times sqrt(top), as the steps of
-        Esser et al., "Learned step size quantization", ICLR 2020."""
+        Esser et al., "Learned step size quantization", ICLR 2020; or with SAWB's, which of a
+        normal distribution is 0.6 of that."""
         assert self.alpha is not None and isinstance(self.fmt, IntFormat)
+        if self.clip == Clip.FROM_SAWB and self.fmt != UINT4:
+            bits = self._bits(x.abs().max().item())
+            return sawb_clip(x, bits, self.fmt).float().clamp(min=ALPHA_FLOOR)
         mean = x.abs().mean(1) if self.alpha.ndim else x.abs().mean()
         return (2 * mean * self.fmt.hi**0.5).clamp(min=ALPHA_FLOOR)
 
@@ -208,12 +212,17 @@ class Quantiser(OptionalState):
         """What the top code is to stand for by the statistics of x, float64; of zeros 0."""
         if self.clip != Clip.SAWB or not largest > 0:
             return largest
-        return top_code(fmt) / torch.ldexp(sawb(x, bits, fmt), torch.tensor(bits))
+        return sawb_clip(x, bits, fmt)
 
 
 def top_code(fmt: Format) -> float:
     """The largest value of a code, in MAC units."""
     return LogFormat.TOP if isinstance(fmt, LogFormat) else fmt.hi
+
+
+def sawb_clip(x: torch.Tensor, bits: int, fmt: Format) -> torch.Tensor:
+    """SAWB's alpha of x, which has something but zeros, float64."""
+    return top_code(fmt) / torch.ldexp(sawb(x, bits, fmt), torch.tensor(bits))
 
 
 def sawb(x: torch.Tensor, bits: int, fmt: Format) -> torch.Tensor:

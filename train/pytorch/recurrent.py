@@ -80,7 +80,7 @@ class StateProduct(Product):
     def __init__(self, policy: Policy, where: str, seed: int, outputs: int,
                  execution: Execution):
         role = policy.input
-        if role.axis != Axis.TENSOR or role.clip in (Clip.SAWB, Clip.BY_SIGN):
+        if role.axis != Axis.TENSOR or role.clip in (Clip.SAWB, Clip.BY_SIGN, Clip.FROM_SAWB):
             policy = policy.but(input=Role(role.fmt, Clip.MAX, rounding=role.rounding))
         super().__init__(policy, where, seed, outputs, execution)
         self.input = StateQuantiser(policy.input, f"{where}.input")

@@ -126,6 +126,8 @@ def test_pact_runs_on_the_core(task):
 @pytest.mark.parametrize("changes, message", [
     ({"weight": Role("INT4_SYM", "pact")}, "weight.clip = pact: it is for inputs; use sawb"),
     ({"weight": Role("INT4_SYM", "by_sign")}, "weight.clip = by_sign: it is for inputs; use sawb"),
+    ({"weight": Role("INT4_SYM", "from_sawb")}, "weight.clip = from_sawb: it is for inputs"),
+    ({"input": Role("INT4", "from_sawb", "row")}, "input.axis = row with clip = from_sawb: tokens"),
     ({"dgrad": Role("INT4", "by_sign")}, "dgrad = .*: a gradient is FP4_R2, FP4_R4, FP4_R10, INT4"),
     ({"wgrad": Role("INT4", "pact")}, "wgrad = .*: a gradient is FP4_R2, FP4_R4, FP4_R10, INT4"),
     ({"input": Role("INT4", "pact", "row")}, "input.axis = row with clip = pact: tokens are"),

@@ -27,7 +27,7 @@ def states(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
-@pytest.mark.parametrize("clip", ["max", "sawb", "learned"])
+@pytest.mark.parametrize("clip", ["max", "sawb", "from_sawb", "learned"])
 def test_states_share_a_scale_that_fits(kind, clip, states):
     """All states of a pass are of one unit, the zeros that it begins with included, so that the
     weights' gradient is about that of floats; the first clip is no state's own but 1, and what
@@ -153,3 +153,41 @@ def test_signs_say_what_clips():
             if name == "by_sign":
                 assert (alpha == 0) == signed and alpha.grad is not None
         assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_clip_from_sawb_starts_there_and_learns(signed):
+    """With signs it starts with the alpha that `sawb` applies, without as `learned` does; then it
+    goes the way of a learned clip that is put there."""
+    torch.manual_seed(6)
+    x = torch.randn(40, 8) if signed else torch.randn(40, 8).relu()
+    found, start = [], None
+    for name in ("from_sawb", "learned"):
+        torch.manual_seed(7)
+        model = nn.Sequential(nn.Linear(8, 6))
+        convert(model, policy("luq").but(edges=True, input=Role("INT4_SYM", name)))
+        quantiser = model[0].product.input
+        model(x)
+        if start is None:
+            start = quantiser.alpha.detach().clone()
+            alone = Quantiser(Role("INT4_SYM", "sawb" if signed else "learned"), "here",
+                              signed=False)
+            unit = alone(x, TorchExecution(), (1,), frozen=False).unit
+            assert float(start) == pytest.approx(float(unit) * alone.fmt.hi, rel=2**-14)
+        quantiser.alpha.data.copy_(start)
+        optimizer = torch.optim.AdamW(model.parameters(), 0.01)
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(x).square().sum().backward()
+            optimizer.step()
+        found.append([quantiser.alpha.detach(), model[0].weight.detach()])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+    assert found[0][0] != start
+
+
+def test_a_clip_from_sawb_of_zeros_waits():
+    quantiser = Quantiser(Role("INT4_SYM", "from_sawb"), "here")
+    quantiser(torch.zeros(4, 8), TorchExecution(), (1,), frozen=False)
+    assert quantiser.alpha == 0 and not quantiser.started
+    quantiser(torch.full((4, 8), 0.5), TorchExecution(), (2,), frozen=False)
+    assert quantiser.alpha > 0
