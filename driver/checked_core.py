@@ -34,7 +34,8 @@ class CheckedCore:
 
     Parameters
     ----------
-    name : "rtl", the verilated core, or "golden", the golden one alone. preset_name : its preset.
+    name : "rtl", the verilated core, or "golden", the golden one alone. core : its preset's name,
+        or a Config of your own.
     size : bytes of memory, from `BASE` on. policy : "all" compares always, "first" in epoch 0,
         "none" never. trace : (file, first job, number of jobs) of an FST waveform, or None.
     seed : for the message of a difference, and of the random bytes. quick : as of `VerilatedCore`.
@@ -48,11 +49,13 @@ class CheckedCore:
     ValueError for names that do not exist. MismatchError where a byte differs.
     """
 
-    def __init__(self, name: str, preset_name: str, size: int, policy: str = "all", *,
+    def __init__(self, name: str, core: str | Config, size: int, policy: str = "all", *,
                  seed: int = 0, trace: tuple[Path, int, int] | None = None, quick: bool = False):
         self.name = checks.as_choice("backend", name, ("rtl", "golden"))
         self.policy = checks.as_choice("check", policy, POLICIES)
-        self.preset_name, self.config, self.seed = preset_name, preset(preset_name), seed
+        self.preset_name = "custom" if isinstance(core, Config) else core
+        self.config = core if isinstance(core, Config) else preset(core)
+        self.seed = seed
         self.memory = (BASE, checks.as_integer("size of memory", size, BYTES))
         self.epoch = 0
         self.jobs = self.gemms = self.checked = self.mismatches = 0

@@ -5,7 +5,8 @@ A step is everything between the codes of the inputs and the gradients of all pa
 and gradients rounded, statistics, scales, descriptors, loads, stores, and what the registers' bus
 takes. Utilization is the products of its GEMMs over those that the tile could make in all cycles
 that are simulated. The first step, in which no scale is known, is not counted. Networks are MLPs;
-dgrad of the first layer has no use and is not made. Memory answers 50 cycles late.
+dgrad of the first layer has no use and is not made. Memory answers 50 cycles late. --config takes a
+core of your own, as `make verilog CONFIG=` does.
 """
 
 import sys
@@ -17,8 +18,11 @@ from rich.table import Table
 
 from driver.accelerator import Accelerator
 from driver.checked_core import CheckedCore
-from tools.arguments import Parser, integer
+from golden.config import Config
+from hdl.emit.export import parse_config
+from tools.arguments import Parser, integer, one_of
 from tools.console import open_console
+from tools.errors import ToolError
 from train.core.network import CoreNetwork
 from train.network.layers import softmax_cross_entropy
 
@@ -36,12 +40,12 @@ class Measured(NamedTuple):
     shares: dict[str, float]
 
 
-def measure(sizes: tuple[int, ...], batch: int, steps: int, *, preset_name: str = "base",
+def measure(sizes: tuple[int, ...], batch: int, steps: int, *, core: str | Config = "base",
             recipe: str = "tetra") -> Measured:
-    """The mean over steps of a network with random inputs and labels."""
-    core = CheckedCore("rtl", preset_name, CoreNetwork.memory(sizes, batch), "none")
+    """The mean over steps of a network with random inputs and labels, on a preset or a Config."""
+    checked = CheckedCore("rtl", core, CoreNetwork.memory(sizes, batch), "none")
     try:
-        device = Accelerator(core, core.memory, ring=16, timeout=PATIENCE)
+        device = Accelerator(checked, checked.memory, ring=16, timeout=PATIENCE)
         network = CoreNetwork(device, sizes, 0, recipe)
         rng = np.random.default_rng(1)
         inputs, labels = rng.random((batch, sizes[0])), rng.integers(0, sizes[-1], batch)
@@ -52,25 +56,25 @@ def measure(sizes: tuple[int, ...], batch: int, steps: int, *, preset_name: str 
             network.backward(softmax_cross_entropy(logits, labels)[1])
 
         step()
-        before, macs = core.cycles or {}, core.macs.total()
+        before, macs = checked.cycles or {}, checked.macs.total()
         for _ in range(steps):
             step()
-        after = core.cycles or {}
-        made = (core.macs.total() - macs) / core.config.macs_per_cycle
+        after = checked.cycles or {}
+        made = (checked.macs.total() - macs) / checked.config.macs_per_cycle
     finally:
-        core.close()
+        checked.close()
     took = {cause: after[cause] - before[cause] for cause in after}
     cycles = sum(took.values())
     return Measured(made / cycles, cycles / steps, {c: n / cycles for c, n in took.items()})
 
 
-def utilization(names: Iterable[str] = NETWORKS, *,
+def utilization(names: Iterable[str] = NETWORKS, *, core: str | Config = "base",
                 progress: Callable[[str], None] = lambda what: None) -> dict[str, Measured]:
-    """Of networks of `NETWORKS`, on `base`."""
+    """Of networks of `NETWORKS`."""
     found = {}
     for name in names:
         progress(f"step of {name}")
-        found[name] = measure(*NETWORKS[name], STEPS[name])
+        found[name] = measure(*NETWORKS[name], STEPS[name], core=core)
     return found
 
 
@@ -78,14 +82,22 @@ def main() -> int:
     parser = Parser("python -m train.core.bench", __doc__)
     parser.add_argument("--size", type=integer(8, 1024), metavar="N",
                         help="width and batch of one network instead of those of make bench")
+    parser.add_argument("--network", type=one_of(NETWORKS), action="append",
+                        help="these of make bench alone")
+    parser.add_argument("--config", help="a core of your own: rows=8,cols=4,lanes=32,pipeline=3")
     o = parser.parse_args()
     console = open_console()
-    with console.status("") as status:
-        if o.size:
-            found = {str(o.size): measure((o.size,) * 3, o.size, 1)}
-        else:
-            found = utilization(progress=status.update)
-    table = Table(title="A training step on base", title_justify="left")
+    try:
+        core = parse_config(o.config) if o.config else "base"
+        with console.status("") as status:
+            if o.size:
+                found = {str(o.size): measure((o.size,) * 3, o.size, 1, core=core)}
+            else:
+                found = utilization(o.network or NETWORKS, core=core, progress=status.update)
+    except (ValueError, ToolError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    table = Table(title=f"A training step on {o.config or core}", title_justify="left")
     for name in ("network", "utilization", "cycles", *next(iter(found.values())).shares):
         table.add_column(name, justify="right")
     for name, each in found.items():

@@ -12,6 +12,7 @@ from golden.descriptor import BYTES
 from golden.fixed_point import to_fixed
 from golden.formats import UINT4, Phase
 from golden.tensor import Quantised
+from train.core import bench
 from train.core.bench import measure
 from train.core.network import RECIPES, CoreNetwork
 from train.network.layers import softmax_cross_entropy
@@ -211,5 +212,14 @@ def test_wrong_arguments():
 
 
 def test_step_bench():
-    found = measure((8, 8, 8), 8, 1, preset_name="tiny")
+    found = measure((8, 8, 8), 8, 1, core="tiny")
     assert 0 < found.utilization < 1 and sum(found.shares.values()) == pytest.approx(1)
+    assert measure((8, 8, 8), 8, 1, core=preset("tiny")) == found
+
+
+@pytest.mark.parametrize("config, message", [
+    ("rows=4,cols=4", "CONFIG lacks lanes"), ("rows=1,cols=4,lanes=8", "rows = 1")])
+def test_step_bench_of_no_core(monkeypatch, capsys, config, message):
+    monkeypatch.setattr("sys.argv", ["bench", "--size", "8", "--config", config])
+    assert bench.main() == 2
+    assert message in capsys.readouterr().err
