@@ -187,7 +187,8 @@ def test_a_clip_from_sawb_starts_there_and_learns(signed):
 
 def test_a_clip_from_sawb_of_zeros_waits():
     quantiser = Quantiser(Role("INT4_SYM", "from_sawb"), "here")
-    quantiser(torch.zeros(4, 8), TorchExecution(), (1,), frozen=False)
-    assert quantiser.alpha == 0 and not quantiser.started
+    for frozen in (True, False):
+        found = quantiser(torch.zeros(4, 8), TorchExecution(), (1,), frozen=frozen)
+        assert not found.values.any() and quantiser.alpha == 0 and not quantiser.started
     quantiser(torch.full((4, 8), 0.5), TorchExecution(), (2,), frozen=False)
     assert quantiser.alpha > 0
