@@ -221,7 +221,7 @@ def top_code(fmt: Format) -> float:
 
 
 def sawb_clip(x: torch.Tensor, bits: int, fmt: Format) -> torch.Tensor:
-    """SAWB's alpha of x, which has something but zeros, float64."""
+    """SAWB's alpha of x, float64; of zeros what a scale of 1 would clip at."""
     return top_code(fmt) / torch.ldexp(sawb(x, bits, fmt), torch.tensor(bits))
 
 

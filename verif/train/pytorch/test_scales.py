@@ -36,6 +36,8 @@ def test_states_share_a_scale_that_fits(kind, clip, states):
     plain = kind(8, 32)
     model = nn.Sequential(copy.deepcopy(plain))
     convert(model, policy("int4_forward").but(edges=True, input=Role("INT4_SYM", clip)))
+    quantiser, = (part for part in model.modules() if isinstance(part, recurrent.StateQuantiser))
+    assert (quantiser.alpha is not None) == (clip == "learned")
     x, times = torch.randn(9, 4, 8), 9
     plain(x)[0].square().sum().backward()
     for number in range(3):
