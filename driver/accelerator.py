@@ -96,8 +96,14 @@ class Accelerator:
         return tensor
 
     def update(self, tensor: Tensor, values: Any) -> None:
-        """Write new values over a tensor's, when all jobs have ended."""
+        """Write new values over a tensor's, when all jobs have ended.
+
+        ValueError for values of another shape, and for some columns of a wider tensor.
+        """
         shape, values = described(values, tensor.fmt)
+        if tensor.pitch:
+            raise ValueError(f"update of the first {tensor.cols} columns of a wider tensor: give "
+                             "all values of that one")
         if shape != tensor._replace(address=0):
             raise ValueError(f"values of shape {values.shape}: expected {_shape(tensor)}")
         self.wait()
@@ -177,8 +183,9 @@ class Accelerator:
         bias : INT32, one row of N, per batch element or for all. mask : (M, N), values count as 0
             where it is False; (N, M) with transpose_mask. transpose_c : C is written as (N, M), the
             clip mask is not. clip_mask : write the mask of
-            4-bit integer formats. adapt : Adapt; then a report is written. out : the Result of an
-            earlier job of the same shape, to be overwritten. barrier : False lets the job start
+            4-bit integer formats. adapt : Adapt; then a report is written. out : where results go:
+            the Result of an earlier job of the same shape, or tensors of yours; what the job has
+            and `out` has not gets memory of its own. barrier : False lets the job start
             before what the one right before it writes is in memory. interrupt : on completion.
         """
         _check_format("x", checks.as_instance("x", x, Tensor), (INT32,))
@@ -279,13 +286,13 @@ class Accelerator:
         try:
             self.enqueue(self._checked(job))
         except CoreFault:  # of an earlier job: this one is not queued
-            if out is None:
-                self.free(result)
+            self.free(*(new for new, old in zip(result, out or Result(None), strict=True)
+                        if old is None))
             raise
         return result
 
     def _results(self, job: Descriptor, then: Rescale, out: Result | None) -> Result:
-        """Memory for the results of a job, or `out` if it is such."""
+        """Memory for the results of a job: that of `out`, or, where it has none, new."""
         rows, cols = (job.n, job.m) if job.transpose_c else (job.m, job.n)
         c = Tensor(0, rows, cols, then.fmt, job.batch)
         wanted = Result(
@@ -293,12 +300,13 @@ class Accelerator:
             c if then.fmt == FP4_R4 and not job.adapt_discard else None,
             Tensor(0, job.m, job.n, None, job.batch) if job.mask_out else None,
             Tensor(0, 1, REPORT_WORDS, INT32, job.batch) if job.report else None)
-        if out is None:
-            return Result(*(each and self._take(each) for each in wanted))
-        if [each and each._replace(address=0) for each in out] != list(wanted):
-            raise ValueError(f"out = {checks.shown(out)}: expected the result of a job of the same "
-                             f"shape, {checks.shown(wanted)} at any address")
-        return out
+        given = out or Result(None)
+        for each, expected in zip(given, wanted, strict=True):
+            if each and each._replace(address=0, pitch=0) != expected:
+                raise ValueError(f"out = {checks.shown(out)}: expected the result of a job of the "
+                                 f"same shape, {checks.shown(wanted)} at any address")
+        return Result(*(each or (expected and self._take(expected))
+                        for each, expected in zip(given, wanted, strict=True)))
 
     def _scratch_for(self, job: Descriptor) -> Tensor:
         """Words for the sums of a K in chunks: the same for all jobs, which have barriers."""

@@ -60,7 +60,8 @@ class Tensor(NamedTuple):
     -------
     address : of its first byte. rows, cols : its shape. fmt : a 4-bit format (two codes to a byte,
     low nibble first), INT32 (little endian), or None: a mask, one bit per element. batch : how
-    many matrices. Rows start on a byte and have none between them.
+    many matrices. pitch : bytes from a row to the next, if others lie between them; 0: none do. A
+    row starts on a byte.
     """
 
     address: int
@@ -68,12 +69,22 @@ class Tensor(NamedTuple):
     cols: int
     fmt: Format | None
     batch: int = 1
+    pitch: int = 0
+
+    @property
+    def row_bytes(self) -> int:
+        bits = 1 if self.fmt is None else 32 if self.fmt == INT32 else 4
+        return -(-self.cols * bits // 8)
 
     @property
     def stride(self) -> int:
-        """Bytes of a row."""
-        bits = 1 if self.fmt is None else 32 if self.fmt == INT32 else 4
-        return -(-self.cols * bits // 8)
+        """Bytes from a row to the next."""
+        return self.pitch or self.row_bytes
+
+    def first(self, cols: int) -> "Tensor":
+        """Its first columns, where they are. A job that writes an odd number of codes writes 0 to
+        the one behind. ValueError for more columns than it has."""
+        return self._replace(cols=checks.as_integer("cols", cols, 1, self.cols), pitch=self.stride)
 
     @property
     def batch_stride(self) -> int:
@@ -97,7 +108,7 @@ class Tensor(NamedTuple):
     def decode(self, data: np.ndarray) -> np.ndarray:
         """The values in bytes: int8 codes, int32 or bool; (batch, rows, cols), of one matrix
         (rows, cols)."""
-        rows = data.reshape(self.batch, self.rows, self.stride)
+        rows = data.reshape(self.batch, self.rows, self.stride)[..., :self.row_bytes]
         if self.fmt is None:
             bits = np.unpackbits(rows, axis=-1, bitorder="little")
             values = bits[..., :self.cols].astype(bool)

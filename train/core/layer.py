@@ -5,13 +5,17 @@ x (batch, in) UINT4, w (out, in) INT4_SYM, y (batch, out) UINT4 or INT32, dy as 
 
     QUANTISE  w   of the master copy, in the scale that the step before has solved
     GEMM      y  = clip(x w^T + bias), with its clip mask;  of the last layer the INT32 sums
-    GEMM      dw = dy^T x                                   INT32, as w lies
-    GEMM      db = dy summed over the batch                 INT32; of the last layer the host has it
+    GEMM      dw^T = x^T dy                                 INT32, (in, out)
     GEMM      dx = dy w, where the mask of x is             FP4, straight from the sums
+
+A column of ones behind x, which no job writes, makes the last row of dw^T the bias' gradient; of
+the last layer the host has that.
 """
 
 import math
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from driver.accelerator import Accelerator, Result
 from driver.device_memory import Tensor
@@ -29,14 +33,25 @@ from train.quantisers import WEIGHT_FRACTION_BITS
 
 TOP = 2.0  # an activation's clip in the first step, whose largest no step before has told
 SMALLEST = 1 / 16  # of a clip: far below any useful one, far above where a scale leaves its range
+RUN = 32  # codes that the widest grids read at once
 OWN = Rescale(INT4_SYM, Dyadic.nearest(INT4_SYM.hi * 2.0**-WEIGHT_FRACTION_BITS))
 
 
 class Codes(NamedTuple):
-    """A tensor of codes on the device, and what one unit of a code is worth."""
+    """A tensor of codes on the device, what one unit of a code is worth, and the tensor of which it
+    is the first columns, the last of which is ones; logits have none."""
 
     tensor: Tensor
     unit: float
+    with_ones: Tensor | None
+
+
+def room_for_codes(device: Accelerator, rows: int, cols: int) -> tuple[Tensor, Tensor]:
+    """Memory of `Codes`, UINT4: the tensor, and it with its ones. Between an odd number of codes
+    and these is a column of zeros, of which every job writes half a byte; rows are whole runs."""
+    whole = -(-(cols + 2) // RUN) * RUN
+    found = device.upload(np.ones((rows, whole), np.int8), UINT4)
+    return found.first(cols), found.first(cols + cols % 2 + 1)
 
 
 class Backward(NamedTuple):
@@ -72,6 +87,7 @@ class CoreLayer:
         self._master = device.empty(outputs, inputs, INT32)
         self._words = device.empty(1, outputs, INT32)
         self._kept: dict[Any, Result] = {}  # results of each kind and shape, used again
+        self._room: dict[int, tuple[Tensor, Tensor]] = {}  # of y by the size of the batch
         self._top = TOP
         self.degenerate = 0
         self._upload_weight()
@@ -111,12 +127,17 @@ class CoreLayer:
         """Queue y; without a barrier if the job before is not needed for it."""
         self._x = x
         adapt = None if self._of_output is None or frozen else Adapt(self._of_output)
+        rows, cols = x.tensor.rows, len(self.bias.value)
+        if not self.is_last and rows not in self._room:
+            self._room[rows] = room_for_codes(self.device, rows, cols)
+        place, with_ones = self._room.get(rows, (None, None))
         self.result = self._keep(
-            ("y", x.tensor.rows, frozen), self.device.gemm, x.tensor, self._w.codes, self._then,
-            bias=self._words, clip_mask=not self.is_last, adapt=adapt, barrier=barrier)
-        return Codes(self.result.codes, y_unit)
+            ("y", rows, frozen), self.device.gemm, x.tensor, self._w.codes, self._then,
+            bias=self._words, clip_mask=not self.is_last, adapt=adapt, barrier=barrier,
+            out=place and Result(place))
+        return Codes(self.result.codes, y_unit, with_ones)
 
-    def backward(self, above: Backward, ones: Tensor, below: "CoreLayer | None") -> Backward | None:
+    def backward(self, above: Backward, below: "CoreLayer | None") -> Backward | None:
         """Queue the gradients of the parameters and of x, that is of the output of the layer
         `below`. That of x is first: the layer below waits for it while the others are computed."""
         self._dy, self._dy_scale = dy, scale = above.gradient, above.scale
@@ -124,13 +145,11 @@ class CoreLayer:
         taken, phase = (dy.codes, Phase.EVEN) if dy.odd is None else (dy.odd, Phase.ODD)
         found = None if below is None else self._input_gradient(above, below)
         self._dw_unit = self._x.unit * scale * fmt.unit(phase)
-        self._dw = self._keep(("dw", rows), self.device.gemm, self._x.tensor, taken,
-                              transpose_a=True, transpose_b=True, transpose_c=True,
+        self._db_unit = scale * fmt.unit(phase)
+        x = None if self.is_last else self._x.with_ones
+        self._dw = self._keep(("dw", rows), self.device.gemm, x or self._x.tensor, taken,
+                              transpose_a=True, transpose_b=True,
                               barrier=found is None and not above.settled)
-        if not self.is_last:
-            self._db_unit = scale * fmt.unit(phase)
-            self._db = self._keep(("db", rows), self.device.gemm, ones, taken, transpose_b=True,
-                                  barrier=False)
         return found and found._replace(settled=True)
 
     def _input_gradient(self, above: Backward, below: "CoreLayer") -> Backward:
@@ -155,12 +174,13 @@ class CoreLayer:
         """When all jobs of a step have ended: the parameters' gradients, but for the last layer's
         bias, and what the statistics say about the next step."""
         batch = self._x.tensor.rows
-        self.weight.gradient = self.device.download(self._dw.codes) * (self._dw_unit / batch)
+        sums = self.device.download(self._dw.codes).T
+        self.weight.gradient = sums[:, :self.weight.value.shape[1]] * (self._dw_unit / batch)
         of_weight = self.device.report(self._w)[0]
         self._entry = of_weight.entry
         self.degenerate += of_weight.degenerate
         if not self.is_last:
-            self.bias.gradient = self.device.download(self._db.codes)[0] * (self._db_unit / batch)
+            self.bias.gradient = sums[:, -1] * (self._db_unit / batch)
             high = self.device.report(self.result)[0].statistics.high
             self._top = max(high * self.unit, SMALLEST)
         if self._dy.report is not None:
@@ -183,9 +203,10 @@ class CoreLayer:
         self.device.update(self._master, to_fixed(
             self.weight.value, WEIGHT_FRACTION_BITS, name=self.weight.name))
 
-    def _keep(self, key: Any, queue, *operands, **options) -> Result:
-        """Queue a job whose results take the place of the latest ones of its kind and shape."""
-        self._kept[key] = queue(*operands, out=self._kept.get(key), **options)
+    def _keep(self, key: Any, queue, *operands, out: Result | None = None, **options) -> Result:
+        """Queue a job whose results take the place of the latest ones of its kind and shape; the
+        first of them that of `out`."""
+        self._kept[key] = queue(*operands, out=self._kept.get(key, out), **options)
         return self._kept[key]
 
 

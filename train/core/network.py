@@ -21,7 +21,7 @@ from golden.formats import INT32, UINT4
 from golden.report import Entry
 from golden.rescale import Rescale
 from train.core.gradients import Gradient, Largest, TwoPhases
-from train.core.layer import Backward, Codes, CoreLayer
+from train.core.layer import Backward, Codes, CoreLayer, room_for_codes
 from train.network.layers import softmax_cross_entropy
 from train.network.mlp import LOSS_FRACTION_BITS, initial, layer_sizes
 from train.network.optimizer import Parameter
@@ -81,7 +81,7 @@ class CoreNetwork:
             gradient = chosen.gradient(3 * i + 1, rng)
             self.layers.append(CoreLayer(device, weight, bias, gradient, entries))
         self._rooms: dict[tuple[str, int, int], Tensor] = {}
-        self._codes: dict[int, Result] = {}  # of inputs, by the size of the batch
+        self._codes: dict[int, tuple[Tensor, Tensor]] = {}  # of inputs, by the size of the batch
         self._gradient: dict[int, Result] = {}  # of logits, likewise
 
     @staticmethod
@@ -116,9 +116,11 @@ class CoreNetwork:
                              "scale them by their maximum")
         words = self._room("x", *inputs.shape)
         self.device.update(words, to_fixed(inputs, INPUT_FRACTION_BITS, name="inputs"))
-        kept = self.device.quantise(words, INPUTS, out=self._codes.get(len(inputs)))
-        self._codes[len(inputs)] = kept
-        return Codes(kept.codes, INPUT_UNIT)
+        if len(inputs) not in self._codes:
+            self._codes[len(inputs)] = room_for_codes(self.device, *inputs.shape)
+        codes, with_ones = self._codes[len(inputs)]
+        self.device.quantise(words, INPUTS, out=Result(codes))
+        return Codes(codes, INPUT_UNIT, with_ones)
 
     def forward(self, x: Codes, *, frozen: bool) -> np.ndarray:
         """Logits (batch, classes), float64."""
@@ -137,7 +139,7 @@ class CoreNetwork:
         """Set the gradient of every parameter; `gradient` is each sample's p - onehot."""
         batch, classes = gradient.shape
         fixed = to_fixed(gradient, LOSS_FRACTION_BITS, name="loss gradient")
-        words, ones = self._room("dy", batch, classes), self._ones(batch)
+        words = self._room("dy", batch, classes)
         self.device.update(words, fixed)
         unit, last = 2.0**-LOSS_FRACTION_BITS, self.layers[-1].quantise_gradient
         then, adapt = last.first(unit, int(np.abs(fixed.astype(np.int64)).max()))
@@ -146,7 +148,7 @@ class CoreNetwork:
         found: Backward | None = Backward(dy, unit / last.applied(then, adapt).value)
         for layer, below in zip(self.layers[::-1], [*self.layers[-2::-1], None], strict=True):
             assert found is not None  # but the first layer all have one below
-            found = layer.backward(found, ones, below)
+            found = layer.backward(found, below)
         for layer in self.layers:
             layer.finish()
         # the host has this one exactly, where the device had to sum what it has rounded
@@ -167,10 +169,4 @@ class CoreNetwork:
         key = (name, rows, cols)
         if key not in self._rooms:
             self._rooms[key] = self.device.empty(rows, cols, INT32)
-        return self._rooms[key]
-
-    def _ones(self, batch: int) -> Tensor:
-        key = ("ones", 1, batch)
-        if key not in self._rooms:
-            self._rooms[key] = self.device.upload(np.ones((1, batch), np.int8), UINT4)
         return self._rooms[key]

@@ -151,19 +151,6 @@ def test_the_ring_wraps_and_fills(device):
     check(device)
 
 
-def test_update_and_reuse(device):
-    rng = np.random.default_rng(6)
-    a, b = device.upload(codes(rng, INT4, 3, 8), INT4), device.upload(codes(rng, INT4, 2, 8), INT4)
-    result = device.gemm(a, b)
-    first = device.download(result.c)
-    values = codes(rng, INT4, 3, 8)
-    device.update(a, values)
-    assert device.gemm(a, b, out=result) == result
-    np.testing.assert_array_equal(device.download(result.c), values @ device.download(b).T)
-    assert (device.download(result.c) != first).any()
-    check(device)
-
-
 BAD = Descriptor(op=CoreOp.GEMM, m=2, n=2, k=0)
 OUTSIDE = Descriptor(op=CoreOp.QUANTISE, m=1, n=1, x_address=BASE + SIZE, c_address=BASE)
 

@@ -192,7 +192,7 @@ def test_the_core_trains_and_tells_where_its_cycles_went(tmp_path, capsys):
     arguments = ["--preset", "tiny", "--epochs", "1", "--batch", "512", "--out", str(tmp_path)]
     assert program.main(arguments) == 0
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert summary["rtl_checked"] == summary["rtl_jobs"] > 40 and summary["rtl_mismatches"] == 0
+    assert summary["rtl_checked"] == summary["rtl_jobs"] > 30 and summary["rtl_mismatches"] == 0
     causes = summary["cycles_by_cause"]
     assert causes["multiplying"] > 0 and sum(causes.values()) >= summary["cycles"] > 10**6
     page = (tmp_path / "report.html").read_text()
