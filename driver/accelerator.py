@@ -52,6 +52,7 @@ class Accelerator:
     `gemm`, `quantise`, `preset` and `fence` queue a job and return at once; `download`, `report`
     and `wait` wait until all jobs have ended. Every job starts when all that was written before is
     in memory, unless it is queued with barrier=False: then of the job right before it may not be.
+    With `early` only some operands of a job do not wait for that one.
 
     Parameters
     ----------
@@ -147,14 +148,16 @@ class Accelerator:
 
     def gemm(self, a: Tensor, b: Tensor, then: Rescale = RAW, *, transpose_a: bool = False,
              transpose_b: bool = False, a_zero: int = 0, accumulate: bool = False,
-             **options: Any) -> Result:
+             early: str = "", **options: Any) -> Result:
         """Queue C = rescale(sum over K of (a - a_zero) * b + bias).
 
         Parameters
         ----------
         a : INT4, INT4_SYM or UINT4 codes (M, K), or (K, M) with transpose_a. b : INT4, INT4_SYM or
             log codes (N, K), or (K, N) with transpose_b. Where one of them has a batch, the other
-            has as many, or 1 and serves all. accumulate : C = C + sums, with `out`.
+            has as many, or 1 and serves all. accumulate : C = C + sums, with `out`. early : "a",
+            "b" or "ab", which operands are read while the job right before runs, which must not
+            write them, nor bias.
         options : as of `quantise`.
         """
         for name, each in (("a", a), ("b", b)):
@@ -164,6 +167,7 @@ class Accelerator:
         if k != other:
             raise ValueError(f"K = {k} of a, {_shape(a)}, and {other} of b, {_shape(b)}: expected "
                              "the same; a is (M, K), b is (N, K), transposed the other way round")
+        checks.as_choice("early", early, ("", "a", "b", "ab"))
         _check_format("a", a, A_FORMATS)
         _check_format("b", b, formats.B_FORMATS)
         if accumulate and options.get("out") is None:
@@ -171,6 +175,7 @@ class Accelerator:
         job = Descriptor(
             op=CoreOp.GEMM, m=m, n=n, k=k, transpose_a=transpose_a, transpose_b=transpose_b,
             a_signed=a.fmt != UINT4, a_zero=a_zero, accumulate=accumulate,
+            early_a="a" in early, early_b="b" in early,
             b_format=B_FORMATS.index(INT4 if b.fmt == INT4_SYM else b.fmt))
         return self._queue_data(job, {"a": a, "b": b}, then, **options)
 

@@ -137,6 +137,8 @@ class Descriptor:
     transpose_b: bool = _flag(0, 16, "1: B lies as (K, N), 0: as (N, K)")
     transpose_c: bool = _flag(0, 17, "1: C and C odd lie as (N, M), 0: as (M, N)")
     transpose_mask: bool = _flag(0, 25, "1: mask in lies as (N, M), 0: as (M, N)")
+    early_a: bool = _flag(0, 26, "1, with barrier: A and bias may be read before that (GEMM)")
+    early_b: bool = _flag(0, 27, "1, with barrier: B and bias may be read before that (GEMM)")
     bias: bool = _flag(0, 18, "1: N words are added to every row of sums or inputs")
     mask_in: bool = _flag(0, 19, "1: sums or inputs, with bias, count as 0 where a bit is 0")
     mask_out: bool = _flag(0, 20, "1: the clip mask is written, of 4-bit integer formats")

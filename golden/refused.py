@@ -18,7 +18,8 @@ stride or parameter that nothing reads is ignored. `data` is op GEMM or QUANTISE
    configuration's tensors; use is 3; solve with a mode of 6 or 7; solve and preset; preset other
    than in TABLE, or with an exponent not -40..40; use other than NOTHING in TABLE; discard other
    than in QUANTISE. Without adapt_enable the rest of adapt is ignored.
-7. COMBINATION: transpose_a, transpose_b or an a_zero that is not 0, other than in GEMM;
+7. COMBINATION: transpose_a, transpose_b, early_a, early_b or an a_zero that is not 0, other than in
+   GEMM;
    transpose_c, bias, mask_in or mask_out without data; transpose_mask without mask_in; accumulate
    other than in GEMM, with adapt_enable, with transpose_c, with a format other than INT32, or where
    K is in chunks with bias, mask_in or a scale other than multiplier 32768, shift 15; mask_out with
@@ -138,7 +139,8 @@ def _wrong_adapt(d: Descriptor, config: Config) -> bool:
 
 def _wrong_combination(d: Descriptor, config: Config) -> bool:
     fmt = ENCODED.get(d.format)
-    of_gemm = d.accumulate or d.transpose_a or d.transpose_b or d.a_zero != 0
+    of_gemm = (d.accumulate or d.transpose_a or d.transpose_b or d.a_zero != 0 or d.early_a
+               or d.early_b)
     of_data = d.transpose_c or d.bias or d.mask_in or d.mask_out
     scaled = (d.multiplier, d.shift) != (IDENTITY.multiplier, IDENTITY.shift)
     chunks = in_chunks(d, config) and (scaled or d.bias or d.mask_in)

@@ -94,6 +94,12 @@
 #define TETRA_TRANSPOSE_MASK_WORD 0
 #define TETRA_TRANSPOSE_MASK_LOW 25
 #define TETRA_TRANSPOSE_MASK_WIDTH 1
+#define TETRA_EARLY_A_WORD 0
+#define TETRA_EARLY_A_LOW 26
+#define TETRA_EARLY_A_WIDTH 1
+#define TETRA_EARLY_B_WORD 0
+#define TETRA_EARLY_B_LOW 27
+#define TETRA_EARLY_B_WIDTH 1
 #define TETRA_BIAS_WORD 0
 #define TETRA_BIAS_LOW 18
 #define TETRA_BIAS_WIDTH 1
@@ -433,6 +439,36 @@ static inline int tetra_set_transpose_mask(tetra_descriptor *d, uint32_t value)
 static inline uint32_t tetra_get_transpose_mask(const tetra_descriptor *d)
 {
     return (uint32_t)tetra_get_bits(d, 0u, 25u, 1u);
+}
+
+/* early_a: 1, with barrier: A and bias may be read before that (GEMM). 0..1; the setter gives 0, or
+   -1 for others and sets none */
+static inline int tetra_set_early_a(tetra_descriptor *d, uint32_t value)
+{
+    if (value > 1u)
+        return -1;
+    tetra_set_bits(d, 0u, 26u, 1u, (uint64_t)value);
+    return 0;
+}
+
+static inline uint32_t tetra_get_early_a(const tetra_descriptor *d)
+{
+    return (uint32_t)tetra_get_bits(d, 0u, 26u, 1u);
+}
+
+/* early_b: 1, with barrier: B and bias may be read before that (GEMM). 0..1; the setter gives 0, or
+   -1 for others and sets none */
+static inline int tetra_set_early_b(tetra_descriptor *d, uint32_t value)
+{
+    if (value > 1u)
+        return -1;
+    tetra_set_bits(d, 0u, 27u, 1u, (uint64_t)value);
+    return 0;
+}
+
+static inline uint32_t tetra_get_early_b(const tetra_descriptor *d)
+{
+    return (uint32_t)tetra_get_bits(d, 0u, 27u, 1u);
 }
 
 /* bias: 1: N words are added to every row of sums or inputs. 0..1; the setter gives 0, or -1 for

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fetches descriptors from the ring in memory, while the one before is still computed."""
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,6 +13,7 @@ from hdl.core.layouts import (
     NUMBER,
     Target,
     address_width,
+    line_words,
     read_layout,
     run_bits,
     run_layout,
@@ -22,7 +23,7 @@ RING_BITS = 15  # log2 of the most entries
 
 
 class Fetch(wiring.Component):
-    """Reads descriptors in the ring's order and shows them word by word.
+    """Reads descriptors in the ring's order and shows them line by line.
 
     Members
     -------
@@ -33,8 +34,9 @@ class Fetch(wiring.Component):
         one is asked for then and not before: where its own read fails, nothing else is read any
         more, and they would never end.
     segment : Out(stream of read_layout). run : In(run_layout), write : In(1).
-    there : Out(1), a descriptor is there: its number in `shown`. word : In, data : Out(32), which
-        word is shown in the next cycle. taken : In(1), it has been read whole.
+    there : Out(1), a descriptor is there: its number in `shown`. line : In, data : Out, which
+        `line_words` of its words are shown in the next cycle. taken : In(1), it has been read
+        whole.
     done : In(1), the oldest one is done.
     bad_tail : Out(1), the tail is no index of the ring.
     busy : Out(1), a descriptor is to be fetched, or is not done.
@@ -55,8 +57,8 @@ class Fetch(wiring.Component):
             "write": In(1),
             "there": Out(1),
             "shown": Out(NUMBER),
-            "word": In(range(descriptor.WORDS)),
-            "data": Out(descriptor.WORD),
+            "line": In(range(descriptor.WORDS // line_words(config))),
+            "data": Out(descriptor.WORD * line_words(config)),
             "taken": In(1),
             "done": In(1),
             "bad_tail": Out(1),
@@ -67,10 +69,9 @@ class Fetch(wiring.Component):
         m = Module()
         config = self.config
         part = run_bits(config)
-        width = max(part, descriptor.WORD)
-        per_word, parts = width // descriptor.WORD, width // part
-        words = descriptor.WORDS // per_word
-        m.submodules.store = store = memory.Memory(shape=width, depth=words, init=[])
+        width = len(self.data)
+        parts, lines = width // part, descriptor.WORDS // line_words(config)
+        m.submodules.store = store = memory.Memory(shape=width, depth=lines, init=[])
         write, read = store.write_port(granularity=part), store.read_port()
 
         # The ring: what has been asked for, what has come, what has been read.
@@ -119,7 +120,7 @@ class Fetch(wiring.Component):
 
         # What comes goes in.
         mine = Signal()
-        turn, count = Signal(range(words * parts)), Signal(range(words * parts))
+        turn, count = Signal(range(lines * parts)), Signal(range(lines * parts))
         m.d.comb += [
             mine.eq(self.write & (self.run.tag.target == Target.DESCRIPTOR)),
             comes.eq(mine & self.run.last),
@@ -131,17 +132,14 @@ class Fetch(wiring.Component):
         with m.If(mine):
             m.d.sync += count.eq(turn + 1)
 
-        # The one that is there, word by word.
-        within = Signal(range(max(per_word, 2)), reset_less=True)
+        # The one that is there, line by line.
         m.d.comb += [
             self.there.eq(come),
             self.shown.eq(read_number),
-            read.addr.eq(self.word // per_word),
+            read.addr.eq(self.line),
             read.en.eq(1),
-            self.data.eq(Array(read.data.word_select(i, descriptor.WORD)
-                               for i in range(per_word))[within]),
+            self.data.eq(read.data),
         ]
-        m.d.sync += within.eq(self.word % per_word)
         with m.If(self.taken):
             m.d.sync += read_number.eq(read_number + 1)
         return m

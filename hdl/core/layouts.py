@@ -76,6 +76,11 @@ def run_bits(config: Config) -> int:
     return 8 * run_bytes(config)
 
 
+def line_words(config: Config) -> int:
+    """Words of a descriptor that are read at once: as many as a run holds."""
+    return max(run_bits(config) // WORD, 1)
+
+
 def sizes_layout(config: Config) -> data.StructLayout:
     """M and N of a result."""
     return data.StructLayout({"m": config.dim_width, "n": config.dim_width})
@@ -91,6 +96,8 @@ def load_layout(config: Config) -> data.StructLayout:
         "bias": 1,
         "mask": 1,
         "x": 1,
+        "early_a": 1,  # it and bias need not wait until what the job before writes is there
+        "early_b": 1,
         "turn_a": 1,
         "turn_b": 1,
         "turn_mask": 1,

@@ -40,14 +40,16 @@ class Step(enum.Enum, shape=3):
 class Load(wiring.Component):
     """Walks over the tensors of a job: per strip its bias and its part of b, per group of rows that
     of a, and per panel of that its masks and words. The next strip's part of b comes before the
-    third group, so that the tile need not wait for it. A segment is a row of them, or of a turned
+    third group, so that the tile need not wait for it. Where only a may be read early, the first
+    group comes before the first strip's b. A segment is a row of them, or of a turned
     operand a step of K. A turned mask comes per group, a segment is a column of it.
 
     Members
     -------
     job : In(stream of load_layout), taken when the last segment of the job before is.
     segment : Out(stream of read_layout), only where a slot for it is free.
-    free : In(1 per kind), a slot of that buffer is done with.
+    free : In(1 per kind), a slot of that buffer is done with. settled : In(1), all may be read, not
+        only what the job says may be early.
 
     Throughput: a segment per cycle, and a few cycles between tensors.
     """
@@ -58,6 +60,7 @@ class Load(wiring.Component):
             "job": In(stream.Signature(load_layout(config))),
             "segment": Out(stream.Signature(read_layout(config))),
             "free": In(len(KINDS)),
+            "settled": In(1),
         })
 
     def elaborate(self, platform):
@@ -73,6 +76,8 @@ class Load(wiring.Component):
         group = Signal(range(EARLY + 1), reset_less=True)  # of its strip, or EARLY
         early = Signal(reset_less=True)  # b is the next strip's
         there = Signal(reset_less=True)  # this strip's has come before it began
+        late = Signal(reset_less=True)  # the first strip's b comes behind its first group
+        behind = Signal(reset_less=True)  # b does
         odd = Signal(reset_less=True)  # groups are half a byte of a mask, this one the upper half
 
         # Slots that are free, and which comes next.
@@ -119,6 +124,8 @@ class Load(wiring.Component):
         m.d.comb += [segment.bytes.eq(size), end.eq(index == count - 1)]
         strip_bits = config.strip.bit_length() - 1
         active = Signal()  # a slot has been taken
+        early_kinds = {Target.A: job.early_a, Target.B: job.early_b,
+                       Target.BIAS: job.early_a | job.early_b}
         panel = Signal(range(max(config.lanes // config.rows, 2)))  # within its group
 
         def go(after: Step):
@@ -130,8 +137,8 @@ class Load(wiring.Component):
                          segment.tag.target.eq(kind), segment.tag.slot.eq(slot[kind]),
                          self.segment.valid.eq(active)]
             with m.If(~active):
-                m.d.comb += begins[kind].eq(open_[kind])
-                m.d.sync += [at.eq(first), index.eq(0), active.eq(open_[kind])]
+                m.d.comb += begins[kind].eq(open_[kind] & (self.settled | early_kinds.get(kind, 0)))
+                m.d.sync += [at.eq(first), index.eq(0), active.eq(begins[kind])]
             with m.Elif(fire):
                 m.d.sync += [at.eq(after_this), index.eq(index + 1)]
                 if keep is not None:
@@ -143,28 +150,37 @@ class Load(wiring.Component):
         with m.Switch(step):
             with m.Case(Step.IDLE):
                 p = self.job.p
+                a_first = p.early_a & ~p.early_b
                 m.d.sync += [job.eq(p), bias.eq(p.bias_at), b.eq(p.b), a.eq(p.a), panel.eq(0),
                              mask_strip.eq(p.mask_at), mask.eq(p.mask_at), x_strip.eq(p.x_at),
                              x.eq(p.x_at), active.eq(0), odd.eq(0), group.eq(0),
-                             early.eq(0), there.eq(0)]
+                             early.eq(0), there.eq(0), behind.eq(0),
+                             late.eq(a_first)]
                 with m.If(self.job.valid):
                     m.d.sync += step.eq(Mux(p.bias, Step.BIAS, Mux(
-                        p.gemm, Step.B, Mux(p.mask, Step.MASK, Mux(p.x, Step.X, Step.NEXT)))))
+                        p.gemm, Mux(a_first, Step.A, Step.B), Mux(
+                            p.mask, Step.MASK, Mux(p.x, Step.X, Step.NEXT)))))
             with m.Case(Step.BIAS):
                 tensor(Target.BIAS, bias, 1, groups.cols << 2, 0, lambda: go_to(m, step, active, (
-                    (job.gemm, Mux(there, Step.A, Step.B)), (job.mask, Step.MASK), (job.x, Step.X),
-                    (1, Step.NEXT))))
+                    (job.gemm, Mux(there | late, Step.A, Step.B)), (job.mask, Step.MASK),
+                    (job.x, Step.X), (1, Step.NEXT))))
             with m.Case(Step.B):
                 cols = Mux(early, groups.cols_beyond, groups.cols)
                 tensor(Target.B, b, Mux(job.turn_b, job.k, cols),
                        Mux(job.turn_b, (cols + 1) >> 1, codes_k), job.b_stride,
-                       lambda: go(Step.A), job.turn_b, b)
+                       lambda: go_to(m, step, active, (
+                           (~behind, Step.A), (job.mask, Step.MASK), (job.x, Step.X),
+                           (1, Step.NEXT))),
+                       job.turn_b, b)
             with m.Case(Step.A):
                 tensor(Target.A, a, Mux(job.turn_a, job.k, groups.rows),
                        Mux(job.turn_a, (groups.rows + 1) >> 1, codes_k), job.a_stride,
                        lambda: go_to(m, step, active, (
-                           (job.mask, Step.MASK), (job.x, Step.X), (1, Step.NEXT))),
+                           (late, Step.B), (job.mask, Step.MASK), (job.x, Step.X),
+                           (1, Step.NEXT))),
                        job.turn_a, a)
+                with m.If(fire & end):
+                    m.d.sync += [behind.eq(late), late.eq(0)]
             with m.Case(Step.MASK):
                 tensor(Target.MASK, mask, Mux(job.turn_mask, groups.cols, panels.rows),
                        (Mux(job.turn_mask, groups.rows, groups.cols) + 7) >> 3, job.mask_stride,
@@ -174,6 +190,7 @@ class Load(wiring.Component):
                 tensor(Target.X, x, panels.rows, groups.cols << 2, job.x_stride,
                        lambda: go(Step.NEXT), 0, x)
             with m.Case(Step.NEXT):
+                m.d.sync += behind.eq(0)
                 # The panel after this one, of the same group or the next, or the next strip.
                 last_of_group = Signal()
                 mask_across = Mux(job.turn_mask, job.mask_stride << strip_bits, config.strip // 8)

@@ -69,7 +69,8 @@ def _wrong_adapt(d, quantise, table, fence, config: Config):
 
 
 def _wrong_combination(d, gemm, has_data, masked, words, config: Config):
-    of_gemm = d.transpose_a | d.transpose_b | (d.a_zero != 0) | d.accumulate
+    of_gemm = (d.transpose_a | d.transpose_b | (d.a_zero != 0) | d.accumulate | d.early_a
+               | d.early_b)
     of_data = d.transpose_c | d.bias | d.mask_in | d.mask_out
     # sums of chunks of K are added to C at once, and so is nothing but sums
     scaled = (d.multiplier != IDENTITY.multiplier) | (d.shift != IDENTITY.shift)

@@ -16,6 +16,7 @@ from hdl.core.layouts import (
     NUMBER,
     address_width,
     feed_layout,
+    line_words,
     load_layout,
     moved,
     store_layout,
@@ -33,7 +34,7 @@ def is_address(field: BitField) -> bool:
 
 class State(enum.Enum, shape=4):
     IDLE = 0
-    READ = 1  # word by word
+    READ = 1  # line by line
     CHECK = 2
     ORDER = 3  # until what came before is done
     BEGIN = 4  # an element of the batch
@@ -49,10 +50,11 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-    there, shown, word, data, taken : as of `Fetch`. pending : In, descriptors taken and not done.
+    there, shown, line, data, taken : as of `Fetch`. pending : In, descriptors taken and not done.
     load, feed, streams, store, engine : Out(streams), a job each.
     fenced : Out(1), a FENCE is done. fault : Out(4 bits and more), why the descriptor is refused;
         0: none. It stays so until reset. number : Out, of that descriptor.
+    settled : Out(1), the job that is loaded may read what the one before writes.
     hold : In(1), take no further descriptor. idle : Out(1), none is under way: others have taken
         all its jobs.
     """
@@ -62,11 +64,12 @@ class Sequencer(wiring.Component):
         super().__init__({
             "there": In(1),
             "shown": In(NUMBER),
-            "word": Out(range(WORDS)),
-            "data": In(WORD),
+            "line": Out(range(WORDS // line_words(config))),
+            "data": In(WORD * line_words(config)),
             "taken": Out(1),
             "pending": In(range(8)),
             "hold": In(1),
+            "settled": Out(1),
             "idle": Out(1),
             "load": Out(stream.Signature(load_layout(config))),
             "feed": Out(stream.Signature(feed_layout(config))),
@@ -82,30 +85,29 @@ class Sequencer(wiring.Component):
         m = Module()
         config = self.config
         state = Signal(State)
-        bus = config.address_width
         d = SimpleNamespace(**{
             f.name: Signal(address_width(config) if is_address(f) else signed(f.width) if f.signed
                            else f.width, name=f.name, reset_less=True)
             for f in FIELDS})
-        word = Signal(range(WORDS + 2))
+        per_line = line_words(config)
+        lines, bits = WORDS // per_line, WORD * per_line
+        line = Signal(range(lines + 2))
         reserved = Signal()
-        m.d.comb += [self.word.eq(word), self.idle.eq(state == State.IDLE)]
+        m.d.comb += [self.line.eq(line), self.idle.eq(state == State.IDLE)]
 
         # A descriptor is read.
-        previous = Signal(range(WORDS + 1), reset_less=True)
-        m.d.sync += previous.eq(word)
-        unused = Signal(WORD)
+        previous = Signal(range(lines + 1), reset_less=True)
+        m.d.sync += previous.eq(line)
+        unused = Signal(bits)
+        words = [self.data.word_select(i, WORD) for i in range(per_line)]
         with m.Switch(previous):
-            for number in range(WORDS):
+            for number in range(lines):
                 with m.Case(number):
-                    m.d.comb += unused.eq(~(USED >> (WORD * number)) & ((1 << WORD) - 1))
+                    m.d.comb += unused.eq(~(USED >> (bits * number)) & ((1 << bits) - 1))
                     with m.If(state == State.READ):
                         for f in FIELDS:
-                            field, above = getattr(d, f.name), WORD * (number - f.word)
-                            if f.word <= number < f.word + -(-f.width // WORD):
-                                m.d.sync += field[above:][:WORD].eq(self.data[f.low:])
-                            if is_address(f) and number == f.word + 1:
-                                m.d.sync += field[bus].eq((self.data >> (bus - WORD)).any())
+                            self._read(m, f, getattr(d, f.name),
+                                       dict(enumerate(words, number * per_line)))
 
         # What the engine's next job is.
         split = Signal()  # K in chunks
@@ -142,6 +144,7 @@ class Sequencer(wiring.Component):
             load.number.eq(self.number),
             load.k.eq(k_now), load.gemm.eq(multiplies),
             load.bias.eq(whole & d.bias), load.mask.eq(whole & d.mask_in), load.x.eq(from_x | adds),
+            load.early_a.eq(d.early_a), load.early_b.eq(d.early_b),
             load.turn_a.eq(d.transpose_a), load.turn_b.eq(d.transpose_b),
             load.turn_mask.eq(d.transpose_mask),
             load.a.eq(a_at), load.b.eq(b_at), load.a_stride.eq(d.a_stride),
@@ -200,22 +203,26 @@ class Sequencer(wiring.Component):
         addresses = Array(getattr(d, f"{name}_address") for name in MOVED)
         strides = Array(getattr(d, f"{name}_batch_stride") for name in MOVED)
         depth_bits = config.depth.bit_length() - 1
+        alone = self.pending == 1  # all before it are done: `pending` counts this one too
+        with m.If(alone):
+            m.d.sync += self.settled.eq(1)
         with m.Switch(state):
             with m.Case(State.IDLE):
                 m.d.sync += reserved.eq(0)
                 with m.If(self.there & ~self.hold):
-                    m.d.sync += [state.eq(State.READ), word.eq(1), self.number.eq(self.shown)]
+                    m.d.sync += [state.eq(State.READ), line.eq(1), self.number.eq(self.shown)]
             with m.Case(State.READ):
-                m.d.sync += [word.eq(word + 1), reserved.eq(reserved | (self.data & unused).any())]
-                with m.If(previous == WORDS - 1):
+                m.d.sync += [line.eq(line + 1), reserved.eq(reserved | (self.data & unused).any())]
+                with m.If(previous == lines - 1):
                     m.d.comb += self.taken.eq(1)
                     m.d.sync += state.eq(State.CHECK)
             with m.Case(State.CHECK):
-                m.d.sync += [self.fault.eq(refusal), batch_left.eq(d.batch), word.eq(0)]
+                m.d.sync += [self.fault.eq(refusal), batch_left.eq(d.batch), line.eq(0)]
                 m.d.sync += state.eq(Mux(refusal != Fault.NONE, State.FAULT, State.ORDER))
             with m.Case(State.ORDER):
-                # `pending` counts this one too
-                with m.If(~(d.barrier | (d.op == CoreOp.FENCE)) | (self.pending == 1)):
+                waits_for_all = d.barrier | (d.op == CoreOp.FENCE)
+                with m.If(~waits_for_all | alone | (gemm & (d.early_a | d.early_b))):
+                    m.d.sync += self.settled.eq(~d.barrier | alone)
                     m.d.comb += self.fenced.eq(d.op == CoreOp.FENCE)
                     m.d.sync += state.eq(Mux(d.op == CoreOp.FENCE, State.IDLE, State.BEGIN))
             with m.Case(State.BEGIN):
@@ -258,3 +265,14 @@ class Sequencer(wiring.Component):
                 with m.If(~through | self.store.ready):
                     m.d.sync += state.eq(State.BEGIN)
         return m
+
+    def _read(self, m: Module, f: BitField, field: Signal, words: dict):
+        """What `words`, by their number, have of a field."""
+        bus = self.config.address_width
+        for above in range(0, f.width, WORD):
+            word = words.get(f.word + above // WORD)
+            if word is not None:
+                m.d.sync += field[above:][:WORD].eq(word[f.low:])
+        high = words.get(f.word + 1)
+        if is_address(f) and high is not None:
+            m.d.sync += field[bus].eq((high >> (bus - WORD)).any())

@@ -123,9 +123,10 @@ class CoreLayer:
         self._w = self._keep("w", self.device.quantise, self._master, OWN, adapt=adapt,
                              barrier=False)
 
-    def forward(self, x: Codes, y_unit: float, frozen: bool, barrier: bool) -> Codes:
-        """Queue y; without a barrier if the job before is not needed for it."""
+    def forward(self, x: Codes, y_unit: float, frozen: bool, before: str) -> Codes:
+        """Queue y; `before` says which operand the job before writes: x, w, or none of them."""
         self._x = x
+        barrier, early = before != "", {"": "", "x": "b", "w": "a"}[before]
         adapt = None if self._of_output is None or frozen else Adapt(self._of_output)
         rows, cols = x.tensor.rows, len(self.bias.value)
         if not self.is_last and rows not in self._room:
@@ -133,7 +134,7 @@ class CoreLayer:
         place, with_ones = self._room.get(rows, (None, None))
         self.result = self._keep(
             ("y", rows, frozen), self.device.gemm, x.tensor, self._w.codes, self._then,
-            bias=self._words, clip_mask=not self.is_last, adapt=adapt, barrier=barrier,
+            bias=self._words, clip_mask=not self.is_last, adapt=adapt, barrier=barrier, early=early,
             out=place and Result(place))
         return Codes(self.result.codes, y_unit, with_ones)
 
@@ -148,7 +149,7 @@ class CoreLayer:
         self._db_unit = scale * fmt.unit(phase)
         x = None if self.is_last else self._x.with_ones
         self._dw = self._keep(("dw", rows), self.device.gemm, x or self._x.tensor, taken,
-                              transpose_a=True, transpose_b=True,
+                              transpose_a=True, transpose_b=True, early="a",
                               barrier=found is None and not above.settled)
         return found and found._replace(settled=True)
 
@@ -161,7 +162,7 @@ class CoreLayer:
             result = self._keep(
                 ("dx", self._x.tensor.rows), self.device.gemm, self._w.codes, above.gradient.codes,
                 then, transpose_a=True, transpose_c=True, mask=below.result.mask,
-                transpose_mask=True, adapt=adapt, barrier=not above.settled)
+                transpose_mask=True, adapt=adapt, barrier=not above.settled, early="a")
             return Backward(result, unit / gradient.applied(then, adapt).value)
 
         found = queue()

@@ -129,10 +129,10 @@ class CoreNetwork:
             units.append(layer.prepare(units[-1]))
         for layer in self.layers:
             layer.quantise(frozen)
-        barrier = len(self.layers) == 1  # the first layer's weights are not those of the job before
+        before = "w" if len(self.layers) == 1 else ""  # that job makes the last layer's weights
         for layer, unit in zip(self.layers, units[1:], strict=True):
-            x = layer.forward(x, unit, frozen, barrier)
-            barrier = True
+            x = layer.forward(x, unit, frozen, before)
+            before = "x"
         return self.device.download(self.layers[-1].result.codes) * units[-1]
 
     def backward(self, gradient: np.ndarray) -> None:

@@ -208,6 +208,11 @@ def kinds(descriptor: Descriptor, config) -> set[str]:
         "batch": d.batch > 1, "zero point": d.a_zero != 0, "strips": d.n > config.strip,
         "groups": d.m > config.lanes,
         "b early": d.op == CoreOp.GEMM and d.m > EARLY * config.lanes and d.n > config.strip,
+        "b in halves": d.op == CoreOp.GEMM and d.m > (EARLY + 1) * config.lanes
+        and d.n > config.strip,
+        "a before the barrier": d.barrier and d.early_a and not d.early_b,
+        "b before the barrier": d.barrier and d.early_b and not d.early_a,
+        "both before the barrier": d.barrier and d.early_a and d.early_b,
         "chunks": in_chunks(d, config),
         "chunks added to C": in_chunks(d, config) and d.accumulate,
         "one element": d.m == d.n == 1,

@@ -57,7 +57,7 @@ def reference(config: Config) -> Image:
         Descriptor(op=CoreOp.GEMM, **common, k=config.lanes + 1, transpose_a=True, bias=True,
                    mask_in=True, a_zero=3, format=UINT4.encoding, batch=2),
         Descriptor(op=CoreOp.GEMM, **common | {"shift": 15}, k=config.depth + 1, transpose_b=True,
-                   accumulate=True, format=INT32.encoding, barrier=True),
+                   accumulate=True, format=INT32.encoding, barrier=True, early_a=True),
         Descriptor(op=CoreOp.TABLE, **adapt))]
     data = rng.integers(0, 256, place.end - BASE + 64, dtype=np.uint8)
     for d in made:
@@ -128,6 +128,8 @@ def random_descriptor(rng, config: Config, place: Places, largest: int = 3) -> D
         seed=int(rng.integers(2**32)),
         a_zero=int(rng.integers(-128, 128)) if gemm and rng.random() < 0.4 else 0)
     d = replace(d, transpose_mask=bool(d.mask_in and rng.integers(2)))
+    if gemm:
+        d = replace(d, early_a=bool(rng.integers(2)), early_b=bool(rng.integers(2)))
     if rng.random() < 0.5:
         d = replace(d, **adapt | {"adapt_preset": False})
         if d.adapt_solve and d.adapt_mode == SolveMode.GRADSCALE:

@@ -21,6 +21,7 @@ from verif.bench.benches import CORES
 from verif.driver.mirrored import BASE, SIZE, Mirrored
 
 THEN = Rescale(INT4, Dyadic(40000, 20))
+SYMMETRIC = Rescale(INT4_SYM, Dyadic(40000, 19))
 CONFIG = CORES["fpga"]
 ROUNDING = 16 * 16 // CONFIG.cols * row_cycles(CONFIG)  # cycles that a job of 16 x 16 takes
 
@@ -69,6 +70,53 @@ def test_those_before_that_are_waited_for_anyhow(core, between, others):
 def test_operands_come_while_the_job_before_is_computed(core):
     early, late = (run(core, 1, barrier=barrier, others=(16, 16)) for barrier in (False, True))
     assert early < late - 50 and late > 2 * ROUNDING
+
+
+def product(core: VerilatedCore, turned: bool, written: str, early: str) -> int:
+    """A product with an operand that the job before it writes, and a zero point and bias, which it
+    does not; its cycles. AssertionError as of `run`."""
+    core.reset()
+    both = Mirrored(core, seed=3)
+    with Accelerator(both, (BASE, SIZE), ring=8) as device:
+        rng = np.random.default_rng(3)
+        x = device.upload(rng.integers(-40, 40, (16, 16)), INT32)
+        kept = device.upload(rng.integers(-7, 8, (16, 16)), INT4_SYM)
+        bias, mask = device.upload(rng.integers(-9, 9, 16), INT32), device.upload(
+            rng.random((16, 16)) < 0.7, None)
+        before = core.cycles
+        codes = device.quantise(x, SYMMETRIC).codes
+        a, b = (codes, kept) if written == "a" else (kept, codes)
+        device.gemm(a, b, THEN, transpose_a=turned, transpose_b=turned, a_zero=3, bias=bias,
+                    mask=mask, early=early)
+        device.wait()
+        took = core.cycles - before
+    both.compare()
+    return took
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("written, kept", ["ab", "ba"])
+def test_an_operand_may_come_before_the_barrier(core, turned, written, kept):
+    """The other one waits; one that does not is read before it is there."""
+    late, early = (product(core, turned, written, which) for which in ("", kept))
+    assert early < late - 10
+    for which in (written, "ab"):
+        with pytest.raises(AssertionError, match="bytes differ"):
+            product(core, turned, written, which)
+
+
+def test_a_mask_waits_for_the_barrier(core):
+    """Whatever operands do: of the job before, it is its clip mask."""
+    core.reset()
+    both = Mirrored(core, seed=4)
+    with Accelerator(both, (BASE, SIZE), ring=8) as device:
+        rng = np.random.default_rng(4)
+        x = device.upload(rng.integers(-400, 400, (16, 16)), INT32)
+        a, b = (device.upload(rng.integers(-7, 8, (16, 16)), INT4_SYM) for _ in range(2))
+        first = device.quantise(x, THEN, clip_mask=True)
+        device.gemm(a, b, mask=first.mask, early="ab")
+        device.wait()
+    both.compare()
 
 
 def test_a_fence_is_a_barrier(core):

@@ -36,7 +36,7 @@ PLACES = {
     "accumulate": (0, 14, 1), "transpose_a": (0, 15, 1), "transpose_b": (0, 16, 1),
     "transpose_c": (0, 17, 1), "bias": (0, 18, 1), "mask_in": (0, 19, 1), "mask_out": (0, 20, 1),
     "report": (0, 21, 1), "a_signed": (0, 22, 1), "b_format": (0, 23, 2),
-    "transpose_mask": (0, 25, 1),
+    "transpose_mask": (0, 25, 1), "early_a": (0, 26, 1), "early_b": (0, 27, 1),
     "m": (1, 0, 32), "n": (2, 0, 32), "k": (3, 0, 32), "batch": (4, 0, 32),
     "multiplier": (5, 0, 16), "shift": (5, 16, 6), "format": (5, 24, 3), "stochastic": (5, 27, 1),
     "seed": (6, 0, 32), "zero_point": (7, 0, 16), "a_zero": (7, 16, 8),

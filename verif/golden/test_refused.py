@@ -46,7 +46,7 @@ GOOD = [
     replace(GEMM, format=FP4_R2, b_format=2, stochastic=True, multiplier=0),
     replace(GEMM, format=INT4, zero_point=-32768, multiplier=65535, mask_out=True),
     replace(GEMM, accumulate=True, transpose_a=True, transpose_b=True, bias=True, mask_in=True,
-            a_zero=-128, barrier=True, interrupt=True),
+            a_zero=-128, barrier=True, early_a=True, early_b=True, interrupt=True),
     replace(QUANTISE, b_format=3, a_signed=True),  # which nothing reads
     replace(QUANTISE, adapt_tensor=255, adapt_use=3, adapt_solve=True, adapt_mode=7,
             adapt_preset=True, adapt_discard=True),  # without adapt_enable
@@ -90,7 +90,7 @@ BAD = [
     (Fault.ADAPT, replace(TABLE, adapt_discard=True)),
     (Fault.ADAPT, replace(GEMM, adapt_enable=True, adapt_discard=True)),
     *((Fault.COMBINATION, replace(each, **{name: True})) for each in (QUANTISE, TABLE, FENCE)
-      for name in ("transpose_a", "transpose_b")),
+      for name in ("transpose_a", "transpose_b", "early_a", "early_b")),
     *((Fault.COMBINATION, replace(each, a_zero=v)) for each in OPS[1:] for v in (-1, 1)),
     *((Fault.COMBINATION, replace(each, format=INT4, **{name: True})) for each in (TABLE, FENCE)
       for name in ("transpose_c", "bias", "mask_in", "mask_out", "accumulate")),

@@ -16,7 +16,8 @@ from verif.bench.descriptors import random_image, reference
 from verif.bench.runner import Settings
 
 MUST = {"GEMM", "QUANTISE", "TABLE", "FENCE", "batch", "zero point", "chunks", "accumulate",
-        "transpose_a", "transpose_b", "transpose_c", "transpose_mask", "mask_out", "report"}
+        "transpose_a", "transpose_b", "transpose_c", "transpose_mask", "mask_out", "report",
+        "a before the barrier", "b before the barrier"}
 PATIENCE = {True: 50_000, False: 20_000}  # cycles for a descriptor, of a serial core and of another
 TIMINGS = ((0, 0), (60, 0), (0, 120), (12, 40))  # latency, stall
 
