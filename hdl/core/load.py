@@ -22,7 +22,7 @@ from hdl.library import place
 
 KINDS = {Target.A: SLOTS, Target.B: SLOTS,
          **{kind.target: kind.slots for kind in (XBuffer, BiasBuffer, MaskBuffer)}}
-EARLY = 2  # groups of a strip that come before the next strip's b
+EARLY = 2  # groups of a strip that come before half of the next strip's b
 
 
 class Step(enum.Enum, shape=3):
@@ -39,10 +39,13 @@ class Step(enum.Enum, shape=3):
 
 class Load(wiring.Component):
     """Walks over the tensors of a job: per strip its bias and its part of b, per group of rows that
-    of a, and per panel of that its masks and words. The next strip's part of b comes before the
-    third group, so that the tile need not wait for it. Where only a may be read early, the first
-    group comes before the first strip's b. A segment is a row of them, or of a turned
+    of a, and per panel of that its masks and words. A segment is a row of them, or of a turned
     operand a step of K. A turned mask comes per group, a segment is a column of it.
+
+    The next strip's part of b comes early, so that the tile need not wait for it: half of it before
+    the third group, half before the fourth, since all of it takes longer to come than the tile is
+    busy with the groups that are there; all before the third if that is the last. Where a alone may
+    be read before the barrier, the first group comes before the first strip's b.
 
     Members
     -------
@@ -75,6 +78,8 @@ class Load(wiring.Component):
         turned, end, fire = Signal(), Signal(), Signal()
         group = Signal(range(EARLY + 1), reset_less=True)  # of its strip, or EARLY
         early = Signal(reset_less=True)  # b is the next strip's
+        halved = Signal(reset_less=True)  # one half of it has come
+        b_at = Signal(address_width(config), reset_less=True)  # where the other one begins
         there = Signal(reset_less=True)  # this strip's has come before it began
         late = Signal(reset_less=True)  # the first strip's b comes behind its first group
         behind = Signal(reset_less=True)  # b does
@@ -131,14 +136,17 @@ class Load(wiring.Component):
         def go(after: Step):
             m.d.sync += [step.eq(after), active.eq(0)]
 
-        def tensor(kind: Target, first, rows, length, apart, after, turn=0, keep=None):
-            """The segments of one slot; `keep` is the register that goes on where they end."""
+        def tensor(kind: Target, first, rows, length, apart, after, turn=0, keep=None, goes_on=0):
+            """The segments of one slot, or with `goes_on` the second half of them; `keep` is the
+            register that goes on where they end."""
             m.d.comb += [count.eq(rows), size.eq(length), stride.eq(apart), turned.eq(turn),
                          segment.tag.target.eq(kind), segment.tag.slot.eq(slot[kind]),
                          self.segment.valid.eq(active)]
             with m.If(~active):
-                m.d.comb += begins[kind].eq(open_[kind] & (self.settled | early_kinds.get(kind, 0)))
-                m.d.sync += [at.eq(first), index.eq(0), active.eq(begins[kind])]
+                m.d.comb += begins[kind].eq(open_[kind] & ~goes_on & (
+                    self.settled | early_kinds.get(kind, 0)))
+                m.d.sync += [at.eq(first), index.eq(Mux(goes_on, count >> 1, 0)),
+                             active.eq(begins[kind] | goes_on)]
             with m.Elif(fire):
                 m.d.sync += [at.eq(after_this), index.eq(index + 1)]
                 if keep is not None:
@@ -154,7 +162,7 @@ class Load(wiring.Component):
                 m.d.sync += [job.eq(p), bias.eq(p.bias_at), b.eq(p.b), a.eq(p.a), panel.eq(0),
                              mask_strip.eq(p.mask_at), mask.eq(p.mask_at), x_strip.eq(p.x_at),
                              x.eq(p.x_at), active.eq(0), odd.eq(0), group.eq(0),
-                             early.eq(0), there.eq(0), behind.eq(0),
+                             early.eq(0), halved.eq(0), there.eq(0), behind.eq(0),
                              late.eq(a_first)]
                 with m.If(self.job.valid):
                     m.d.sync += step.eq(Mux(p.bias, Step.BIAS, Mux(
@@ -166,12 +174,17 @@ class Load(wiring.Component):
                     (job.x, Step.X), (1, Step.NEXT))))
             with m.Case(Step.B):
                 cols = Mux(early, groups.cols_beyond, groups.cols)
-                tensor(Target.B, b, Mux(job.turn_b, job.k, cols),
+                tensor(Target.B, Mux(halved, b_at, b), Mux(job.turn_b, job.k, cols),
                        Mux(job.turn_b, (cols + 1) >> 1, codes_k), job.b_stride,
                        lambda: go_to(m, step, active, (
                            (~behind, Step.A), (job.mask, Step.MASK), (job.x, Step.X),
                            (1, Step.NEXT))),
-                       job.turn_b, b)
+                       job.turn_b, b, halved)
+                with m.If(fire & end):
+                    m.d.sync += halved.eq(0)
+                with m.Elif(fire & early & ~halved & ~groups.last & (index + 1 == count >> 1)):
+                    m.d.sync += [halved.eq(1), b_at.eq(after_this)]
+                    go(Step.A)
             with m.Case(Step.A):
                 tensor(Target.A, a, Mux(job.turn_a, job.k, groups.rows),
                        Mux(job.turn_a, (groups.rows + 1) >> 1, codes_k), job.a_stride,
@@ -216,6 +229,8 @@ class Load(wiring.Component):
                         m.d.sync += [step.eq(Step.B), early.eq(1)]
                         with m.If(job.turn_b):
                             m.d.sync += b.eq(moved(b, config.strip // 2))
+                    with m.Elif(halved):
+                        m.d.sync += step.eq(Step.B)
                 with m.Elif(groups.last_strip):
                     m.d.sync += step.eq(Step.IDLE)
                 with m.Else():

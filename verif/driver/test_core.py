@@ -46,7 +46,8 @@ def test_random_lists(bench):
     print(dict(covered), dict(bench.faults))
     missing = {"chunks added to C", "transpose_mask", "batch", "zero point", "strips", "groups",
                "b early", "b in halves", "a before the barrier", "b before the barrier",
-               "both before the barrier", "chunks", "one element", "adapt_discard", "FENCE", "TABLE"} - {
+               "both before the barrier", "chunks", "one element", "adapt_discard", "FENCE",
+               "TABLE"} - {
                    kind for kind, count in covered.items() if count >= 2}
     assert not missing, f"random lists never reach {missing}"
     assert bench.faults[Fault.OVERFLOW] > 0
@@ -133,12 +134,14 @@ def test_faults_of_the_bus(bench):
 
 
 @pytest.mark.parametrize("turned", (False, True))
-def test_no_byte_behind_operand_b_is_read(bench, turned):
-    """The window ends with it; its last strip has a single column, and comes early."""
+@pytest.mark.parametrize("columns", (1, 2, 5))
+@pytest.mark.parametrize("groups", (EARLY, EARLY + 1))
+def test_no_byte_behind_operand_b_is_read(bench, groups, columns, turned):
+    """The window ends with it; its last strip has few columns, and comes early, or in halves."""
     config, rng = bench.config, np.random.default_rng(8)
     place = Places(rng, BASE + 2 * BYTES)
     d = placed(rng, Descriptor(
-        op=CoreOp.GEMM, m=EARLY * config.lanes + 1, n=config.strip + 1, k=config.lanes + 1,
+        op=CoreOp.GEMM, m=groups * config.lanes + 1, n=config.strip + columns, k=config.lanes + 1,
         multiplier=2**15, shift=18, format=INT4.encoding, transpose_b=turned), config, place)
     rows = rows_of(d, "b")
     size = (rows.number - 1) * rows.stride + rows.size
