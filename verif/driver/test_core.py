@@ -10,7 +10,16 @@ import pytest
 from driver.verilated_core import VerilatedCore
 from golden.config import Config
 from golden.core import rows_of
-from golden.descriptor import BYTES, FIELDS, CoreFault, CoreOp, Descriptor, Fault
+from golden.descriptor import (
+    BYTES,
+    FIELDS,
+    USED,
+    WORDS,
+    CoreFault,
+    CoreOp,
+    Descriptor,
+    Fault,
+)
 from golden.formats import INT4
 from golden.memory import Window
 from golden.refused import decode
@@ -22,6 +31,7 @@ from verif.bench.descriptors import BASE, Image, Places, placed, random_image, r
 LATENCIES, STALLS = (50, 1, 7, 200), (0, 0, 100)
 LISTS = {"asic": 120, "fpga": 60}
 FENCE = Descriptor(op=CoreOp.FENCE)
+WIDE = Config(2, 2, 32, bus_width=128, depth=32, strip=32, dim_width=8)
 
 
 @pytest.fixture(scope="module", params=CORES)
@@ -78,6 +88,23 @@ def test_refused_descriptors(bench):
         _run_refused(bench, alone(image, broken, FENCE), f"flip {seed}")
     print(codes)
     assert len(codes) >= 6
+
+
+def test_descriptors_of_which_several_words_are_read_at_once():
+    """Lists, and a bit of every word that is no field's."""
+    rng = np.random.default_rng(12)
+    with VerilatedCore(WIDE, quick=True) as core:
+        bench = Bench(core)
+        for seed in range(12):
+            timed(bench, seed)
+            bench.run(random_image(np.random.default_rng(seed), WIDE, 6), f"list {seed}")
+        image = random_image(rng, WIDE, 6)
+        good = int.from_bytes(image.descriptors[0].pack(), "little")
+        for word in range(WORDS):
+            unused = [at for at in range(32 * word, 32 * word + 32) if not USED >> at & 1]
+            if unused:
+                broken = (good ^ 1 << int(rng.choice(unused))).to_bytes(BYTES, "little")
+                _run_refused(bench, alone(image, broken, FENCE), f"word {word}")
 
 
 def broken_descriptor(rng, config: Config, descriptors: list[Descriptor]) -> bytes:
