@@ -170,7 +170,8 @@ class Accelerator:
         checks.as_choice("early", early, ("", "a", "b", "ab"))
         _check_format("a", a, A_FORMATS)
         _check_format("b", b, formats.B_FORMATS)
-        if accumulate and options.get("out") is None:
+        out = options.get("out")
+        if accumulate and (out is None or (isinstance(out, Result) and out.c is None)):
             raise ValueError("accumulate without out: give the result to which is added")
         job = Descriptor(
             op=CoreOp.GEMM, m=m, n=n, k=k, transpose_a=transpose_a, transpose_b=transpose_b,
@@ -279,39 +280,43 @@ class Accelerator:
         for name, tensor in inputs.items():
             if tensor.batch not in (1, batch):
                 raise ValueError(f"batch = {tensor.batch} of {name}: expected 1 or {batch}")
-        result = self._results(job, then, out)
-        if is_split(job, self.config):
-            job = replace(job, barrier=True)
-            inputs["scratch"] = self._scratch_for(job)
-        places = {**inputs, "c": result.c, "c_odd": result.odd, "mask_out": result.mask,
-                  "report": result.report}
-        for name, place in places.items():
-            if place is not None:
-                job = replace(job, **_places(name, place))
-        try:
-            self.enqueue(self._checked(job))
-        except CoreFault:  # of an earlier job: this one is not queued
-            self.free(*(new for new, old in zip(result, out or Result(None), strict=True)
-                        if old is None))
-            raise
-        return result
-
-    def _results(self, job: Descriptor, then: Rescale, out: Result | None) -> Result:
-        """Memory for the results of a job: that of `out`, or, where it has none, new."""
-        rows, cols = (job.n, job.m) if job.transpose_c else (job.m, job.n)
-        c = Tensor(0, rows, cols, then.fmt, job.batch)
-        wanted = Result(
-            None if job.adapt_discard else c,
-            c if then.fmt == FP4_R4 and not job.adapt_discard else None,
-            Tensor(0, job.m, job.n, None, job.batch) if job.mask_out else None,
-            Tensor(0, 1, REPORT_WORDS, INT32, job.batch) if job.report else None)
-        given = out or Result(None)
+        given, wanted = out or Result(None), self._wanted(job, then)
         for each, expected in zip(given, wanted, strict=True):
             if each and each._replace(address=0, pitch=0) != expected:
                 raise ValueError(f"out = {checks.shown(out)}: expected the result of a job of the "
                                  f"same shape, {checks.shown(wanted)} at any address")
-        return Result(*(each or (expected and self._take(expected))
-                        for each, expected in zip(given, wanted, strict=True)))
+        new: list[Tensor] = []
+        try:
+            for each, expected in zip(given, wanted, strict=True):
+                if expected and not each:
+                    new.append(self._take(expected))
+            taken = iter(new)
+            result = Result(*(each or (expected and next(taken))
+                              for each, expected in zip(given, wanted, strict=True)))
+            if is_split(job, self.config):
+                job = replace(job, barrier=True)
+                inputs["scratch"] = self._scratch_for(job)
+            places = {**inputs, "c": result.c, "c_odd": result.odd, "mask_out": result.mask,
+                      "report": result.report}
+            for name, place in places.items():
+                if place is not None:
+                    job = replace(job, **_places(name, place))
+            self.enqueue(self._checked(job))
+        except BaseException:  # of memory, of an earlier job: this one is not queued
+            self.free(*new)
+            raise
+        return result
+
+    @staticmethod
+    def _wanted(job: Descriptor, then: Rescale) -> Result:
+        """The shapes of what a job gives, without addresses."""
+        rows, cols = (job.n, job.m) if job.transpose_c else (job.m, job.n)
+        c = Tensor(0, rows, cols, then.fmt, job.batch)
+        return Result(
+            None if job.adapt_discard else c,
+            c if then.fmt == FP4_R4 and not job.adapt_discard else None,
+            Tensor(0, job.m, job.n, None, job.batch) if job.mask_out else None,
+            Tensor(0, 1, REPORT_WORDS, INT32, job.batch) if job.report else None)
 
     def _scratch_for(self, job: Descriptor) -> Tensor:
         """Words for the sums of a K in chunks: the same for all jobs, which have barriers."""

@@ -42,7 +42,8 @@ class Phase(NamedTuple):
     mask: bool = False
 
 
-# y = x w^T; dx = dy w, on the core w^T times dy; dw = dy^T x, on the core x^T times dy^T
+# y = x w^T; dx = dy w, on the core w^T times dy; dw = dy^T x, on the core x^T times dy^T, written
+# as w lies (`train/core` leaves it turned)
 PHASES = {
     "fprop": Phase(INT4, INT4_SYM, mask=True),
     "dgrad": Phase(FP4_R2, FP4_R2, "ac"),

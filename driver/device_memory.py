@@ -82,8 +82,10 @@ class Tensor(NamedTuple):
         return self.pitch or self.row_bytes
 
     def first(self, cols: int) -> "Tensor":
-        """Its first columns, where they are. A job that writes an odd number of codes writes 0 to
-        the one behind. ValueError for more columns than it has."""
+        """Its first columns, where they are. A job writes whole bytes: 0 to a code or mask bits
+        behind. ValueError for more columns than it has."""
+        if cols == self.cols:
+            return self
         return self._replace(cols=checks.as_integer("cols", cols, 1, self.cols), pitch=self.stride)
 
     @property

@@ -130,7 +130,7 @@ class Descriptor:
     op: int = _bits(0, 8, 4, "GEMM 0: C = rescaled A times B; QUANTISE 1: C = rescaled x; TABLE 2: "
                     "only the table of scales changes; FENCE 3: no job, a barrier")
     barrier: bool = _flag(0, 12, "1: all that earlier jobs write is acknowledged before this job's "
-                          "first load")
+                          "first load, but for those of early_a and early_b")
     interrupt: bool = _flag(0, 13, "1: interrupt when all writes of the job are acknowledged")
     accumulate: bool = _flag(0, 14, "1: C = C + result, format INT32 without adapt")
     transpose_a: bool = _flag(0, 15, "1: A lies as (K, M), 0: as (M, K)")

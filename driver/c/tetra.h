@@ -336,8 +336,8 @@ static inline uint32_t tetra_get_op(const tetra_descriptor *d)
     return (uint32_t)tetra_get_bits(d, 0u, 8u, 4u);
 }
 
-/* barrier: 1: all that earlier jobs write is acknowledged before this job's first load. 0..1; the
-   setter gives 0, or -1 for others and sets none */
+/* barrier: 1: all that earlier jobs write is acknowledged before this job's first load, but for
+   those of early_a and early_b. 0..1; the setter gives 0, or -1 for others and sets none */
 static inline int tetra_set_barrier(tetra_descriptor *d, uint32_t value)
 {
     if (value > 1u)

@@ -33,7 +33,6 @@ from train.quantisers import WEIGHT_FRACTION_BITS
 
 TOP = 2.0  # an activation's clip in the first step, whose largest no step before has told
 SMALLEST = 1 / 16  # of a clip: far below any useful one, far above where a scale leaves its range
-RUN = 32  # codes that the widest grids read at once
 OWN = Rescale(INT4_SYM, Dyadic.nearest(INT4_SYM.hi * 2.0**-WEIGHT_FRACTION_BITS))
 
 
@@ -49,7 +48,8 @@ class Codes(NamedTuple):
 def room_for_codes(device: Accelerator, rows: int, cols: int) -> tuple[Tensor, Tensor]:
     """Memory of `Codes`, UINT4: the tensor, and it with its ones. Between an odd number of codes
     and these is a column of zeros, of which every job writes half a byte; rows are whole runs."""
-    whole = -(-(cols + 2) // RUN) * RUN
+    run = device.config.lanes
+    whole = -(-(cols + 2) // run) * run
     found = device.upload(np.ones((rows, whole), np.int8), UINT4)
     return found.first(cols), found.first(cols + cols % 2 + 1)
 

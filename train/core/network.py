@@ -29,7 +29,7 @@ from train.quantisers import INPUT_FRACTION_BITS
 
 INPUTS = Rescale(UINT4, Dyadic.nearest(UINT4.hi * 2.0**-INPUT_FRACTION_BITS))  # of [0, 1]
 INPUT_UNIT = 2.0**-INPUT_FRACTION_BITS / INPUTS.scale.value
-SPARE = 1 << 16  # bytes for what is small: ring, reports, padding
+SPARE = 1 << 14  # bytes of a layer for what is small: reports, padding
 
 
 class Recipe(NamedTuple):
@@ -59,7 +59,8 @@ class CoreNetwork:
         the last one.
     seed : of the initial weights, and of random words. recipe : one of `RECIPES`.
 
-    ValueError for sizes that are none, and for more layers than the table has scales for.
+    ValueError for sizes that are none or too large, and for more layers than the table has scales
+    for.
     """
 
     def __init__(self, device: Accelerator, sizes: tuple[int, ...], seed: int,
@@ -71,6 +72,10 @@ class CoreNetwork:
             raise ValueError(
                 f"{len(sizes) - 1} layers have {used} scales: this core keeps {available} "
                 "(tensors); use fewer layers, or a Config with more tensors (1..256)")
+        for inputs in sizes[:-2]:
+            if inputs + inputs % 2 + 1 > device.config.max_dim:
+                raise ValueError(f"a layer of {inputs} inputs, below the last one, and a column of "
+                                 f"ones: this core takes {device.config.max_dim} (max_dim)")
         self.device = device
         for tensor in range(used):
             device.preset(Adapt(tensor, preset=Entry()))
@@ -88,8 +93,9 @@ class CoreNetwork:
     def memory(sizes: tuple[int, ...], batch: int) -> int:
         """Bytes of device memory that are enough for batches of up to so many samples, of two
         sizes, and as many of the same to infer."""
-        parameters = sum(a * b for a, b in zip(sizes[1:], sizes[:-1], strict=True))
-        return 10 * parameters + 4 * batch * (6 * sum(sizes) + 64) + SPARE + 64 * BYTES
+        parameters = sum(a * (b + 2) for a, b in zip(sizes[1:], sizes[:-1], strict=True))
+        per_sample = 28 * sum(sizes) + 96 * len(sizes)
+        return 14 * parameters + batch * per_sample + SPARE * len(sizes) + 64 * BYTES
 
     @property
     def parameters(self) -> list[Parameter]:

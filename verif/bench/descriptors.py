@@ -14,6 +14,7 @@ from golden.refused import has_data, has_results, is_split
 from golden.solver import SolveMode
 
 TENSORS = ("a", "b", "x", "bias", "mask_in", "c", "c_odd", "mask_out", "report", "scratch")
+INPUTS = ("a", "b", "x", "bias", "mask_in")
 BASE = 0x4_0000_0000  # beyond 32 bits
 WORDS = ("x", "bias", "report", "scratch")  # of 32 bits
 
@@ -34,8 +35,11 @@ def random_image(rng, config: Config, count: int, *, base: int = BASE,
     size = 1
     while size <= count:
         size *= 2
-    place = Places(rng, base + size * BYTES)
-    made = [random_descriptor(rng, config, place, largest) for _ in range(count)]
+    place, made, starts = Places(rng, base + size * BYTES), [], []
+    for _ in range(count):
+        starts.append(place.end)
+        made.append(linked(rng, random_descriptor(rng, config, place, largest), made, starts,
+                           config))
     data = rng.integers(0, 256, place.end - base + 64, dtype=np.uint8)
     for d in made:
         calm(rng, data, base, d)
@@ -98,15 +102,15 @@ class Places:
 def random_descriptor(rng, config: Config, place: Places, largest: int = 3) -> Descriptor:
     """One that no rule refuses."""
     kind = rng.random()
-    common = {"interrupt": bool(rng.random() < 0.3), "barrier": bool(rng.random() < 0.3)}
-    if kind < 0.05:
+    common = {"interrupt": bool(rng.random() < 0.3), "barrier": bool(rng.random() < 0.4)}
+    if kind < 0.08:
         return Descriptor(op=CoreOp.FENCE, **common)
     adapt = _adapt(rng, config)
-    if kind < 0.12:
+    if kind < 0.15:
         return placed(rng, Descriptor(op=CoreOp.TABLE, report=bool(rng.integers(2)), **common,
                                        **adapt), config, place)
     gemm = kind < 0.7
-    fmts = [INT4, INT4_SYM, UINT4, INT32, *config.log_formats]
+    fmts = [INT4, INT4_SYM, UINT4, INT32, INT32, *config.log_formats]
     fmt = fmts[rng.integers(len(fmts))]
     coded = fmt != INT32
     integer = coded and not isinstance(fmt, LogFormat)
@@ -138,10 +142,50 @@ def random_descriptor(rng, config: Config, place: Places, largest: int = 3) -> D
                     adapt_discard=bool(not gemm and rng.random() < 0.3))
     elif fmt == INT32 and gemm and rng.random() < 0.7:
         d = replace(d, accumulate=True, transpose_c=False)
+        if rng.random() < 0.3:
+            d = replace(d, k=int(rng.integers(config.depth + 1, 3 * config.depth)))
         if d.k > config.depth:
             d = replace(d, bias=False, mask_in=False, transpose_mask=False, multiplier=2**15,
                         shift=15)
     return placed(rng, d, config, place)
+
+
+def linked(rng, d: Descriptor, made: list[Descriptor], starts: list[int],
+           config: Config) -> Descriptor:
+    """The descriptor, often with an input where one of the two before it has an output; behind a
+    barrier, which that input waits for, if that is the last one. `starts` : where the tensors of
+    each begin, this one's last: none of its outputs is read, nor any of a job in between."""
+    ago = int(rng.integers(1, 3))
+    inputs = [name for name in INPUTS if tensors(d, config)[name]]
+    if len(made) < ago or not inputs or rng.random() < 0.3:
+        return d
+    source, name = made[-ago], inputs[rng.integers(len(inputs))]
+    found = [at for at in outputs_at(source, config) if name not in WORDS or at % 4 == 0]
+    if not found:
+        return d
+    at, rows = found[rng.integers(len(found))], rows_of(d, name)
+    size = ((d.batch - 1) * getattr(d, f"{name}_batch_stride")
+            + (rows.number - 1) * rows.stride + rows.size)
+    if at + size > starts[-ago]:
+        return d
+    d = replace(d, **{f"{name}_address": at})
+    if ago > 1:
+        return d
+    return replace(d, barrier=True, early_a=d.early_a and name not in ("a", "bias"),
+                   early_b=d.early_b and name not in ("b", "bias"))
+
+
+def outputs_at(d: Descriptor, config: Config) -> list[int]:
+    """Where the outputs of a descriptor begin."""
+    has = tensors(d, config)
+    return [getattr(d, f"{name}_address") for name in ("c", "c_odd", "mask_out", "report")
+            if has[name]]
+
+
+def reads(d: Descriptor, before: Descriptor, config: Config) -> set[str]:
+    """Which inputs of a descriptor begin where one before it has an output."""
+    has, found = tensors(d, config), outputs_at(before, config)
+    return {name for name in INPUTS if has[name] and getattr(d, f"{name}_address") in found}
 
 
 def _adapt(rng, config: Config) -> dict:

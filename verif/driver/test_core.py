@@ -3,6 +3,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -26,10 +27,19 @@ from golden.refused import decode
 from hdl.core.load import EARLY
 from verif.bench.benches import CORES
 from verif.bench.cores import PATIENCE, Bench, kinds
-from verif.bench.descriptors import BASE, Image, Places, placed, random_image, reference
+from verif.bench.descriptors import (
+    BASE,
+    INPUTS,
+    Image,
+    Places,
+    placed,
+    random_image,
+    reads,
+    reference,
+)
 
 LATENCIES, STALLS = (50, 1, 7, 200), (0, 0, 100)
-LISTS = {"asic": 120, "fpga": 60}
+LISTS = {"asic": 120, "fpga": 72}
 FENCE = Descriptor(op=CoreOp.FENCE)
 WIDE = Config(2, 2, 32, bus_width=128, depth=32, strip=32, dim_width=8)
 
@@ -53,11 +63,14 @@ def test_random_lists(bench):
         timed(bench, seed)
         bench.run(image, f"list {seed}")
         covered.update(kind for d in image.descriptors for kind in kinds(d, bench.config))
+        covered.update(f"{name} of the job before"
+                       for before, d in pairwise(image.descriptors)
+                       for name in reads(d, before, bench.config))
     print(dict(covered), dict(bench.faults))
     missing = {"chunks added to C", "transpose_mask", "batch", "zero point", "strips", "groups",
                "b early", "b in halves", "a before the barrier", "b before the barrier",
                "both before the barrier", "chunks", "one element", "adapt_discard", "FENCE",
-               "TABLE"} - {
+               "TABLE", *(f"{name} of the job before" for name in INPUTS)} - {
                    kind for kind, count in covered.items() if count >= 2}
     assert not missing, f"random lists never reach {missing}"
     assert bench.faults[Fault.OVERFLOW] > 0

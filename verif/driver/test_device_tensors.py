@@ -7,8 +7,9 @@ import pytest
 
 from driver.accelerator import Accelerator, Result
 from driver.verilated_core import VerilatedCore
-from golden.formats import INT4
-from golden.rescale import rescale
+from golden.adaptive import Adapt
+from golden.formats import INT4, INT32
+from golden.rescale import Rescale, rescale
 from verif.driver.mirrored import Mirrored
 from verif.driver.test_accelerator import CONFIG, MEMORY, SCALED, check, codes
 
@@ -57,3 +58,19 @@ def test_some_columns_of_a_wider_tensor(device):
     with pytest.raises(ValueError, match="update of the first 5 columns of a wider tensor"):
         device.update(wide.first(5), np.zeros((2, 5, 5), int))
     check(device)
+
+
+def test_a_job_that_is_refused_takes_no_memory(device):
+    rng = np.random.default_rng(11)
+    a = device.upload(codes(rng, INT4, 3, 8), INT4)
+    x = device.upload(np.ones((3, 2), int), INT32)
+    odd = device.empty(3, 9, INT32)._replace(cols=2, pitch=9)
+    device.wait()
+    left = device.memory.free_bytes
+    with pytest.raises(ValueError, match="accumulate without out"):
+        device.gemm(a, a, accumulate=True, out=Result(None))
+    with pytest.raises(ValueError, match="the core refuses this job, ALIGNMENT"):
+        device.quantise(x, Rescale(), adapt=Adapt(0), out=Result(odd))
+    assert device.memory.free_bytes == left
+    whole = device.empty(4, 4, INT4)
+    assert whole.first(4) == whole

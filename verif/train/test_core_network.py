@@ -122,6 +122,20 @@ def test_memory_is_used_again():
     assert network.device.memory.free_bytes == free > 0
 
 
+@pytest.mark.parametrize("sizes, size", [((256, 256, 256), 2), ((1, 1, 1, 1, 1, 2), 900),
+                                         ((40, 9, 3), 300)])
+def test_memory_is_enough(sizes, size):
+    """For two sizes of a batch, trained and tested: the last bytes are free."""
+    core = CheckedCore("golden", "base", CoreNetwork.memory(sizes, size))
+    network = CoreNetwork(Accelerator(core, core.memory, 16), sizes, 0)
+    rng = np.random.default_rng(0)
+    for rows in (size, size - 1):
+        inputs, labels = rng.random((rows, sizes[0])), rng.integers(0, sizes[-1], rows)
+        network.backpropagate(inputs, labels)
+        network.predict(inputs)
+    assert network.device.memory.free_bytes > 0
+
+
 def test_the_core_has_the_same_bits():
     """A training of three steps and a test on the verilated core: every byte of its memory is the
     golden core's, and so is what the host reads."""
@@ -204,6 +218,9 @@ def test_wrong_arguments():
     core = CheckedCore("golden", "base", 1 << 20)
     with pytest.raises(ValueError, match="6 layers have 17 scales: this core keeps 16"):
         CoreNetwork(Accelerator(core, core.memory, 16), (4,) * 7, 0)
+    short = CheckedCore("golden", Config(2, 2, 4, depth=16, strip=8, dim_width=6), 1 << 20)
+    with pytest.raises(ValueError, match=r"a layer of 63 inputs.*this core takes 63 \(max_dim\)"):
+        CoreNetwork(Accelerator(short, short.memory, 16), (63, 4, 4), 0)
     with pytest.raises(ValueError, match="unknown backend 'fpga'"):
         CheckedCore("fpga", "base", 1 << 20)
     with pytest.raises(ValueError, match="size of memory"):
