@@ -22,7 +22,8 @@ from matplotlib.ticker import (
 # Okabe and Ito's palette: its colours stay apart in every common form of colour blindness.
 BLUE, VERMILION, GREEN, ORANGE = "#0072b2", "#d55e00", "#009e73", "#e69f00"
 SKY, PURPLE, BLACK, YELLOW = "#56b4e9", "#cc79a7", "#000000", "#f0e442"
-WINE = "#882255"  # of Tol's palette: for lines, since yellow ones drown in white
+# of Tol's palette: for lines, since yellow ones drown in white
+WINE, OLIVE = "#882255", "#999933"
 INK, GRID, MUTED = "#212529", "#dee2e6", "#5c636a"
 WIDE, NARROW = 9.0, 4.1  # inches: a page on a desk, and one on a phone, where text keeps its size
 DENSITIES = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0))

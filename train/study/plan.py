@@ -13,7 +13,8 @@ REFERENCE = "bf16"
 RUNNER_UP = "luq:rows-columns-tokens"  # the best one of the shortest trainings
 LEARNED = "luq:hindsight"  # `tetra`, but for learned clips of all inputs
 POLICIES = (REFERENCE, "int4_forward", "sun2020", "luq", "tetra", RUNNER_UP, "nvfp4", "mxfp4")
-MORE = {"bible": (LEARNED,)}  # that one task compares beside them
+FROM_SAWB = "luq:hindsight-from-sawb"  # where those of inputs with signs start as `tetra`'s
+MORE = {"bible": (LEARNED, FROM_SAWB)}  # that one task compares beside them
 SEEDS, FEWER_SEEDS = range(5), range(3)
 ABLATED = {"bible": range(1), "digits": SEEDS}  # a Transformer, and a network of seconds
 REPEATED = {"bible": ("luq:rows", "luq:rows-columns", "luq:max-tokens")}  # from `FEWER_SEEDS`
@@ -23,7 +24,7 @@ SIZES: dict[str, list[dict[str, Any]]] = {
     "fashion": [{"width": 8}, {"width": 32}, {"batch": 32}, {"batch": 512}]}
 # Epochs beside those of the task, and from which seeds; all of SWEPT for the first length and seed.
 LENGTHS = {"bible": {4: FEWER_SEEDS, 6: range(1)}}
-LONGER = (REFERENCE, "int4_forward", LEARNED, "tetra", "nvfp4")
+LONGER = (REFERENCE, "int4_forward", LEARNED, FROM_SAWB, "tetra", "nvfp4")
 QUICK_TASKS = ("digits", "vowels", "denoise")
 QUICK_POLICIES = (REFERENCE, "int4_forward", "sun2020", "tetra")
 

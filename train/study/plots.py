@@ -16,6 +16,7 @@ from tools.figures import (
     GREEN,
     INK,
     MUTED,
+    OLIVE,
     ORANGE,
     PURPLE,
     SKY,
@@ -28,11 +29,11 @@ from tools.figures import (
     logarithmic,
 )
 from tools.figures import narrow as is_narrow
-from train.study.plan import LEARNED, RUNNER_UP
+from train.study.plan import FROM_SAWB, LEARNED, RUNNER_UP
 
 # A colour and a mark of its own for each policy, in the order of legends.
 STYLES = {"bf16": (BLACK, "o"), "int4_forward": (MUTED, "v"), "sun2020": (VERMILION, "s"),
-          "luq": (ORANGE, "^"), "tetra": (BLUE, "D"), LEARNED: (SKY, "p"),
+          "luq": (ORANGE, "^"), "tetra": (BLUE, "D"), LEARNED: (SKY, "p"), FROM_SAWB: (OLIVE, "*"),
           RUNNER_UP: (WINE, "h"), "nvfp4": (GREEN, "P"), "mxfp4": (PURPLE, "X")}
 Summary = dict[str, Any]
 
