@@ -213,4 +213,4 @@ def _unique(items) -> list:
 
 
 def _columns(width: float) -> int:
-    return 3 if is_narrow(width) else 8
+    return 2 if is_narrow(width) else 5

@@ -138,6 +138,16 @@ def test_pictures_show_the_numbers(whole, width):
     assert len(plots.area(whole, width).axes) == len(TASKS)
 
 
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+@pytest.mark.parametrize("draw", [plots.gaps, plots.curves, plots.sensitivity, plots.area])
+def test_legends_fit(whole, draw, width):
+    figure = draw(whole, width)
+    figure.canvas.draw()
+    for legend in figure.legends:
+        extent = legend.get_window_extent()
+        assert 0 <= extent.x0 <= extent.x1 <= width * figure.dpi
+
+
 @pytest.fixture
 def own(tmp_path, monkeypatch):
     """A folder of results and a file of figures of one's own."""
