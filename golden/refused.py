@@ -19,11 +19,10 @@ stride or parameter that nothing reads is ignored. `data` is op GEMM or QUANTISE
    than in TABLE, or with an exponent not -40..40; use other than NOTHING in TABLE; discard other
    than in QUANTISE. Without adapt_enable the rest of adapt is ignored.
 7. COMBINATION: transpose_a, transpose_b, early_a, early_b or an a_zero that is not 0, other than in
-   GEMM;
-   transpose_c, bias, mask_in or mask_out without data; transpose_mask without mask_in; accumulate
-   other than in GEMM, with adapt_enable, with transpose_c, with a format other than INT32, or where
-   K is in chunks with bias, mask_in or a scale other than multiplier 32768, shift 15; mask_out with
-   INT32 or a log format; report without adapt_enable.
+   GEMM; transpose_c, bias, mask_in or mask_out without data; transpose_mask without mask_in;
+   accumulate other than in GEMM, with adapt_enable, with transpose_c, with a format other than
+   INT32, or where K is in chunks with bias, mask_in or a scale other than multiplier 32768, shift
+   15; mask_out with INT32 or a log format; report without adapt_enable.
 8. ALIGNMENT: one of the two lowest bits of address, row stride or batch stride is 1, of a tensor
    of words that the job has: c (data with INT32, unless its results are discarded), x (QUANTISE),
    bias (bias), report (report), scratch (k > depth, unless accumulate). Strides count even where
