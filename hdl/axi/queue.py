@@ -45,7 +45,8 @@ class Queue(wiring.Component):
         level = Signal(range(self.DEPTH + 1))
         comes = self.i.valid & self.i.ready
         goes = self.o.valid & self.o.ready
-        m.d.comb += [self.i.ready.eq(level != self.DEPTH), self.o.valid.eq(level != 0)]
+        # never above DEPTH, so its highest bit says that it is there
+        m.d.comb += [self.i.ready.eq(~level[-1]), self.o.valid.eq(level != 0)]
         following = Signal.like(head, name="following")  # the head of the next cycle
         m.d.comb += following.eq(head + goes)
         m.d.sync += [level.eq(level + comes - goes), tail.eq(tail + comes), head.eq(following)]

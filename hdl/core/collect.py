@@ -63,6 +63,9 @@ class Collect(wiring.Component):
         row = Signal(range(config.rows), reset_less=True)
         block = Signal(range(max(config.strip // config.cols, 2)), reset_less=True)
         fire, last_row, last_block, ends = (Signal() for _ in range(4))
+        # One register would drive all columns' adders: what is added to a column that does not
+        # exist does not matter.
+        alone, adds = Signal(), Signal(config.cols)
 
         # Cycle 0: a row of a block, and where it goes.
         summed = Signal(WORD * config.cols)
@@ -70,9 +73,9 @@ class Collect(wiring.Component):
             self.job.ready.eq(~running),
             walk.sizes.eq(Mux(running, job.sizes, self.job.p.sizes)),
             walk.start.eq(~running),
-            fire.eq(running & (free != 0) & result.valid & (~job.accumulate | self.added.valid)),
-            result.ready.eq(running & (free != 0) & (~job.accumulate | self.added.valid)),
-            self.added.ready.eq(fire & job.accumulate),
+            fire.eq(running & (free != 0) & result.valid & (alone | self.added.valid)),
+            result.ready.eq(running & (free != 0) & (alone | self.added.valid)),
+            self.added.ready.eq(fire & ~alone),
             last_row.eq(row == walk.rows - 1),
             last_block.eq(block == blocks_of(walk.cols, config) - 1),
             ends.eq(fire & last_row & last_block),
@@ -81,7 +84,10 @@ class Collect(wiring.Component):
         ]
         with m.If(~running):
             m.d.sync += [job.eq(self.job.p), row.eq(0), block.eq(0),
-                         running.eq(self.job.valid & self.job.p.results)]
+                         running.eq(self.job.valid & self.job.p.results),
+                         alone.eq(~self.job.p.accumulate),
+                         adds.eq(Cat(self.job.p.accumulate & (self.job.p.sizes.n > c)
+                                     for c in range(config.cols)))]
         with m.Elif(fire):
             m.d.sync += row.eq(Mux(last_row, 0, row + 1))
             with m.If(last_row):
@@ -96,13 +102,13 @@ class Collect(wiring.Component):
             whole = Signal(signed(WORD + 1), name=f"whole_{c}")
             word, added = result.p.data[c], self.added.p[c]
             over = whole[WORD] != whole[WORD - 1]
-            m.d.comb += whole.eq(word.as_signed() + Mux(job.accumulate, added, 0))
+            m.d.comb += whole.eq(word.as_signed() + Mux(adds[c], added, 0))
             ends_at = Cat((~whole[WORD]).replicate(WORD - 1), whole[WORD])
             code = Cat(word[:MASK_BIT], result.p.mask[c], Const(0, WORD - MASK_BIT - 1))
             m.d.comb += summed.word_select(c, WORD).eq(Mux(
                 job.words, Mux(over, ends_at, whole[:WORD]), code))
             left.append(over & result.p.tag.keep[c])
-        m.d.comb += self.saturated.eq(fire & job.accumulate & Cat(left).any())
+        m.d.comb += self.saturated.eq(fire & ~alone & Cat(left).any())
 
         # Cycle 1: a memory per row, so that both a row and a column can be read at once.
         per_word = wide(config) // config.cols

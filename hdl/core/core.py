@@ -131,11 +131,14 @@ class Core(wiring.Component):
         m.d.comb += [
             fails.eq(running & (code != Fault.NONE) & (number == path.number)),
             path.hold.eq(read.fault.valid),
-            registers.error_valid.eq(fails),
-            registers.error_code.eq(code),
-            registers.error_descriptor_index.eq(head),
-            registers.error_address.eq(fault.address),
         ]
+        # kept a cycle later: a fault comes behind a path through all that writes
+        told = {name: Signal.like(value, name=f"told_{name}") for name, value in (
+            ("valid", fails), ("code", code), ("descriptor_index", head),
+            ("address", fault.address))}
+        m.d.sync += [told["valid"].eq(fails), told["code"].eq(code),
+                     told["descriptor_index"].eq(head), told["address"].eq(fault.address)]
+        m.d.comb += [getattr(registers, f"error_{name}").eq(value) for name, value in told.items()]
 
         # Running, falling quiet, stopped, and on behind the descriptor that failed.
         mask = Signal(len(head))

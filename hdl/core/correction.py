@@ -6,34 +6,36 @@
 so a word per column, bias - z * sum b, is added to the sums of codes as any bias is.
 """
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from hdl.core.layouts import ZERO, fed_layout, stream_layout
+from hdl.core.column_sum import ColumnSum, ZeroProduct, total_shape
+from hdl.core.layouts import fed_layout, stream_layout
 from hdl.core.panels import ConfigPanels, blocks_of
-from hdl.layouts import WORD, BFormat, codes_layout
+from hdl.layouts import WORD, codes_layout
 from hdl.library import place
 
 
 class Correction(wiring.Component):
-    """Sends the words that the engine adds to each column: the bias, or with `corrected` what is
-    made of it in the first panel of each strip, and kept for the others.
+    """Sends the words that the engine adds to each column: the bias, less with `corrected` what the
+    zero point takes from the column: it is made in the first panel of each strip, and kept for the
+    others.
 
     Members
     -------
-    job : In(stream of stream_layout), taken when the last word of the job before has gone; one that
+    job : In(stream of stream_layout), taken when the last word of the job before is made; one that
         has neither bias nor zero point is taken at once.
     beat : In(codes_layout), of operand b. fed : In(fed_layout), of it. moves : In(1), it moves.
     bias : In(stream of cols words). word : Out(stream of cols words).
-    finished : Out(1), the last word of a job with `corrected` goes; lost : Out(1), then: one of its
-        words left 32 bits.
+    finished : Out(1), the last word of a job with `corrected` is made; lost : Out(1), then: one
+        of its words left 32 bits.
 
-    Latency: 4 cycles from a block's last beat to its words.
+    Latency: 7 cycles from a block's last beat to its words.
     """
 
-    DEPTH = 16  # of the queue: more blocks than the tile holds
+    AHEAD = 16  # blocks: more than there are between a beat's way into the tile and its words
 
     def __init__(self, config: Config):
         self.config = config
@@ -53,153 +55,120 @@ class Correction(wiring.Component):
         m = Module()
         config = self.config
         cols = config.cols
-        walk = place(m, platform, "panels", ConfigPanels(config))
-        job = Signal(stream_layout(config), reset_less=True)
-        running = Signal()
-        corrected = running & job.corrected
-        blocks = config.strip // cols
-
-        # Cycle 0: a beat of b. Cycle 1: its columns' sums.
         fed = self.fed
-        there_1, last_1 = Signal(), Signal(reset_less=True)
-        zero_1, zero_2 = Signal(signed(ZERO)), Signal(signed(ZERO))
-        m.d.sync += [there_1.eq(self.moves & fed.counts), last_1.eq(fed.last),
-                     zero_1.eq(fed.zero), zero_2.eq(zero_1)]
-        sums_1 = []
+
+        # Cycle 0: a beat of b. Cycle 2: its columns' sums.
+        there, last, zero = self.moves & fed.counts, fed.last, fed.zero
+        for i in range(1, ColumnSum.LATENCY + 1):
+            there, last, zero = (after(m, value, f"{name}_{i}") for name, value in (
+                ("there", there), ("last", last), ("zero", zero)))
+        sums = []
         for c in range(cols):
             column = place(m, platform, f"column_sum_{c}", ColumnSum(config))
             m.d.comb += [column.codes.eq(self.beat[c].as_value()), column.lanes.eq(fed.lanes),
-                         column.b_format.eq(fed.b_format)]
-            sums_1.append(column.total)
+                         column.formats.eq(fed.formats[c])]
+            sums.append(column.total)
 
-        # Cycle 2: the sums of the block so far; behind its last beat, whole.
-        wide = signed(min(WORD, config.dot_width + (config.depth // config.lanes).bit_length()))
-        first_2, whole_2 = Signal(init=1), Signal()
-        sums_2 = [Signal(wide, name=f"sum_2_{c}", reset_less=True) for c in range(cols)]
-        m.d.sync += whole_2.eq(there_1 & last_1)
-        with m.If(there_1):
-            m.d.sync += first_2.eq(last_1)
-            m.d.sync += [total.eq(Mux(first_2, 0, total) + part)
-                         for total, part in zip(sums_2, sums_1, strict=True)]
+        # Cycle 3: the sums of the block so far; behind its last beat, whole.
+        begins = Signal(init=1)
+        wholes = [Signal(total_shape(config), name=f"sum_{c}", reset_less=True)
+                  for c in range(cols)]
+        whole, zero = after(m, there & last, "whole"), after(m, zero, "zero")
+        with m.If(there):
+            m.d.sync += begins.eq(last)
+            m.d.sync += [total.eq(Mux(begins, 0, total) + part)
+                         for total, part in zip(wholes, sums, strict=True)]
 
-        # Cycle 3: times the zero point; in a queue, since the bias may be late.
-        product = WORD + ZERO
-        products = [Signal(signed(product), name=f"product_{c}", reset_less=True)
-                    for c in range(cols)]
-        m.submodules.queue = queue = memory.Memory(
-            shape=product * cols, depth=self.DEPTH, init=[])
-        put, get = queue.write_port(), queue.read_port(domain="comb")
-        head, tail = Signal(range(self.DEPTH)), Signal(range(self.DEPTH))
-        level = Signal(range(self.DEPTH + 1))
-        there_3 = Signal()
-        m.d.sync += there_3.eq(whole_2)
-        m.d.sync += [found.eq(total * zero_2) for found, total in zip(
-            products, sums_2, strict=True)]
-        made = Signal()  # a word goes from the queue to where it is kept
-        m.d.comb += [put.addr.eq(tail), put.data.eq(Cat(products)), put.en.eq(there_3),
-                     get.addr.eq(head)]
-        with m.If(there_3):
+        # Cycle 4: times the zero point.
+        products = []
+        for c, total in enumerate(wholes):
+            times = place(m, platform, f"zero_product_{c}", ZeroProduct(config))
+            m.d.comb += [times.total.eq(total), times.zero.eq(zero)]
+            products.append(times.product)
+        multiplied = after(m, whole, "multiplied")
+
+        # That goes into a ring: a strip's stay until its last panel has had them.
+        product = len(products[0])
+        blocks = config.strip // cols
+        depth = 1 << (blocks + self.AHEAD - 1).bit_length()
+        m.submodules.ring = ring = memory.Memory(shape=product * cols, depth=depth, init=[])
+        put, get = ring.write_port(), ring.read_port()
+        tail, strip, at = Signal(range(depth)), Signal(range(depth)), Signal(range(depth))
+        with m.If(multiplied):
             m.d.sync += tail.eq(tail + 1)
-        with m.If(made):
-            m.d.sync += head.eq(head + 1)
-        m.d.sync += level.eq(level + there_3 - made)
+        m.d.comb += [put.addr.eq(tail), put.en.eq(multiplied),
+                     put.data.eq(Cat(products))]
 
-        # The words of a block: made in the first panel, read again in the others.
-        m.submodules.kept = kept = memory.Memory(shape=WORD * cols, depth=max(blocks, 2), init=[])
-        keep, again = kept.write_port(), kept.read_port(domain="comb")
+        # Cycle 5: the block whose words are next is read.
+        walk = place(m, platform, "panels", ConfigPanels(config))
+        job = Signal(stream_layout(config), reset_less=True)
+        running, left, shown = Signal(), Signal(), Signal()  # left: not all words have been read
         block = Signal(range(max(blocks, 2)), reset_less=True)
-        last_block, ends, moves = Signal(), Signal(), Signal()
-        words, over = Signal(WORD * cols), []
-        for c in range(cols):
-            bias = Mux(job.bias, self.bias.p.word_select(c, WORD), 0).as_signed()
-            taken = get.data.word_select(c, product).as_signed()
-            whole = Signal(signed(product + 1), name=f"whole_{c}")
-            m.d.comb += whole.eq(bias - taken)
-            beyond = whole[WORD - 1:] != whole[-1].replicate(len(whole) - WORD + 1)
-            exists = (block << (cols.bit_length() - 1)) + c < walk.cols
-            over.append(beyond & exists)
-            m.d.comb += words.word_select(c, WORD).eq(Mux(
-                beyond, Cat((~whole[-1]).replicate(WORD - 1), whole[-1]), whole[:WORD]))
-        first = walk.first
-        ready = (level != 0) & (~job.bias | self.bias.valid)
+        reads, last_block, ends, goes = Signal(), Signal(), Signal(), Signal()
+        final = Signal(reset_less=True)
+        exist = Signal(cols, reset_less=True)
         m.d.comb += [
             self.job.ready.eq(~running),
             walk.sizes.eq(Mux(running, job.sizes, self.job.p.sizes)),
             walk.start.eq(~running),
+            reads.eq(left & (~shown | goes) & (~job.corrected | (at != tail))),
             last_block.eq(block == blocks_of(walk.cols, config) - 1),
-            keep.addr.eq(block), keep.data.eq(words), keep.en.eq(made), again.addr.eq(block),
+            ends.eq(reads & last_block),
+            walk.step.eq(ends),
+            get.addr.eq(at), get.en.eq(reads),
         ]
-        with m.If(corrected):
-            m.d.comb += [
-                self.word.valid.eq(Mux(first, ready, ~job.bias | self.bias.valid)),
-                self.word.p.eq(Mux(first, words, again.data)),
-                moves.eq(self.word.valid & self.word.ready),
-                self.bias.ready.eq(job.bias & moves),
-                made.eq(moves & first),
-            ]
-        with m.Elif(running):  # the bias as it is
-            m.d.comb += [self.word.valid.eq(self.bias.valid), self.word.p.eq(self.bias.p),
-                         self.bias.ready.eq(self.word.ready),
-                         moves.eq(self.word.valid & self.word.ready)]
-        lost = Signal()
-        m.d.comb += [self.lost.eq(lost | (made & Cat(over).any())), ends.eq(moves & last_block),
-                     walk.step.eq(ends),
-                     self.finished.eq(corrected & ends & walk.last & walk.last_strip)]
-        m.d.sync += lost.eq(self.lost & running)
         with m.If(~running):
-            m.d.sync += [job.eq(self.job.p), block.eq(0), running.eq(
-                self.job.valid & (self.job.p.bias | self.job.p.corrected))]
-        with m.Elif(moves):
-            m.d.sync += block.eq(Mux(last_block, 0, block + 1))
-            with m.If(ends & walk.last & walk.last_strip):
-                m.d.sync += running.eq(0)
+            some = self.job.valid & (self.job.p.bias | self.job.p.corrected)
+            m.d.sync += [job.eq(self.job.p), block.eq(0), running.eq(some), left.eq(some)]
+        with m.Elif(reads):
+            m.d.sync += [
+                block.eq(Mux(last_block, 0, block + 1)),
+                final.eq(ends & walk.last & walk.last_strip),
+                exist.eq(Cat((block << (cols.bit_length() - 1)) + c < walk.cols
+                             for c in range(cols))),
+            ]
+            with m.If(job.corrected):
+                m.d.sync += at.eq(Mux(last_block & ~walk.last, strip, at + 1))
+            with m.If(ends & walk.last):
+                m.d.sync += [strip.eq(at + job.corrected), left.eq(~walk.last_strip)]
+        with m.If(reads | goes):
+            m.d.sync += shown.eq(reads)
+
+        # Cycle 6: its words are made.
+        over, words = Signal(cols), Signal(WORD * cols)
+        for c in range(cols):
+            bias = Mux(job.bias, self.bias.p.word_select(c, WORD), 0).as_signed()
+            taken = get.data.word_select(c, product).as_signed()
+            difference = Signal(signed(max(product, WORD) + 1), name=f"difference_{c}")
+            m.d.comb += difference.eq(bias - taken)
+            sign, above = difference[-1], difference[WORD - 1:-1]
+            beyond = above != sign.replicate(len(above))
+            m.d.comb += over[c].eq(beyond & exist[c])
+            m.d.comb += words.word_select(c, WORD).eq(Mux(
+                beyond, Cat((~sign).replicate(WORD - 1), sign), difference[:WORD]))
+        lost, made = Signal(), shown & (~job.bias | self.bias.valid)
+        advance = ~self.word.valid | self.word.ready
+        m.d.comb += [
+            goes.eq(made & advance),
+            self.bias.ready.eq(job.bias & goes),
+            self.finished.eq(job.corrected & goes & final),
+            self.lost.eq(lost | (job.corrected & goes & over.any())),
+        ]
+        m.d.sync += lost.eq(self.lost & running)
+        with m.If(goes & final):
+            m.d.sync += running.eq(0)
+
+        # Cycle 7: they are sent.
+        word = Signal.like(self.word.p, name="sent", reset_less=True)
+        m.d.comb += self.word.p.eq(word)
+        with m.If(advance):
+            m.d.sync += [self.word.valid.eq(made),
+                         word.eq(Mux(job.corrected, words, self.bias.p))]
         return m
 
 
-class ColumnSum(wiring.Component):
-    """The sum of a column's codes of one beat, in MAC units.
-
-    Members
-    -------
-    codes : In(4 bits per lane). lanes : In(a bit per lane), those that exist. b_format : In.
-    total : Out. Latency: 1 cycle.
-    """
-
-    def __init__(self, config: Config):
-        self.config = config
-        super().__init__({
-            "codes": In(4 * config.lanes),
-            "lanes": In(config.lanes),
-            "b_format": In(BFormat),
-            "total": Out(signed(config.dot_width)),
-        })
-
-    def elaborate(self, platform):
-        m = Module()
-        decoded = [Mux(self.lanes[k], _decoded(self.codes.word_select(k, 4), self.b_format,
-                                               self.config), 0)
-                   for k in range(self.config.lanes)]
-        m.d.sync += self.total.eq(_total(decoded))
-        return m
-
-
-def _decoded(code, b_format, config: Config):
-    """The value of a code of operand b in MAC units."""
-    value = code.as_signed()
-    for fmt in config.log_formats:
-        level = code[:3]
-        step = fmt.log2_radix
-        magnitude = Const(0, 1)
-        for c in range(1, 8):
-            magnitude = Mux(level == c, 1 << step * (c - 1), magnitude)
-        value = Mux(b_format == BFormat.of(fmt),
-                    Mux(code[3], -magnitude, magnitude), value)
-    return value
-
-
-def _total(values: list):
-    """The sum, as a tree."""
-    while len(values) > 1:
-        values = [a + b for a, b in zip(values[::2], values[1::2], strict=False)] + (
-            values[-1:] if len(values) % 2 else [])
-    return values[0]
+def after(m: Module, value, name: str) -> Signal:
+    """A value, one cycle later."""
+    register = Signal(Value.cast(value).shape(), name=name, reset_less=len(Value.cast(value)) > 1)
+    m.d.sync += register.eq(value)
+    return register

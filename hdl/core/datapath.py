@@ -220,6 +220,9 @@ class Datapath(wiring.Component):
             self.stalled_descriptors.eq((pending == 0) & fetch.busy),
             self.stalled_solver.eq(store.waits),
             self.macs.eq(feed.macs),
+        ]
+        # a cycle late: counting begins behind a path through all that writes
+        m.d.sync += [
             self.saturated.eq(Mux(told, store.report.p.statistics.saturated, 0)),
             self.underflowed.eq(Mux(told, store.report.p.statistics.underflowed, 0)),
         ]

@@ -11,6 +11,7 @@ from golden.config import Config
 from hdl.core.layouts import depth_shape, fed_layout, feed_layout
 from hdl.core.operand_buffer import SLOTS, OperandBuffer
 from hdl.core.panels import ConfigPanels, blocks_of
+from hdl.layouts import BFormat
 from hdl.library import place
 
 
@@ -26,8 +27,8 @@ class Feed(wiring.Component):
     slot_a, slot_b, panel, block, chunk : Out, what to read. advance : Out(1), the buffers go on.
     valid : Out(1), ready : In(1), of the beats that both buffers show.
     fed : Out(fed_layout), of those beats.
-    running : Out(1), beats of a job are still to come. macs : Out, products of the beat that is
-        read in this cycle.
+    running : Out(1), beats of a job are still to come. macs : Out, products of the beat that
+        was read three cycles ago.
     """
 
     def __init__(self, config: Config):
@@ -87,9 +88,14 @@ class Feed(wiring.Component):
         lanes = Mux(last_chunk, job.k - (self.chunk << bits), config.lanes)
         cols = Mux(last_block, walk.cols - (self.block << (config.cols.bit_length() - 1)),
                    config.cols)
-        with m.If(reads & self.advance):
-            m.d.comb += self.macs.eq(
-                walk.rows * cols[:config.cols.bit_length()] * lanes[:config.lanes.bit_length()])
+        # of the counter nobody wants to know soon: a product per cycle
+        rows_1, cols_1, lanes_1, lanes_2 = (Signal(range(most + 1), name=name) for most, name in (
+            (config.rows, "rows_1"), (config.cols, "cols_1"),
+            (config.lanes, "lanes_1"), (config.lanes, "lanes_2")))
+        outputs_2 = Signal(range(config.rows * config.cols + 1))
+        m.d.sync += [rows_1.eq(Mux(reads & self.advance, walk.rows, 0)), cols_1.eq(cols),
+                     lanes_1.eq(lanes), outputs_2.eq(rows_1 * cols_1), lanes_2.eq(lanes_1),
+                     self.macs.eq(outputs_2 * lanes_2)]
         with m.If(~running):
             m.d.sync += [job.eq(self.job.p), running.eq(self.job.valid), panel.eq(0),
                          self.block.eq(0), self.chunk.eq(0)]
@@ -115,7 +121,10 @@ class Feed(wiring.Component):
             fed.last.eq(last_chunk),
             fed.lanes.eq(Cat(lane < lanes for lane in range(config.lanes))),
             fed.zero.eq(job.zero),
-            fed.b_format.eq(job.b_format),
+            # no matter what it says of a column that does not exist
+            *(fed.formats[c].eq(Cat((job.b_format == BFormat.of(fmt)) & (cols > c)
+                                    for fmt in config.log_formats))
+              for c in range(config.cols)),
         ]
         tags = [fed] + [Signal(fed_layout(config), name=f"fed_{i}", reset_less=True)
                         for i in range(OperandBuffer.LATENCY)]

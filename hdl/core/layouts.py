@@ -120,7 +120,8 @@ def fed_layout(config: Config) -> data.StructLayout:
         "last": 1,  # of its block
         "lanes": config.lanes,  # those that exist
         "zero": signed(ZERO),
-        "b_format": BFormat,
+        # of each column, by log format: one register would drive the decoders of all columns
+        "formats": data.ArrayLayout(len(config.log_formats), config.cols),
     })
 
 

@@ -89,11 +89,12 @@ class Store(wiring.Component):
             # those that write are idle when the state is, and `collect` unless it is ahead
             self.job.ready.eq(idle),
             segments.panel.eq(collect.panel), items.panel.eq(collect.panel),
-            collect.free.eq(items.free),
             collect.slot.eq(items.slot), collect.part.eq(items.part),
             collect.advance.eq(items.advance),
             *(ours.eq(theirs) for ours, theirs in zip(items.rows, collect.rows, strict=True)),
         ]
+
+        m.d.sync += collect.free.eq(items.free)  # the bus has its say in it, so late
 
         # The report: behind the results.
         whole = item_bytes(config)
@@ -101,6 +102,9 @@ class Store(wiring.Component):
         left = Signal(range(REPORT_BYTES + 1), reset_less=True)
         last = left <= whole
         in_report = state == State.REPORT
+        # A cycle late, as nothing is sent any more when it counts: all that writes is in its path.
+        settled = Signal()
+        m.d.sync += settled.eq(self.idle)
         with m.If(state == State.BYTES):
             m.d.comb += [self.item.valid.eq(1), self.item.p.data.eq(report),
                          self.item.p.count.eq(Mux(last, left, whole))]
@@ -137,7 +141,7 @@ class Store(wiring.Component):
                     with m.If(last):
                         m.d.sync += state.eq(State.DONE)
             with m.Case(State.DONE):
-                with m.If(self.idle):
+                with m.If(settled):
                     m.d.comb += [
                         self.written.eq(1),
                         self.corrected.eq(job.corrected),

@@ -12,7 +12,7 @@ from hdl.rescaler.rescale import RescaleUnit
 from hdl.scales.adaptive import AdaptUnit
 from hdl.scales.solver import ScaleSolver
 from hdl.tile.mac_tile import MacTile
-from verif.formal import adaptive, arithmetic, axi, engine, progress, streams
+from verif.formal import adaptive, arithmetic, axi, correction, engine, progress, streams
 from verif.formal.harness import SMALL, Harness
 from verif.formal.prover import Verdict, prove
 from verif.formal.structure import Paths, independent
@@ -26,19 +26,20 @@ class Property:
     -------
     name, block : what is proven, of which block. harness : makes what is to be proven, by induction
     unless it is `Paths`. faults : each net -> constant or net that takes its
-    place.
+    place. depth : of the induction, cycles.
     """
 
     name: str
     block: str
     harness: Callable
     faults: tuple[dict[str, str], ...] = field(hash=False)
+    depth: int = 1
 
     def check(self, fault: dict[str, str] | None = None, trace: Path | None = None) -> Verdict:
         made = _made(self.harness)
         if isinstance(made, Paths):
             return independent(made, fault)
-        return prove(made, 1, fault, trace=trace)
+        return prove(made, self.depth, fault, trace=trace)
 
 
 @cache
@@ -119,6 +120,8 @@ PROPERTIES = (
              arithmetic.absent_rows_and_columns, (
                  {"exist": "2'b11"},  # every column
                  {"moved": "1'b1"})),  # every row
+    Property("a column's codes are added up exactly", "ColumnSum", correction.column_sum, (
+        {"first_0.carry": "first_0.total"}, {"first_1.c": "first_1.b"}), depth=3),
     Property("no sum wraps up to 2**32 elements", "StatisticsUnit", arithmetic.statistics,
              ({"sum_squares_cleared": "1'b0"}, {"sum_abs_carries": "5'h00"})),
     Property("a column that does not exist counts as 0", "RescaleUnit", arithmetic.absent_columns,
