@@ -59,7 +59,8 @@ class Collect(wiring.Component):
         walk = place(m, platform, "panels", ConfigPanels(config))
         job = Signal(store_layout(config), reset_less=True)
         running, slot = Signal(), Signal(range(SLOTS))
-        free = Signal(range(SLOTS + 1), init=SLOTS)
+        free, free_after = Signal(range(SLOTS + 1), init=SLOTS), Signal(range(SLOTS + 1))
+        goes_on, takes = Signal(), Signal()  # takes: running, and there is a free panel
         row = Signal(range(config.rows), reset_less=True)
         block = Signal(range(max(config.strip // config.cols, 2)), reset_less=True)
         fire, last_row, last_block, ends = (Signal() for _ in range(4))
@@ -73,8 +74,8 @@ class Collect(wiring.Component):
             self.job.ready.eq(~running),
             walk.sizes.eq(Mux(running, job.sizes, self.job.p.sizes)),
             walk.start.eq(~running),
-            fire.eq(running & (free != 0) & result.valid & (alone | self.added.valid)),
-            result.ready.eq(running & (free != 0) & (alone | self.added.valid)),
+            fire.eq(takes & result.valid & (alone | self.added.valid)),
+            result.ready.eq(takes & (alone | self.added.valid)),
             self.added.ready.eq(fire & ~alone),
             last_row.eq(row == walk.rows - 1),
             last_block.eq(block == blocks_of(walk.cols, config) - 1),
@@ -83,8 +84,8 @@ class Collect(wiring.Component):
             self.panel.eq(ends),
         ]
         with m.If(~running):
+            m.d.comb += goes_on.eq(self.job.valid & self.job.p.results)
             m.d.sync += [job.eq(self.job.p), row.eq(0), block.eq(0),
-                         running.eq(self.job.valid & self.job.p.results),
                          alone.eq(~self.job.p.accumulate),
                          adds.eq(Cat(self.job.p.accumulate & (self.job.p.sizes.n > c)
                                      for c in range(config.cols)))]
@@ -94,9 +95,12 @@ class Collect(wiring.Component):
                 m.d.sync += block.eq(Mux(last_block, 0, block + 1))
             with m.If(ends):
                 m.d.sync += slot.eq(slot + 1)
-                with m.If(walk.last & walk.last_strip):
-                    m.d.sync += running.eq(0)
-        m.d.sync += free.eq(free + self.free - ends)
+            m.d.comb += goes_on.eq(~(ends & walk.last & walk.last_strip))
+        with m.Else():
+            m.d.comb += goes_on.eq(1)
+        m.d.comb += free_after.eq(free + self.free - ends)
+        m.d.sync += [running.eq(goes_on), free.eq(free_after),
+                     takes.eq(goes_on & (free_after != 0))]
         left = []
         for c in range(config.cols):
             whole = Signal(signed(WORD + 1), name=f"whole_{c}")

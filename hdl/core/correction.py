@@ -32,7 +32,8 @@ class Correction(wiring.Component):
     finished : Out(1), the last word of a job with `corrected` is made; lost : Out(1), then: one
         of its words left 32 bits.
 
-    Latency: 7 cycles from a block's last beat to its words.
+    Latency: 7 cycles from a block's last beat to its words. Throughput: a block's every other
+    cycle, as a block has a row or more.
     """
 
     AHEAD = 16  # blocks: more than there are between a beat's way into the tile and its words
@@ -147,7 +148,7 @@ class Correction(wiring.Component):
             m.d.comb += words.word_select(c, WORD).eq(Mux(
                 beyond, Cat((~sign).replicate(WORD - 1), sign), difference[:WORD]))
         lost, made = Signal(), shown & (~job.bias | self.bias.valid)
-        advance = ~self.word.valid | self.word.ready
+        advance = ~self.word.valid  # whatever ready is: it has come through all of the engine
         m.d.comb += [
             goes.eq(made & advance),
             self.bias.ready.eq(job.bias & goes),
@@ -164,6 +165,8 @@ class Correction(wiring.Component):
         with m.If(advance):
             m.d.sync += [self.word.valid.eq(made),
                          word.eq(Mux(job.corrected, words, self.bias.p))]
+        with m.Elif(self.word.ready):
+            m.d.sync += self.word.valid.eq(0)
         return m
 
 

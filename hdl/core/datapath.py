@@ -152,7 +152,8 @@ class Datapath(wiring.Component):
             m.d.comb += [each.run.eq(self.run), each.write.eq(self.write)]
         free = {"A": feed.free_a, "B": feed.free_b,
                 **{name.upper(): each.free for name, each in rows.items()}}
-        m.d.comb += load.free.eq(Cat(free[kind.name] for kind in KINDS))
+        # a cycle late: what takes them may wait for the bus
+        m.d.sync += load.free.eq(Cat(free[kind.name] for kind in KINDS))
 
         # Operands.
         m.d.comb += [

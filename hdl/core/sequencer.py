@@ -123,13 +123,17 @@ class Sequencer(wiring.Component):
             CoreOp.GEMM, CoreOp.QUANTISE, CoreOp.TABLE))
         whole = Signal()  # this job has the descriptor's own options
         m.d.comb += [
-            split.eq(gemm & (d.k > config.depth)),
             through.eq(split & ~d.accumulate),
             sums.eq(split & ~gathers),
             whole.eq(~sums),
-            last_chunk.eq(k_left <= config.depth),
-            k_now.eq(Mux(last_chunk, k_left, config.depth)),
         ]
+        m.d.sync += split.eq(gemm & (d.k > config.depth))  # long before it counts
+
+        def begin(k) -> list:
+            """The next chunk: so much of K is left."""
+            last = k <= config.depth
+            return [k_left.eq(k), last_chunk.eq(last), k_now.eq(Mux(last, k, config.depth))]
+
         multiplies = gemm & ~gathers
         from_x = quantise | gathers
         words = sums | (d.format == INT32.encoding)
@@ -226,7 +230,7 @@ class Sequencer(wiring.Component):
                     m.d.comb += self.fenced.eq(d.op == CoreOp.FENCE)
                     m.d.sync += state.eq(Mux(d.op == CoreOp.FENCE, State.IDLE, State.BEGIN))
             with m.Case(State.BEGIN):
-                m.d.sync += [k_left.eq(d.k), first_chunk.eq(1), a_at.eq(d.a_address),
+                m.d.sync += [*begin(d.k), first_chunk.eq(1), a_at.eq(d.a_address),
                              b_at.eq(d.b_address), state.eq(State.JOB)]
                 m.d.sync += [waits[name].eq(needed) for name, needed in outputs.items()]
             with m.Case(State.JOB):
@@ -241,7 +245,7 @@ class Sequencer(wiring.Component):
                 with m.If(sums & ~(last_chunk & d.accumulate)):
                     with m.If(self.store.ready):
                         m.d.sync += [
-                            k_left.eq(k_left - config.depth),
+                            *begin((k_left - config.depth)[:len(k_left)]),
                             a_at.eq(moved(a_at, Mux(d.transpose_a, d.a_stride << depth_bits,
                                                      config.depth // 2))),
                             b_at.eq(moved(b_at, Mux(d.transpose_b, d.b_stride << depth_bits,
