@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from synth.cells import sta
+from synth.cells import memories, sta
 from synth.cells.fanout import LIMIT, buffered
 from synth.cells.libraries import CellLibrary
 from synth.cells.recipes import CARRY_SAVE, Recipe, carry_save_widths, finish
@@ -27,6 +27,7 @@ VERSION = "2"  # of what happens around the recipes, part of every key
 _MODULE = re.compile(r"^((?:attribute [^\n]*\n)*)module (\\\S+|\$\S+)\n(.*?)^end\n", re.M | re.S)
 _CELL = re.compile(r"^\s+cell +(\\\S+) ", re.M)
 _PORT = re.compile(r"^\s+wire [^\n]*(?:input|output|inout)[^\n]*\n", re.M)
+_WIDE = re.compile(r"^\s+wire (?:width (\d+) )?(input|output) \d+ \\(\S+)$", re.M)
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ class Netlist:
             if module in found:
                 return
             boundary = module != name and module in self.boundaries
-            if boundary or (keep_rows and module.startswith(CARRY_SAVE)):
+            kept = (memories.PREFIX, *([CARRY_SAVE] if keep_rows else []))
+            if boundary or module.startswith(kept):
                 ports = "".join(_PORT.findall(self.modules[module]))
                 found[module] = f"attribute \\blackbox 1\nmodule \\{module}\n{ports}end\n"
                 return
@@ -98,6 +100,14 @@ class Netlist:
             found += [child] if child in self.boundaries else self.below(child)
         return found
 
+    @cached_property
+    def memories(self) -> str:
+        """The liberty file of the macros in the design, "" if there are none."""
+        found = {name: {port: (direction, int(width or 1))
+                        for width, direction, port in _WIDE.findall(text)}
+                 for name, text in self.modules.items() if name.startswith(memories.PREFIX)}
+        return memories.liberty(found) if found else ""
+
     def clocked(self, name: str) -> bool:
         return re.search(r"^\s+wire [^\n]*input \d+ +\\clk$", self.modules[name], re.M) is not None
 
@@ -106,7 +116,8 @@ class Netlist:
 class Mapping(Task):
     """One block, one recipe, one library: RTLIL in, cells, area and timing out.
 
-    `timed` : whether the block is timed on its own, which needs all that is in it.
+    `timed` : whether the block is timed on its own, which needs all that is in it. `memories` : as
+    of `Netlist`.
     """
 
     name: str
@@ -115,6 +126,7 @@ class Mapping(Task):
     library: CellLibrary
     timed: bool
     clocked: bool
+    memories: str = ""
     kind: ClassVar[str] = "asic"
 
     @property
@@ -131,7 +143,7 @@ class Mapping(Task):
             *(command.replace(str(self.library.path), "liberty") for command in commands),
             *self.recipe.files(self.library, set()).values(), self.library.digest,
             importlib.metadata.version("pyosys"),
-            *(sta.depends_on(self.library) if self.timed else ()))
+            *(sta.depends_on(self.library, self.memories) if self.timed else ()))
 
     def read(self, folder: Path) -> "MappedBlock":
         text = (folder / "stat.json").read_text()
@@ -162,7 +174,8 @@ class Mapping(Task):
         path = folder / "netlist.v"  # OpenSTA cannot read `signed`
         path.write_text(re.sub(r"\b(wire|input|output) signed\b", r"\1", path.read_text()))
         if self.timed:
-            period = sta.shortest_period([path], self.name, self.library, self.clocked, folder)
+            period = sta.shortest_period([path], self.name, self.library, self.clocked, folder,
+                                         memories=self.memories)
             (folder / "period").write_text(repr(period))
 
 
@@ -194,7 +207,7 @@ def mappings(netlist: Netlist, recipes: list[Recipe], library: CellLibrary,
         texts = {rows: netlist.block(name, rows) for rows in (False, True)}
         leaf = not any(netlist.below(name))
         found[name] = [Mapping(name, texts[recipe.full_adders], recipe, library, leaf,
-                               netlist.clocked(name)) for recipe in recipes]
+                               netlist.clocked(name), netlist.memories) for recipe in recipes]
     return found
 
 
@@ -206,18 +219,21 @@ class Timing(Task):
     netlists: tuple[str, ...]
     library: CellLibrary
     clocked: bool
+    memories: str = ""
     kind: ClassVar[str] = "sta"
     products: ClassVar[tuple[str, ...]] = ("period",)
 
     @cached_property
     def key(self) -> str:
-        return digest(VERSION, self.top, *sta.depends_on(self.library), *self.netlists)
+        return digest(VERSION, self.top, *sta.depends_on(self.library, self.memories),
+                      *self.netlists)
 
     def make(self, folder: Path) -> None:
         paths = [folder / f"block{i}.v" for i in range(len(self.netlists))]
         for path, text in zip(paths, self.netlists, strict=True):
             path.write_text(text)
-        period = sta.shortest_period(paths, self.top, self.library, self.clocked, folder)
+        period = sta.shortest_period(paths, self.top, self.library, self.clocked, folder,
+                                     memories=self.memories)
         for path in paths:
             path.unlink()
         (folder / "period").write_text(repr(period))
@@ -229,4 +245,4 @@ class Timing(Task):
 def timing(netlist: Netlist, blocks: list[MappedBlock], library: CellLibrary) -> Timing:
     """What times a design of these blocks."""
     return Timing(netlist.top, tuple(block.verilog for block in blocks), library,
-                  netlist.clocked(netlist.top))
+                  netlist.clocked(netlist.top), netlist.memories)

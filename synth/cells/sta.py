@@ -8,10 +8,11 @@ from functools import cache
 from pathlib import Path
 
 from synth.cells.libraries import CellLibrary, MissingError
+from synth.cells.memories import ASSUMED
 
 PERIOD = 10.0  # nanoseconds; any one does, since the slack is what counts
 SCRIPT = r"""read_liberty {liberty}
-{read}
+{memories}{read}
 link_design {top}
 {wires}create_clock -name clock -period {period}{pins}
 set inputs {{}}
@@ -56,27 +57,32 @@ def assumptions(library: CellLibrary) -> str:
     wires = (f"wires as the library estimates them by fanout ({library.wire_load})"
              if library.wire_load else "no wires (the library estimates none)")
     return (f"ideal clock (clock gates too), {wires}, inputs at the clock edge from the library's "
-            "driver, outputs loaded with four inverters, typical corner")
+            f"driver, outputs loaded with four inverters, typical corner, {ASSUMED}")
 
 
-def depends_on(library: CellLibrary) -> tuple[str, ...]:
+def depends_on(library: CellLibrary, memories: str = "") -> tuple[str, ...]:
     """All that a period depends on but the netlists: part of what names a cached one."""
-    return (version(), SCRIPT, str(PERIOD), library.digest, library.driver, repr(library.load),
-            repr(library.load_unit))
+    return (version(), SCRIPT.replace("{memories}", ""), str(PERIOD), library.digest,
+            library.driver, repr(library.load), repr(library.load_unit), *filter(None, [memories]))
 
 
 def shortest_period(netlists: list[Path], top: str, library: CellLibrary, clocked: bool,
-                    work: Path, wires: Path | None = None) -> float:
+                    work: Path, wires: Path | None = None, memories: str = "") -> float:
     """Nanoseconds from clock edge to clock edge that the slowest path of `top` needs.
 
-    `wires` : a SPEF file whose nets have the wires that it says, and no wire load.
+    `wires` : a SPEF file whose nets have the wires that it says, and no wire load. `memories` : a
+    liberty file's text, of the macros in the netlists.
 
     The script and the report of that path are left in `work` as sta.tcl and sta.log. Without a
     clock the longest path from an input to an output counts. RuntimeError with the tool's words if
     it reports no path, or anything that it could not read. What is constant has no path.
     """
+    if memories:
+        (work / "memories.lib").write_text(memories)
     script = SCRIPT.format(
-        liberty=library.path, read="\n".join(f"read_verilog {path}" for path in netlists), top=top,
+        liberty=library.path,
+        memories=f"read_liberty {work}/memories.lib\n" if memories else "",
+        read="\n".join(f"read_verilog {path}" for path in netlists), top=top,
         wires=f"read_spef {wires}\n" if wires else "", period=PERIOD,
         pins=" [get_ports clk]" if clocked else "", driver=library.driver,
         load=f"{library.load / library.load_unit:g}")

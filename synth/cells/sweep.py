@@ -97,7 +97,10 @@ def sweep(chosen: list[Design], recipes: list[Recipe], library: CellLibrary, poo
     for design, per_block in todo.items():
         good = {name: [found for one in tried if isinstance(found := mapped[one.key], MappedBlock)]
                 for name, tried in per_block.items()}
-        for i, choice in enumerate(candidates(netlists[design].blocks, good)):
+        found = candidates(netlists[design].blocks, good)
+        if not design.macs and all(good.values()) and len(good) > 1:
+            found.append(fastest(good))
+        for i, choice in enumerate(found):
             plans[design, i] = (design, choice)
     timed = time_all(pool, {key: (netlists[design], list(choice.values()))
                             for key, (design, choice) in plans.items()}, library,
@@ -163,6 +166,17 @@ def choices(instances: dict[str, int], mapped: dict[str, list[MappedBlock]],
     few = next(few for limit, few in ASSEMBLED if size <= limit)
     few = min(few, max(2, len(mapped) - 1))  # of few kinds the first was the best
     return [choice for _, choice in sorted(found, key=lambda each: each[0])[:few]]
+
+
+def fastest(mapped: dict[str, list[MappedBlock]]) -> dict[str, MappedBlock]:
+    """Each block at its fastest, for designs of which no density counts; those that have others in
+    them by the recipe of the slowest of these."""
+    leaves = {name: min(found, key=lambda b: b.period) for name, found in mapped.items()
+              if found[0].period is not None}
+    slowest = max(leaves.values(), key=lambda b: b.period)
+    return {name: leaves.get(name) or next(
+        (b for b in found if b.recipe == slowest.recipe), found[0])
+        for name, found in mapped.items()}
 
 
 def pareto(options: Iterable[MappedBlock]) -> list[MappedBlock]:

@@ -9,7 +9,7 @@ import pytest
 from amaranth.hdl import Module
 from rich.console import Console
 
-from hdl.engine.engine import Engine
+from hdl.core.core import Core
 from hdl.library import Library, place
 from synth import __main__ as program
 from synth.cells import asic, sta, sweep
@@ -24,7 +24,7 @@ from synth.cells.designs import (
     quick_designs,
 )
 from synth.cells.fanout import ALONE, LIMIT, buffered
-from synth.cells.libraries import LIBRARIES, NANGATE45, MissingError
+from synth.cells.libraries import LIBRARIES, NANGATE45
 from synth.cells.recipes import (
     ADDER_PORTS,
     ADDER_RULES,
@@ -36,7 +36,7 @@ from synth.cells.recipes import (
     adder_rows,
 )
 from synth.cells.summary import densities, finalists
-from synth.cells.sweep import Point, candidates, choices, pareto
+from synth.cells.sweep import Point, candidates, choices, fastest, pareto
 from tools import cache
 from tools.yosys import yosys
 from verif.here import Here
@@ -108,7 +108,7 @@ def test_of_each_kind_of_dot_product_the_densest_is_a_finalist():
 def test_boundaries_exist():
     """A block that was renamed would silently be flattened into a tile of 64."""
     library = Library()
-    top = library.convert(Engine, CONFIG)
+    top = library.convert(Core, CONFIG)
     blocks = Netlist(library.text, top, BOUNDARIES).blocks
     assert set(blocks) == BOUNDARIES | {top}
     assert blocks["tetra_mac_cell"] == CONFIG.rows * CONFIG.cols
@@ -264,6 +264,16 @@ def test_choices():
     assert choices({"cell": 1}, {"cell": [fast, worse]}) == [{"cell": fast}, {"cell": worse}]
 
 
+def test_the_fastest_of_each_block():
+    """What is around them has the recipe of the slowest, if it was mapped by that."""
+    fast, small = mapped("cell", 4, 1), mapped("cell", 3, 2, SWEEP[1])
+    quick, slow = mapped("lane", 2, 1.2, SWEEP[2]), mapped("lane", 1, 1.5)
+    glue, alike = mapped("top", 1, None), mapped("top", 2, None, SWEEP[2])
+    blocks = {"cell": [small, fast], "lane": [slow, quick]}
+    assert fastest(blocks | {"top": [glue, alike]}) == {"cell": fast, "lane": quick, "top": alike}
+    assert fastest(blocks | {"top": [glue]})["top"] == glue
+
+
 def test_more_recipes_find_no_less():
     """What is timed of all recipes has what would be timed of those of `QUICK` alone."""
     found = {name: [mapped(name, 10 + 10 * (recipe in QUICK) + i, 1, recipe)
@@ -311,16 +321,6 @@ def test_a_failed_recipe_is_listed(monkeypatch, tmp_path):
     assert all("nowhere" in f.message for f in found.failures)
     assert "nowhere" in (cache.ROOT / found.failures[0].log).read_text()
     assert not list(tmp_path.glob("*/netlist.v"))
-
-
-@pytest.fixture
-def installed(monkeypatch, tmp_path):
-    """A cache of its own; skips where there is no library."""
-    try:
-        _ = NANGATE45.path
-    except MissingError as error:
-        pytest.skip(str(error))
-    monkeypatch.setattr(cache, "CACHE", tmp_path)
 
 
 @needs_sta
