@@ -8,9 +8,9 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.config import Config
-from hdl.core.layouts import depth_shape, fed_layout, feed_layout
+from hdl.core.layouts import fed_layout, feed_layout
 from hdl.core.operand_buffer import SLOTS, OperandBuffer
-from hdl.core.panels import ConfigPanels, blocks_of
+from hdl.core.panels import ConfigPanels
 from hdl.layouts import BFormat
 from hdl.library import place
 
@@ -65,17 +65,17 @@ class Feed(wiring.Component):
         last_chunk, last_block, last_panel, reads = (Signal() for _ in range(4))
 
         # Cycle 0: what is read.
-        chunks = Signal(depth_shape(config))
         bits = config.lanes.bit_length() - 1
+        chunk_of_last = Signal.like(self.chunk, name="chunk_of_last", reset_less=True)
+        lanes_of_last = Signal(range(config.lanes + 1), reset_less=True)
         block_ends, panel_ends = Signal(), Signal()
         m.d.comb += [
             self.job.ready.eq(~running),
             walk.sizes.eq(Mux(running, job.sizes, self.job.p.sizes)),
             walk.start.eq(~running),
-            chunks.eq((job.k + (config.lanes - 1)) >> bits),
             reads.eq(running & ((full_a != 0) | (self.complete_a > panel)) & (full_b != 0)),
-            last_chunk.eq(self.chunk == chunks - 1),
-            last_block.eq(self.block == blocks_of(walk.cols, config) - 1),
+            last_chunk.eq(self.chunk == chunk_of_last),
+            last_block.eq(self.block == (walk.cols - 1) >> (config.cols.bit_length() - 1)),
             last_panel.eq(walk.last | (panel == config.lanes // config.rows - 1)),
             block_ends.eq(reads & self.advance & last_chunk),
             panel_ends.eq(block_ends & last_block),
@@ -85,7 +85,7 @@ class Feed(wiring.Component):
             self.panel.eq(panel),
         ]
         # how much of this beat exists
-        lanes = Mux(last_chunk, job.k - (self.chunk << bits), config.lanes)
+        lanes = Mux(last_chunk, lanes_of_last, config.lanes)
         cols = Mux(last_block, walk.cols - (self.block << (config.cols.bit_length() - 1)),
                    config.cols)
         # of the counter nobody wants to know soon: a product per cycle
@@ -97,8 +97,10 @@ class Feed(wiring.Component):
                      lanes_1.eq(lanes), outputs_2.eq(rows_1 * cols_1), lanes_2.eq(lanes_1),
                      self.macs.eq(outputs_2 * lanes_2)]
         with m.If(~running):
+            before = (self.job.p.k - 1).as_unsigned()
             m.d.sync += [job.eq(self.job.p), running.eq(self.job.valid), panel.eq(0),
-                         self.block.eq(0), self.chunk.eq(0)]
+                         self.block.eq(0), self.chunk.eq(0),
+                         chunk_of_last.eq(before >> bits), lanes_of_last.eq(before[:bits] + 1)]
         with m.Elif(reads & self.advance):
             m.d.sync += self.chunk.eq(Mux(last_chunk, 0, self.chunk + 1))
             with m.If(last_chunk):
