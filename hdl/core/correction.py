@@ -32,8 +32,8 @@ class Correction(wiring.Component):
     finished : Out(1), the last word of a job with `corrected` is made; lost : Out(1), then: one
         of its words left 32 bits.
 
-    Latency: 7 cycles from a block's last beat to its words. Throughput: a block's every other
-    cycle, as a block has a row or more.
+    Latency: 8 cycles from a block's last beat to its words. Throughput: a block's every other
+    cycle.
     """
 
     AHEAD = 16  # blocks: more than there are between a beat's way into the tile and its words
@@ -148,9 +148,9 @@ class Correction(wiring.Component):
             m.d.comb += words.word_select(c, WORD).eq(Mux(
                 beyond, Cat((~sign).replicate(WORD - 1), sign), difference[:WORD]))
         lost, made = Signal(), shown & (~job.bias | self.bias.valid)
-        advance = ~self.word.valid  # whatever ready is: it has come through all of the engine
+        kept, waits = Signal.like(self.word.p, name="kept", reset_less=True), Signal()
         m.d.comb += [
-            goes.eq(made & advance),
+            goes.eq(made & ~waits),
             self.bias.ready.eq(job.bias & goes),
             self.finished.eq(job.corrected & goes & final),
             self.lost.eq(lost | (job.corrected & goes & over.any())),
@@ -159,14 +159,14 @@ class Correction(wiring.Component):
         with m.If(goes & final):
             m.d.sync += running.eq(0)
 
-        # Cycle 7: they are sent.
-        word = Signal.like(self.word.p, name="sent", reset_less=True)
-        m.d.comb += self.word.p.eq(word)
-        with m.If(advance):
-            m.d.sync += [self.word.valid.eq(made),
-                         word.eq(Mux(job.corrected, words, self.bias.p))]
-        with m.Elif(self.word.ready):
-            m.d.sync += self.word.valid.eq(0)
+        # Cycle 7: they wait, so that `goes` does not look at ready, which comes through all of the
+        # engine. Cycle 8: they are sent.
+        sent = Signal.like(self.word.p, name="sent", reset_less=True)
+        m.d.comb += self.word.p.eq(sent)
+        with m.If(~self.word.valid | self.word.ready):
+            m.d.sync += [self.word.valid.eq(waits), sent.eq(kept), waits.eq(0)]
+        with m.If(~waits):
+            m.d.sync += [waits.eq(made), kept.eq(Mux(job.corrected, words, self.bias.p))]
         return m
 
 
