@@ -95,7 +95,8 @@ class Gearbox(wiring.Component):
             ]
 
         # Cycle 0: the beat that comes.
-        held_valid, next_valid = Signal(), Signal()
+        held_valid = Signal()
+        next_valid = Signal()
         held = Signal(beat_layout(config), reset_less=True)
         coming = Signal(beat_layout(config), reset_less=True)
         shift = Signal()  # the beat that comes is held, or dropped

@@ -58,15 +58,22 @@ class Collect(wiring.Component):
         config, result = self.config, self.result
         walk = place(m, platform, "panels", ConfigPanels(config))
         job = Signal(store_layout(config), reset_less=True)
-        running, slot = Signal(), Signal(range(SLOTS))
-        free, free_after = Signal(range(SLOTS + 1), init=SLOTS), Signal(range(SLOTS + 1))
-        goes_on, takes = Signal(), Signal()  # takes: running, and there is a free panel
+        running = Signal()
+        slot = Signal(range(SLOTS))
+        free = Signal(range(SLOTS + 1), init=SLOTS)
+        free_after = Signal(range(SLOTS + 1))
+        goes_on = Signal()
+        takes = Signal()  # running, and there is a free panel
         row = Signal(range(config.rows), reset_less=True)
         block = Signal(range(max(config.strip // config.cols, 2)), reset_less=True)
-        fire, last_row, last_block, ends = (Signal() for _ in range(4))
+        fire = Signal()
+        last_row = Signal()
+        last_block = Signal()
+        ends = Signal()
         # One register would drive all columns' adders: what is added to a column that does not
         # exist does not matter.
-        alone, adds = Signal(), Signal(config.cols)
+        alone = Signal()
+        adds = Signal(config.cols)
 
         # Cycle 0: a row of a block, and where it goes.
         summed = Signal(WORD * config.cols)

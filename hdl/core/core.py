@@ -109,7 +109,8 @@ class Core(wiring.Component):
 
         # Faults: of the bus, of descriptors, of sums; whose, and whether all before it is done.
         forgets = Signal()
-        fault, code = Signal(fault_layout(config)), Signal(Fault)
+        fault = Signal(fault_layout(config))
+        code = Signal(Fault)
         number = Signal(NUMBER)
         m.d.comb += [
             number.eq(path.number),

@@ -94,7 +94,9 @@ class Correction(wiring.Component):
         depth = 1 << (blocks + self.AHEAD - 1).bit_length()
         m.submodules.ring = ring = memory.Memory(shape=product * cols, depth=depth, init=[])
         put, get = ring.write_port(), ring.read_port()
-        tail, strip, at = Signal(range(depth)), Signal(range(depth)), Signal(range(depth))
+        tail = Signal(range(depth))
+        strip = Signal(range(depth))
+        at = Signal(range(depth))
         with m.If(multiplied):
             m.d.sync += tail.eq(tail + 1)
         m.d.comb += [put.addr.eq(tail), put.en.eq(multiplied),
@@ -103,9 +105,14 @@ class Correction(wiring.Component):
         # Cycle 5: the block whose words are next is read.
         walk = place(m, platform, "panels", ConfigPanels(config))
         job = Signal(stream_layout(config), reset_less=True)
-        running, left, shown = Signal(), Signal(), Signal()  # left: not all words have been read
+        running = Signal()
+        left = Signal()  # not all words have been read
+        shown = Signal()
         block = Signal(range(max(blocks, 2)), reset_less=True)
-        reads, last_block, ends, goes = Signal(), Signal(), Signal(), Signal()
+        reads = Signal()
+        last_block = Signal()
+        ends = Signal()
+        goes = Signal()
         final = Signal(reset_less=True)
         exist = Signal(cols, reset_less=True)
         m.d.comb += [
@@ -136,7 +143,8 @@ class Correction(wiring.Component):
             m.d.sync += shown.eq(reads)
 
         # Cycle 6: its words are made.
-        over, words = Signal(cols), Signal(WORD * cols)
+        over = Signal(cols)
+        words = Signal(WORD * cols)
         for c in range(cols):
             bias = Mux(job.bias, self.bias.p.word_select(c, WORD), 0).as_signed()
             taken = get.data.word_select(c, product).as_signed()
@@ -147,8 +155,10 @@ class Correction(wiring.Component):
             m.d.comb += over[c].eq(beyond & exist[c])
             m.d.comb += words.word_select(c, WORD).eq(Mux(
                 beyond, Cat((~sign).replicate(WORD - 1), sign), difference[:WORD]))
-        lost, made = Signal(), shown & (~job.bias | self.bias.valid)
-        kept, waits = Signal.like(self.word.p, name="kept", reset_less=True), Signal()
+        lost = Signal()
+        made = shown & (~job.bias | self.bias.valid)
+        kept = Signal.like(self.word.p, name="kept", reset_less=True)
+        waits = Signal()
         m.d.comb += [
             goes.eq(made & ~waits),
             self.bias.ready.eq(job.bias & goes),

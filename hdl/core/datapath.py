@@ -132,9 +132,11 @@ class Datapath(wiring.Component):
                          each.job.valid.eq(sequencer.streams.valid & ready)]
 
         # Segments to be read: a descriptor's first. What is offered stays until it is taken.
-        chosen, offered = Signal(), Signal()  # the loader's; one is offered
+        chosen = Signal()  # the loader's
+        offered = Signal()  # one is
         m.d.comb += offered.eq(self.read.valid & ~self.read.ready)
-        kept, kept_choice = Signal(), Signal()
+        kept = Signal()
+        kept_choice = Signal()
         m.d.sync += [kept.eq(offered), kept_choice.eq(chosen)]
         with m.If(kept):
             m.d.comb += chosen.eq(kept_choice)
@@ -197,8 +199,11 @@ class Datapath(wiring.Component):
         # one is stored.
         told = store.report.valid & store.report.ready
         takes = engine.result.valid & engine.result.ready
-        lost, lost_ahead, measured = Signal(), Signal(), Signal()
-        made, words_lost = Signal(range(3)), Signal(2)  # jobs whose words are made
+        lost = Signal()
+        lost_ahead = Signal()
+        measured = Signal()
+        made = Signal(range(3))  # jobs whose words are made
+        words_lost = Signal(2)
         left = made - store.corrected
         m.d.sync += [made.eq(left + correction.finished), words_lost.eq(
             (words_lost >> store.corrected)

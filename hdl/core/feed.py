@@ -60,15 +60,20 @@ class Feed(wiring.Component):
         walk = place(m, platform, "panels", ConfigPanels(config))
         job = Signal(feed_layout(config), reset_less=True)
         running = self.running
-        full_a, full_b = Signal(range(SLOTS + 1)), Signal(range(SLOTS + 1))
+        full_a = Signal(range(SLOTS + 1))
+        full_b = Signal(range(SLOTS + 1))
         panel = Signal(range(max(config.lanes // config.rows, 2)))
-        last_chunk, last_block, last_panel, reads = (Signal() for _ in range(4))
+        last_chunk = Signal()
+        last_block = Signal()
+        last_panel = Signal()
+        reads = Signal()
 
         # Cycle 0: what is read.
         bits = config.lanes.bit_length() - 1
         chunk_of_last = Signal.like(self.chunk, name="chunk_of_last", reset_less=True)
         lanes_of_last = Signal(range(config.lanes + 1), reset_less=True)
-        block_ends, panel_ends = Signal(), Signal()
+        block_ends = Signal()
+        panel_ends = Signal()
         m.d.comb += [
             self.job.ready.eq(~running),
             walk.sizes.eq(Mux(running, job.sizes, self.job.p.sizes)),

@@ -76,12 +76,17 @@ class Fetch(wiring.Component):
 
         # The ring: what has been asked for, what has come, what has been read.
         mask = Signal(RING_BITS)
-        asked, number, read_number = Signal(RING_BITS), Signal(NUMBER), Signal(NUMBER)
+        asked = Signal(RING_BITS)
+        number = Signal(NUMBER)
+        read_number = Signal(NUMBER)
         come = Signal()
         coming = Signal()  # one that has been asked for, until it has been taken
         flying = Signal(range(IN_FLIGHT + 1))
-        asks, comes, begun = Signal(), Signal(), Signal()
-        valid, address = Signal(), Signal(address_width(config), reset_less=True)
+        asks = Signal()
+        comes = Signal()
+        begun = Signal()
+        valid = Signal()
+        address = Signal(address_width(config), reset_less=True)
         place = Signal(NUMBER, reset_less=True)
         segment = self.segment.p
         bus = config.address_width
@@ -120,7 +125,8 @@ class Fetch(wiring.Component):
 
         # What comes goes in.
         mine = Signal()
-        turn, count = Signal(range(lines * parts)), Signal(range(lines * parts))
+        turn = Signal(range(lines * parts))
+        count = Signal(range(lines * parts))
         m.d.comb += [
             mine.eq(self.write & (self.run.tag.target == Target.DESCRIPTOR)),
             comes.eq(mine & self.run.last),

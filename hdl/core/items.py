@@ -49,7 +49,8 @@ class Items(wiring.Component):
         config, whole = self.config, item_bytes(self.config)
         walk = place(m, platform, "panels", ConfigPanels(config))
         job = Signal(store_layout(config), reset_less=True)
-        running, there = Signal(), Signal(range(SLOTS + 1))
+        running = Signal()
+        there = Signal(range(SLOTS + 1))
         kind = Signal(Kind)
         line = Signal(range(max(config.strip, config.rows) + 1))
         order = Order(job, kind, line, walk.rows, walk.cols)
@@ -57,7 +58,9 @@ class Items(wiring.Component):
         steps = -(-4 * read // whole)  # items of words that a read gives
 
         # Cycle 0: a read, or the next item of the one before.
-        reads, fire, segment_ends = Signal(), Signal(), Signal()
+        reads = Signal()
+        fire = Signal()
+        segment_ends = Signal()
         words = job.words & (kind == Kind.RESULT)
         left = Signal(range(4 * config.strip + 1), reset_less=True)  # bytes of this segment
         part = Signal(range(max(self.parts, 2)))
@@ -107,7 +110,8 @@ class Items(wiring.Component):
         valid_1 = Signal()
         held = {name: Signal.like(value, name=f"{name}_1", reset_less=True) for name, value in {
             "count": chunk, "kind": kind, "line": line, "sub": sub}.items()}
-        words_1, turned_1 = Signal(reset_less=True), Signal(reset_less=True)
+        words_1 = Signal(reset_less=True)
+        turned_1 = Signal(reset_less=True)
         # the pad of a row's last byte is 0: what was collected beyond the row's end is old
         rest_1 = Signal(range(max(config.strip, config.rows) + 1), reset_less=True)
         with m.If(self.advance):

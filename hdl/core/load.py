@@ -75,7 +75,9 @@ class Load(wiring.Component):
         step = Signal(Step)
         at = Signal(address_width(config), reset_less=True)  # of the segment
         index = Signal(INDEX, reset_less=True)
-        turned, end, fire = Signal(), Signal(), Signal()
+        turned = Signal()
+        end = Signal()
+        fire = Signal()
         group = Signal(range(EARLY + 1), reset_less=True)  # of its strip, or EARLY
         early = Signal(reset_less=True)  # b is the next strip's
         halved = Signal(reset_less=True)  # one half of it has come

@@ -58,7 +58,8 @@ class RowBuffer(wiring.Component):
         tag = self.run.tag
 
         # What was read goes in, run by run of its row.
-        for_this, mine = Signal(), Signal()
+        for_this = Signal()
+        mine = Signal()
         number = Signal(range(max(words * parts, 2)))
         turn = Signal.like(number)
         write = store.write_port(granularity=part)
@@ -78,11 +79,17 @@ class RowBuffer(wiring.Component):
         # Cycle 0: which slot, row and block are read.
         walk = place(m, platform, "panels", ConfigPanels(config))
         job = Signal(stream_layout(config), reset_less=True)
-        running, slot = Signal(), Signal(range(self.slots))
+        running = Signal()
+        slot = Signal(range(self.slots))
         row = Signal(range(max(config.rows, 2)), reset_less=True)
         block = Signal(range(max(config.strip // config.cols, 2)), reset_less=True)
         full = Signal(range(self.slots + 1))
-        advance, reads, last_row, last_block, ends, slot_ends = (Signal() for _ in range(6))
+        advance = Signal()
+        reads = Signal()
+        last_row = Signal()
+        last_block = Signal()
+        ends = Signal()
+        slot_ends = Signal()
         m.d.comb += [
             self.job.ready.eq(~running),
             walk.sizes.eq(Mux(running, job.sizes, self.job.p.sizes)),
@@ -114,13 +121,15 @@ class RowBuffer(wiring.Component):
         ]
 
         # Cycle 1: the word, and which of its beats.
-        there, which = Signal(), Signal(range(max(beats, 2)), reset_less=True)
+        there = Signal()
+        which = Signal(range(max(beats, 2)), reset_less=True)
         adds = Signal(reset_less=True)
         with m.If(advance):
             m.d.sync += [there.eq(reads), which.eq(block % beats), adds.eq(job.accumulate)]
         found = Array(read.data.word_select(b, beat_bits) for b in range(beats))[which]
         if self.turns:
-            of_group, last_of_group = config.lanes // config.rows, Signal()
+            of_group = config.lanes // config.rows
+            last_of_group = Signal()
             panel = Signal(range(max(of_group, 2)))  # within its group
             turned = place(m, platform, "turned", TurnedMask(config))
             m.d.comb += [

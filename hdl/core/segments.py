@@ -79,11 +79,13 @@ class Segments(wiring.Component):
         walk = place(m, platform, "panels", ConfigPanels(config))
         job = Signal(store_layout(config), reset_less=True)
         # beside those that are collected, up to three whose last item waits behind `Items`
-        running, there = Signal(), Signal(range(SLOTS + 4))
+        running = Signal()
+        there = Signal(range(SLOTS + 4))
         kind = Signal(Kind)
         line = Signal(range(max(config.strip, config.rows) + 1))
         order = Order(job, kind, line, walk.rows, walk.cols)
-        fire, panel_ends = Signal(), Signal()
+        fire = Signal()
+        panel_ends = Signal()
         # Where this segment of each tensor lies, and where this panel's and this strip's begin.
         width = address_width(config)
         places = {k: tuple(Signal(width, name=f"{k.name.lower()}_{what}", reset_less=True)

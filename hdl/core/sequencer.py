@@ -113,8 +113,10 @@ class Sequencer(wiring.Component):
         split = Signal()  # K in chunks
         through = Signal()  # by way of scratch, and not added to C at once
         sums = Signal()  # this job makes sums of a chunk
-        last_chunk, gathers = Signal(), Signal()  # the pass over scratch that ends it
-        k_left, k_now = Signal(len(d.k)), Signal(range(config.depth + 1))
+        last_chunk = Signal()
+        gathers = Signal()  # the pass over scratch that ends it
+        k_left = Signal(len(d.k))
+        k_now = Signal(range(config.depth + 1))
         first_chunk = Signal()
         a_at, b_at = (Signal(address_width(config), reset_less=True, name=name)
                       for name in ("a_at", "b_at"))

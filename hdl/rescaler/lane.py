@@ -79,7 +79,8 @@ class RescaleLane(wiring.Component):
             m.d.sync += [total.eq(self.value + self.bias), counts.eq(self.mask)]
 
         # Cycle 1: sign and magnitude; a sum that left 32 bits saturates; a masked one is 0.
-        negative, inside = total[-1], Signal()
+        negative = total[-1]
+        inside = Signal()
         folded = total[:WORD] ^ negative.replicate(WORD)
         end = Cat((~negative).replicate(WORD - 1), negative)  # 2**31 - 1, or 2**31
         m.d.comb += [

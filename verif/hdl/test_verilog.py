@@ -178,6 +178,9 @@ def test_names_are_plain():
         assert "\\" not in re.sub(r"//.*", "", text), f"{top} has an escaped name"
         assert not re.search(r"\b(function|casez|parallel_case)\b", re.sub(r"//.*", "", text))
         assert not re.search(r"'[bh][0-9a-f]*x", text), f"{top} assigns an X"
+        # what Amaranth calls a signal whose name it cannot see
+        nameless = [name for name in declared(text) if re.fullmatch(r"signal(_\d*)*", name)]
+        assert not nameless, f"{top} has {len(nameless)} signals without a name"
 
 
 def test_prefixes_keep_configurations_apart():
