@@ -47,7 +47,8 @@ class OperandMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.words = words = memory.Memory(
-            shape=4 * self.config.lanes, depth=self.words, init=[])
+            shape=4 * self.config.lanes, depth=self.words, init=[],
+            attrs={"ram_style": "block", "no_rw_check": 1} if self.config.is_fpga else {})
         write, read = words.write_port(granularity=4), words.read_port()
         m.d.comb += [
             write.addr.eq(self.write_addr), write.en.eq(self.write_en),
