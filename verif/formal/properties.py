@@ -12,7 +12,16 @@ from hdl.rescaler.rescale import RescaleUnit
 from hdl.scales.adaptive import AdaptUnit
 from hdl.scales.solver import ScaleSolver
 from hdl.tile.mac_tile import MacTile
-from verif.formal import adaptive, arithmetic, axi, correction, engine, progress, streams
+from verif.formal import (
+    adaptive,
+    arithmetic,
+    axi,
+    correction,
+    engine,
+    progress,
+    sequencer,
+    streams,
+)
 from verif.formal.harness import SMALL, Harness
 from verif.formal.prover import Verdict, prove
 from verif.formal.structure import Paths, independent
@@ -139,4 +148,15 @@ PROPERTIES = (
         {"last": "1'b1"},  # bursts end after a beat
         {"filling": "1'b1"},  # beats go before their address
         {"lengths.i__ready": "1'b1"})),  # a length is lost in a full queue
+    Property("an offer holds until it is taken", "Sequencer", sequencer.offers_hold, (
+        {"load__valid": "there"},  # an offer is withdrawn
+        {"first_chunk": "there"})),  # or changes
+    Property("what is left of a descriptor shrinks unless others are waited for", "Sequencer",
+             sequencer.sequencer_progress, (
+                 {"last_chunk": "1'b0"},  # K never ends
+                 {"gathers": "1'b0"},  # the pass over scratch follows itself
+                 {"index": "4'h0"},  # the first address is moved for ever
+                 {"batch_left": "32'h00000002"},  # so are the elements
+                 {"previous": "7'h00"},  # lines are read for ever
+                 {"waits_engine": "1'b1"})),  # a job that was taken is offered again
 )
