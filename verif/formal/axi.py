@@ -4,7 +4,7 @@
 from amaranth.hdl import Array, Cat, Mux, Signal, Value
 
 from golden.config import Config
-from hdl.axi.read_dma import ReadBursts, ReadDma
+from hdl.axi.read_dma import ReadBursts, ReadDma, ReadQueue
 from hdl.axi.signatures import PAGE, beat_bits, page_bits
 from hdl.axi.write_dma import BURSTS, WriteBursts, WriteDma
 from verif.formal.harness import Harness, implies
@@ -12,6 +12,7 @@ from verif.formal.harness import Harness, implies
 NARROW = Config(2, 2, 4, bus_width=64)
 WIDTH = NARROW.address_width
 BLOCKS = {"ar": ReadBursts, "aw": WriteBursts}  # what asks for the addresses of a channel
+QUIET = 4  # cycles
 CHANNELS = {"ar": ("ar",), "aw": ("aw", "w")}  # of which the manager offers
 
 
@@ -160,4 +161,20 @@ def beats_of_bursts() -> Harness:
         implies(axi.wvalid, pending != 0),
         implies(ours, Mux(axi.wlast, come == wanted, come < wanted)),
     )
+    return h
+
+
+
+def reads_go_on() -> Harness:
+    """While nobody makes it wait and nothing is wrong, a command, an address, a beat or a run goes
+    at least every `QUIET` cycles."""
+    h = Harness(ReadDma(NARROW))
+    dut, axi = h.dut, h.dut.axi
+    h.prove(h.net("queue.level", range(ReadQueue.DEPTH + 1)) <= ReadQueue.DEPTH)
+    fair = (dut.command.valid & dut.run.ready & axi.arready & axi.rvalid
+            & ~h.net("gearbox.halt") & ~h.net("bursts.outside"))
+    moves = dut.command.ready | dut.run.valid | axi.arvalid | dut.beats
+    quiet = h.ghost(range(QUIET + 1), "quiet")
+    h.m.d.sync += quiet.eq(Mux(fair & ~moves, quiet + 1, 0))
+    h.prove(quiet < QUIET)
     return h

@@ -148,6 +148,11 @@ PROPERTIES = (
         {"last": "1'b1"},  # bursts end after a beat
         {"filling": "1'b1"},  # beats go before their address
         {"lengths.i__ready": "1'b1"})),  # a length is lost in a full queue
+    Property(f"something moves every {axi.QUIET} cycles", "ReadDma", axi.reads_go_on, (
+        {"bursts.advance": "1'b0"},  # commands wait for ever
+        {"gearbox.starts": "1'b0"},  # no segment's beats are looked at
+        {"gearbox.unit__valid": "1'b0"}),  # beats are kept
+             depth=axi.QUIET + 2),
     Property("an offer holds until it is taken", "Sequencer", sequencer.offers_hold, (
         {"load__valid": "there"},  # an offer is withdrawn
         {"first_chunk": "there"})),  # or changes
