@@ -133,11 +133,12 @@ class Core(wiring.Component):
             fails.eq(running & (code != Fault.NONE) & (number == path.number)),
             path.hold.eq(read.fault.valid),
         ]
-        # kept a cycle later: a fault comes behind a path through all that writes
+        # kept a cycle later: a fault comes behind a path through all that writes; not if it is
+        # forgotten in that cycle
         told = {name: Signal.like(value, name=f"told_{name}") for name, value in (
             ("valid", fails), ("code", code), ("descriptor_index", head),
             ("address", fault.address))}
-        m.d.sync += [told["valid"].eq(fails), told["code"].eq(code),
+        m.d.sync += [told["valid"].eq(fails & ~registers.control_soft_reset), told["code"].eq(code),
                      told["descriptor_index"].eq(head), told["address"].eq(fault.address)]
         m.d.comb += [getattr(registers, f"error_{name}").eq(value) for name, value in told.items()]
 

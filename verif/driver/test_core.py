@@ -257,6 +257,24 @@ def test_reset_in_every_cycle(bench, soft):
     print(f"{length} cycles")
 
 
+def test_a_soft_reset_forgets_a_fault_of_the_same_cycle(bench):
+    """In every cycle up to a stop."""
+    data = np.zeros(8 * BYTES, np.uint8)
+    data[:BYTES] = 0xEE
+    image = Image(bench.config, BASE, data, [bytes(data[:BYTES])])
+    bench.core.set_timing(latency=3)
+    bench.core.attach({BASE: data})
+    begin = bench.core.cycles
+    bench.start(image)
+    bench.wait("the stop")
+    assert bench.read("error") == Fault.VERSION
+    for cycles in range(bench.core.cycles - begin):
+        bench.start(image)
+        bench.core.run(cycles)
+        bench.forget(f"a soft reset after {cycles} cycles")
+        assert not bench.read("error"), f"a soft reset after {cycles} cycles leaves an error"
+
+
 def test_hostile_descriptors(bench):
     """Random bytes, and good descriptors at nonsense addresses: no hang, no stray byte."""
     for seed in range(40):
