@@ -28,7 +28,8 @@ struct Region {
 };
 
 struct Timing {  // as driver/verilated_core.py declares it
-    uint32_t latency;  // cycles from an address, or a burst's last data, to its answer
+    uint32_t latency;  // cycles from an address to its first beat
+    uint32_t answer;   // cycles from a burst's last data to its answer
     uint32_t stall;    // each channel idles in so many of 256 cycles
     uint32_t spacing;  // cycles from one beat of data to the next, from 1
     uint32_t seed;
@@ -190,7 +191,7 @@ void Core::tick() {
         }
         next_write = cycle + timing.spacing;
         if (top->m_axi_wlast) {
-            filling.ready = cycle + timing.latency;
+            filling.ready = cycle + timing.answer;
             // beats may come before their address: it is then the next one that comes
             writes.push_back(std::move(filling));
             filling = {};

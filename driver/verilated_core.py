@@ -34,7 +34,8 @@ WAITS = 10_000  # cycles for which `wait` waits at most
 
 
 class _Timing(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_uint32) for name in ("latency", "stall", "spacing", "seed")]
+    _fields_ = [(name, ctypes.c_uint32) for name in (
+        "latency", "answer", "stall", "spacing", "seed")]
 
 
 def build(config: Config, *, trace: bool = False, quick: bool = False) -> Path:
@@ -109,9 +110,12 @@ class VerilatedCore:
             as_integer("size of memory", size, 1, END - as_integer("base of memory", base, 0))
             self.attach({base: np.zeros(size, np.uint8)})
 
-    def set_timing(self, *, latency: int = 50, stall: int = 0, spacing: int = 1, seed: int = 1):
-        """As the parameters of the class."""
+    def set_timing(self, *, latency: int = 50, stall: int = 0, spacing: int = 1, seed: int = 1,
+                   answer: int | None = None):
+        """As the parameters of the class; `answer` is the latency of what is written, if that of
+        what is read is another."""
         timing = _Timing(as_integer("latency", latency, 1, 100_000),
+                         as_integer("answer", latency if answer is None else answer, 1, 100_000),
                          as_integer("stall", stall, 0, 255),
                          as_integer("spacing", spacing, 1, 1000),
                          as_integer("seed", seed, 0, 2**31 - 1))
