@@ -141,16 +141,21 @@ def test_a_fault_while_the_job_before_is_written(bench):
     pairs(bench, {name: made[name] for name in ("plain", "corrected")}, made)
 
 
-@pytest.mark.parametrize("latency", (1, 5, 20, 60))
+def test_a_fault_behind_any_job(bench):
+    """What is added comes late, and registers hold what the job before has left."""
+    bench.core.set_timing(latency=60)
+    pairs(bench, kinds(bench.config), kinds(bench.config))
+
+
+@pytest.mark.parametrize("latency", (1, 20))
 def test_a_row_as_the_job_before_ends(bench, latency):
-    """Any row may be the one that leaves 32 bits, also the one that is collected as the job before
-    is written; no fault of the job behind it."""
+    """Any row may be the one that leaves 32 bits; no fault of the job behind it."""
     config = bench.config
     bench.core.set_timing(latency=latency)
-    m = 4 * config.rows
-    for row in range(m):
+    rows = 4 * config.rows
+    for row in range(rows):
         jobs = [(gemm(config.strip, config.lanes, config.rows), 0, {}),
-                (gemm(1, config.lanes, m, accumulate=True), 1, {row: LAST}),
+                (gemm(1, config.lanes, rows, accumulate=True), 1, {row: LAST}),
                 (gemm(1, config.lanes), 0, {})]
         bench.faults.clear()
         bench.run(listed(config, jobs), f"row {row}")
