@@ -70,7 +70,7 @@ def run(o: argparse.Namespace, console: Console) -> Outcome:
         (o.out / name).unlink(missing_ok=True)  # an earlier run's, which would pass for this one's
     preparing = f"preparing the {o.backend} backend, preset {o.preset}"
     if o.backend == "rtl":
-        preparing += " (the RTL is built once, in about a minute)"
+        preparing += " (the RTL is built once, in one to five minutes)"
         if not console.is_terminal:
             console.print(preparing)  # a status shows nothing there
     schedule = Schedule(epochs=o.epochs, batch=o.batch)
