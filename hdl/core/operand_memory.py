@@ -13,7 +13,6 @@ from hdl.core.panels import GroupPanels
 SLOTS = 2
 
 
-
 class OperandMemory(wiring.Component):
     """Words of `lanes` codes, one port to write codes of a word and one to read words.
 
@@ -48,7 +47,7 @@ class OperandMemory(wiring.Component):
         m = Module()
         m.submodules.words = words = memory.Memory(
             shape=4 * self.config.lanes, depth=self.words, init=[],
-            attrs={"ram_style": "block", "no_rw_check": 1} if self.config.is_fpga else {})
+            attrs={"ram_style": "block"} if self.config.is_fpga else {})
         write, read = words.write_port(granularity=4), words.read_port()
         m.d.comb += [
             write.addr.eq(self.write_addr), write.en.eq(self.write_en),

@@ -18,6 +18,8 @@ from pathlib import Path
 from statistics import median
 from typing import ClassVar
 
+from hdl.core.operand_memory import OperandMemory
+from hdl.library import module_name
 from synth.cells.libraries import MissingError
 from tools.cache import digest
 from tools.tasks import Task
@@ -59,9 +61,9 @@ class Device:
             f"hierarchy -check -top {top}",
             "proc",
             "setattr -unset init w:*",  # registers wake up as they like: only a reset counts
-            # Reads of a word that is being written are never used: `no_rw_check`, as RTLIL has it,
-            # or what block RAMs do not promise is made of registers around them.
-            "setparam -set COLLISION_X_MASK 1'1 tetra_operand_memory_*/t:$memrd_v2",
+            # What is read of a word that is being written is never used; or else what block RAMs
+            # do not promise would be made of registers around them.
+            f"setparam -set COLLISION_X_MASK 1'1 {module_name(OperandMemory)}_*/t:$memrd_v2",
             # Every block's sums become carry chains before blocks are flattened into one: sums of
             # sums would be merged and added up carry-save, which costs twice the look-up tables.
             # Registers take their enables first, or they are drawn into what they enable.

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 from rich.console import Console
 
 from golden.config import PRESETS
+from hdl.core.operand_memory import OperandMemoryA, OperandMemoryB
 from hdl.library import Library
 from synth import __main__ as program
 from synth.cells import sweep
@@ -237,6 +238,14 @@ def test_blocks_above_an_adder_are_not_merged_into_it():
     library.convert(LaneSum, replace(config, target="asic"))
     cells = Mapping(library.text, top, ECP5, False).run().cells
     assert chained < 0.85 * sum(cells.get(name, 0) * n for name, n in ECP5.lut.items())
+
+
+@pytest.mark.parametrize("block", [OperandMemoryA, OperandMemoryB])
+def test_operands_lie_in_block_rams(block):
+    """And in nothing else: no look-up table makes up for what block RAMs do not promise."""
+    library = Library()
+    top = library.convert(block, PRESETS["small"])
+    assert set(Mapping(library.text, top, ECP5, False).run().cells) == {"DP16KD"}
 
 
 def test_designs():
