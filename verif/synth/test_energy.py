@@ -164,16 +164,9 @@ def test_a_missing_simulator_is_named(monkeypatch):
     gates.tool.cache_clear()
 
 
-def _library():
-    try:
-        return NANGATE45.path
-    except MissingError as error:
-        pytest.skip(str(error))
-
-
 def test_an_inverter_draws_what_the_library_says():
     """Half C V^2 of its loads at each toggle, and the energy inside it of half a period."""
-    path = _library()
+    path = NANGATE45.path
     seen = {net: Activity(2, 0.5, False) for net in ("x", "y")}
     cells = {"inverter": ("INV_X1", {"A": "x", "ZN": "y"})}
     found = power(cells, ["y"], seen, 1e-9, NANGATE45)
@@ -193,7 +186,6 @@ def test_an_inverter_draws_what_the_library_says():
 
 def test_a_clocks_wire_counts_as_clocked():
     """Which is what a rival saves whose registers a grid shares."""
-    _library()
     seen = {"clk": Activity(20, 0.5, False), "d": Activity(2, 0.5, False),
             "q": Activity(2, 0.5, False)}
     cells = {"register": ("DFF_X1", {"CK": "clk", "D": "d", "Q": "q"})}
@@ -207,7 +199,6 @@ def test_a_clocks_wire_counts_as_clocked():
 
 
 def test_delays_are_the_longest_of_any_condition():
-    _library()
     sdf = """(DELAYFILE (CELL (CELLTYPE "XOR2_X1") (INSTANCE x) (DELAY (ABSOLUTE
       (COND (B == 1'b1) (IOPATH A Z (0.1::0.1) (0.2::0.2)))
       (COND (B == 1'b0) (IOPATH A Z (0.15::0.15) (0.05::0.05))))))
@@ -235,7 +226,6 @@ def simulated(*runs: Run, compiled: int, extraction=None) -> list:
 @needs_library
 def test_a_simulated_multiplier(short, monkeypatch, tmp_path):
     """Its cells compute what golden does, glitches cost energy, and a wrong result is noticed."""
-    _library()
     monkeypatch.setattr(cache, "CACHE", tmp_path)
     design = next(d for d in baselines("base") if d.block == "tetra_int8_mac")
     recipe = Recipe(600, "keep")
@@ -273,7 +263,6 @@ def test_a_simulated_multiplier(short, monkeypatch, tmp_path):
 @needs_library
 def test_a_simulated_dot_product(short, monkeypatch, tmp_path):
     """Blocks with their scales, sums in rotation; a scale that is one too large is noticed."""
-    _library()
     monkeypatch.setattr(cache, "CACHE", tmp_path)
     design, = dots("base", [NvFp4Dot], [2])
     unit, recipe = component(design), Recipe(600, "keep")

@@ -86,7 +86,7 @@ def test_what_no_macro_can_be_is_refused():
 
 
 @needs_sta
-def test_a_macro_takes_its_time_and_no_area(installed, monkeypatch, tmp_path):
+def test_a_macro_takes_its_time_and_no_area(fresh_cache, monkeypatch, tmp_path):
     def period() -> tuple[str, float]:
         whole = netlist(Above, frozenset({"tetra_store"}))
         found = {name: tried[0] for name, tried in mappings(whole, [RECIPE], NANGATE45).items()}

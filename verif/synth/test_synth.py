@@ -324,7 +324,7 @@ def test_a_failed_recipe_is_listed(monkeypatch, tmp_path):
 
 
 @needs_sta
-def test_maps_and_times(installed):
+def test_maps_and_times(fresh_cache):
     """Blocks alone and one in another; a damaged result is made anew."""
     whole = netlist(Pair, frozenset({"tetra_counter"}))
     found = mappings(whole, [SWEEP[0]], NANGATE45)
@@ -342,7 +342,7 @@ def test_maps_and_times(installed):
 
 
 @needs_sta
-def test_single_designs_go_to_the_terminal_alone(installed, monkeypatch, tmp_path, capsys):
+def test_single_designs_go_to_the_terminal_alone(fresh_cache, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(program, "FOLDER", tmp_path)
     monkeypatch.setattr(program, "QUICK", [SWEEP[0]])
     monkeypatch.setattr("sys.argv", ["synth", "tetra_multiplier/tiny/2", "--jobs=1"])
@@ -353,14 +353,14 @@ def test_single_designs_go_to_the_terminal_alone(installed, monkeypatch, tmp_pat
 
 
 @needs_sta
-def test_an_unclocked_register_is_noticed(installed, tmp_path):
+def test_an_unclocked_register_is_noticed(fresh_cache, tmp_path):
     block = mappings(netlist(Counter), [SWEEP[0]], NANGATE45)["tetra_counter"][0].run()
     with pytest.raises(RuntimeError, match="unclocked register"):
         sta.shortest_period([block.netlist], "tetra_counter", NANGATE45, False, tmp_path)
 
 
 @needs_sta
-def test_only_a_constant_output_needs_no_path(installed, tmp_path):
+def test_only_a_constant_output_needs_no_path(fresh_cache, tmp_path):
     text = """module t(clk, q, end0); input clk; output q; output end0; wire n;
     DFF_X1 r (.CK(clk), .D(n), .Q(q)); INV_X1 i (.A(q), .ZN(n)); {}
     endmodule"""
