@@ -83,21 +83,6 @@ def test_columns_that_do_not_exist_are_no_fault(bench):
         assert not bench.faults
 
 
-def test_columns_that_do_not_exist_are_no_fault_of_what_is_added(bench):
-    """Behind the last one, buffers hold a bias and words whose sum leaves 32 bits."""
-    config = bench.config
-    words = Descriptor(op=CoreOp.QUANTISE, m=config.rows, n=config.strip, multiplier=2**15,
-                       shift=15, format=INT32.encoding)
-    full = dict.fromkeys(range(config.rows * config.strip), LAST)
-    biased = gemm(config.strip, config.lanes, bias=True), 0, full
-    for cols in range(1, config.cols):
-        part = gemm(config.cols + cols, config.lanes, bias=True, accumulate=True), 0, {}
-        bench.faults.clear()
-        bench.run(listed(config, [(words, 0, full), (words, 0, full), biased, biased, part, part]),
-                  f"{cols} columns")
-        assert not bench.faults
-
-
 def kinds(config) -> dict:
     k = config.lanes
     return {

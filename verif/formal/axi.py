@@ -12,8 +12,8 @@ from verif.formal.harness import Harness, implies
 NARROW = Config(2, 2, 4, bus_width=64)
 WIDTH = NARROW.address_width
 BLOCKS = {"ar": ReadBursts, "aw": WriteBursts}  # what asks for the addresses of a channel
-QUIET = 4  # cycles
 CHANNELS = {"ar": ("ar",), "aw": ("aw", "w")}  # of which the manager offers
+QUIET = 4  # cycles
 
 
 def holds(h: Harness, *channels: str) -> None:
@@ -162,7 +162,6 @@ def beats_of_bursts() -> Harness:
         implies(ours, Mux(axi.wlast, come == wanted, come < wanted)),
     )
     return h
-
 
 
 def reads_go_on() -> Harness:

@@ -22,8 +22,9 @@ def sequencer_progress() -> Harness:
     job, its elements, the state of an element, whether the pass over scratch is to come, what is
     left of K, whether the job has been taken, and by whom it has not, or the steps that are left of
     a state that counts. So a descriptor ends after as many steps as the number was, whatever its
-    fields say. Others are waited for in three ways: all before it have to be done, one that a job
-    is offered to has to take it, and what stores has to have taken the job before.
+    fields say. Others are waited for in three ways: all before a fence or behind a barrier have
+    to be done, one that a job is offered to has to take it, and what stores has to have taken the
+    job before.
     """
     h = Harness(Sequencer(NARROW))
     dut, m = h.dut, h.m
@@ -37,6 +38,7 @@ def sequencer_progress() -> Harness:
     lines = WORDS // line_words(NARROW)
     line, previous = h.net("line", range(lines + 2)), h.net("previous", range(lines + 1))
 
+    ordered = h.net("barrier") | (h.net("op", WIDTH["op"]) == CoreOp.FENCE)
     offers = streams_of(dut, Out).values()
     waits = Cat(offer.valid for offer in offers)
     taken = Cat(offer.valid & offer.ready for offer in offers)
@@ -55,7 +57,7 @@ def sequencer_progress() -> Harness:
     digits = [Signal(width, name=f"left_{name}") for name, (width, _) in parts.items()]
     m.d.comb += [digit.eq(value) for digit, (_, value) in zip(digits, parts.values(), strict=True)]
     left = Cat(reversed(digits))
-    kept_waiting = ((at[State.ORDER] & (dut.pending != 1))
+    kept_waiting = ((at[State.ORDER] & ordered & (dut.pending != 1))
                     | (jobs & waits.any() & ~taken.any())
                     | ((at[State.AFTER] | at[State.SHARED]) & ~dut.store.ready))
     ended = at[State.IDLE] | at[State.FAULT]
